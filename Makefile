@@ -1,0 +1,30 @@
+# make train ARGS="algo=ddqn seed=[1,2]"   make plot ARGS="outputs/RUN"   make test   make lint
+PYTHON ?= python3
+PYTEST_ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: train plot play test test-slow lint clean
+
+train plot play: $(READY)
+	@$(BIN)/dqn-$@ $(ARGS)
+
+test: $(READY)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-slow: $(READY)
+	$(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+# Made once, and again when a dependency changes; also completes a .venv made by hand.
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@

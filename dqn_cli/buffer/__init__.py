@@ -1,0 +1,1 @@
+"""Which replay: what is kept of the past and which of it is learned from."""

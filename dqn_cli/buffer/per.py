@@ -1,0 +1,76 @@
+"""Proportional prioritised replay (Schaul et al. 2016, algorithm 1).
+
+    P(i) = p_i^alpha / sum_k p_k^alpha,   p_i = |TD error| + epsilon
+    w_i  = (N P(i))^-beta / max_j w_j     over the batch
+
+New rows come in at the largest priority seen so far, so each is likely to be replayed soon. A
+batch takes one draw from each of B equal shares of the total (stratified), with replacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dqn_cli.buffer.ring import Ring
+from dqn_cli.buffer.sum_tree import SumTree
+from dqn_cli.maths import linear
+from dqn_cli.seeding import Uniforms
+from dqn_cli.types import Batch, Count, Fraction, Positive, Space, Step
+
+
+class Prioritized:
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        space: Space,
+        batch_size: int,
+        gamma: float,
+        device: torch.device,
+        *,
+        capacity: Count,
+        alpha: Fraction,
+        beta: Fraction,
+        beta_end: Fraction,
+        beta_steps: Count,
+        epsilon: Positive,
+    ) -> None:
+        self.ring = Ring(len(seeds), space, capacity, gamma, device)
+        self.tree = SumTree(len(seeds), capacity)
+        self.largest = np.ones(len(seeds))  # priority given to new rows, per lane, before alpha
+        self.draws = Uniforms(seeds, "replay", (batch_size,))
+        self.samples = 0
+        self.strata = np.arange(batch_size)
+        self.alpha = alpha
+        self.beta = (beta, beta_end, beta_steps)
+        self.epsilon = epsilon
+
+    def add(self, step: Step) -> None:
+        position = np.full((len(self.largest), 1), self.ring.add(step))
+        self.tree.set(position, self.largest[:, None] ** self.alpha)
+
+    def sample(self, step: int) -> Batch:
+        share = (self.strata + self.draws.at(self.samples)) / len(self.strata)
+        self.samples += 1
+        total = self.tree.total[:, None]
+        index = self.tree.find(share * total)
+        probability = self.tree.get(index) / total
+        start, end, steps = self.beta
+        weight = (len(self.ring) * probability) ** -linear(start, end, step / steps)
+        weight /= weight.max(axis=-1, keepdims=True)
+        return self.ring.gather(index, torch.from_numpy(weight).float().to(self.ring.device))
+
+    def update(self, index: NDArray[np.int64], priority: Tensor) -> None:
+        raw = priority.cpu().numpy().astype(np.float64) + self.epsilon
+        np.maximum(self.largest, raw.max(axis=-1), out=self.largest)
+        self.tree.set(index, raw**self.alpha)
+
+    def keep(self, lanes: Sequence[int]) -> None:
+        self.ring.keep(lanes)
+        self.tree.keep(lanes)
+        self.draws.keep(lanes)
+        self.largest = self.largest[list(lanes)]

@@ -1,0 +1,51 @@
+"""From a checked configuration to the parts of a run: plain objects that know no configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dqn_cli.config import BadInput, Config, locate
+from dqn_cli.learner import Learner
+from dqn_cli.loop import Evaluation, Loop
+
+
+def part(config: Config, room: str, *given: Any) -> Any:
+    """The room's part: `given` by the run, the rest from its keys. BadInput if it refuses them."""
+    keys = {name.replace("import", "import_"): v for name, v in getattr(config, room).items()}
+    build = locate(room, keys.pop("_target_"))
+    try:
+        return build(*given, **keys)
+    except ValueError as error:
+        raise BadInput(f"{room}.{error}") from error
+
+
+def loop(config: Config) -> Loop:
+    """Everything a run needs, ready to go."""
+    seeds = config.seeds
+    device = part(config, "device")
+    env = part(config, "env")
+    network = part(config, "network", env.space)
+    online = network.init(seeds).to(device.torch)
+    learner = Learner(
+        online,
+        network,
+        part(config, "algo", config.loss),
+        part(config, "buffer", seeds, env.space, config.batch_size, config.gamma, device.torch),
+        part(config, "optimizer", online),
+        part(config, "target"),
+        learning_starts=config.learning_starts,
+        update_every=config.update_every,
+        updates=config.updates,
+        grad_clip=config.grad_clip,
+        compile=device.compile,
+    )
+    return Loop(
+        seeds,
+        env,
+        network,
+        learner,
+        part(config, "exploration"),
+        Evaluation(config.eval.every_episodes, config.eval.every_steps, config.eval.episodes),
+        episodes=config.episodes,
+        steps=config.steps,
+    )

@@ -1,0 +1,136 @@
+"""What a configuration may say: every key's type and range, checked before anything is made.
+
+The run's own keys are the fields of `Config`. The keys of a room are the keyword-only arguments
+of the part that its `_target_` names, so a part's signature is its schema and nothing is said
+twice. Whatever is wrong is one `BadInput` line: key, value, what is allowed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections import Counter
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+
+from annotated_types import Le, MinLen
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from dqn_cli.types import Count, Fraction, Positive, Size
+
+ROOMS = (
+    "env", "algo", "buffer", "network", "target", "exploration", "optimizer", "device",
+)  # fmt: skip
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+Seed = Annotated[Size, Le(2**63 - 1)]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class BadInput(ValueError):
+    """One line naming a key or file, its value and what is allowed."""
+
+
+class EvalConfig(BaseModel):
+    model_config = STRICT
+    every_episodes: Count | None
+    every_steps: Count | None
+    episodes: Count
+
+
+class Config(BaseModel):
+    """A run: its own keys checked; its rooms as dicts that `build` turns into parts."""
+
+    model_config = STRICT
+    seed: Seed | Annotated[list[Seed], MinLen(1)]
+    episodes: Count | None
+    steps: Count | None
+    gamma: Fraction
+    batch_size: Count
+    learning_starts: Count
+    update_every: Count
+    updates: Count
+    loss: Literal["mse", "huber"]
+    grad_clip: Positive | None
+    eval: EvalConfig
+    name: Annotated[str, Field(min_length=1)] | None
+    env: dict[str, Any]
+    algo: dict[str, Any]
+    buffer: dict[str, Any]
+    network: dict[str, Any]
+    target: dict[str, Any]
+    exploration: dict[str, Any]
+    optimizer: dict[str, Any]
+    device: dict[str, Any]
+
+    @property
+    def seeds(self) -> list[int]:
+        return [self.seed] if isinstance(self.seed, int) else self.seed
+
+
+def check(values: dict[str, Any]) -> Config:
+    """The configuration, or BadInput."""
+    config = _validate(Config, values, "")
+    for room in ROOMS:
+        section = dict(getattr(config, room))
+        part = locate(room, section.pop("_target_", None))
+        _validate(schema(part), section, f"{room}.")
+    repeated = [seed for seed, times in Counter(config.seeds).items() if times > 1]
+    if repeated:
+        raise BadInput(f"seed={values['seed']}: {repeated[0]} comes twice")
+    if config.episodes is None and config.steps is None:
+        raise BadInput("episodes=null steps=null: one of them must be a number")
+    if config.buffer["capacity"] < config.batch_size:
+        raise BadInput(
+            f"buffer.capacity={config.buffer['capacity']}: less than batch_size={config.batch_size}"
+        )
+    if config.buffer["capacity"] < config.learning_starts:
+        raise BadInput(
+            f"learning_starts={config.learning_starts}: more than the "
+            f"buffer.capacity={config.buffer['capacity']} that could be waited for"
+        )
+    return config
+
+
+def locate(room: str, target: object) -> Any:
+    """The class that a `_target_` names."""
+    try:
+        module, _, name = str(target).rpartition(".")
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(f"{room}._target_={target}: {error}") from error
+
+
+def schema(part: Any) -> type[BaseModel]:
+    """A model of the part's keyword-only arguments (`import_` is the key `import`)."""
+    hints = get_type_hints(part.__init__, include_extras=True)
+    fields: dict[str, Any] = {
+        name.rstrip("_"): (hints[name], ...)
+        for name, parameter in inspect.signature(part).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    return create_model(part.__name__, __config__=STRICT, **fields)
+
+
+def _validate(model: type[Model], values: dict[str, Any], prefix: str) -> Model:
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise BadInput(_line(error, model, prefix)) from None
+
+
+def _line(error: ValidationError, model: type[BaseModel], prefix: str) -> str:
+    """The first problem, as `key=value: what is allowed`."""
+    first = error.errors()[0]["loc"][0]
+    # A union reports once per member: the member of the right type has more to say.
+    problem = min(
+        (problem for problem in error.errors() if problem["loc"][0] == first),
+        key=lambda problem: str(problem["type"]).endswith("_type"),
+    )
+    # A member's own name ("list[int]") is not a part of the key.
+    place = [str(p) for p in problem["loc"] if isinstance(p, int) or p.isidentifier()]
+    key = prefix + ".".join(place)
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: no such key; there are {', '.join(sorted(model.model_fields))}"
+    if problem["type"] == "missing":
+        return f"{key}: missing"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"{key}={problem['input']}: {message}"

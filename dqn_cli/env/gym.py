@@ -1,0 +1,103 @@
+"""Any Gymnasium environment with a vector observation and a discrete action space."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from numpy.typing import NDArray
+
+from dqn_cli.types import Space
+
+
+def register(module: str) -> None:
+    """Import a module that registers environments, as `package` or `package:function` to call."""
+    name, _, function = module.partition(":")
+    try:
+        imported = importlib.import_module(name)
+        if function:
+            getattr(imported, function)()
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"import={module}: {error}") from error
+
+
+class Gym:
+    """Makes the environment `id`; ValueError if it is unknown or not of a kind DQN can play."""
+
+    def __init__(self, *, id: str, import_: str | None, kwargs: dict[str, Any]) -> None:
+        self.id = id
+        self.kwargs = kwargs
+        if import_ is not None:
+            register(import_)
+        try:
+            env = self.one()
+        except (gymnasium.error.Error, ImportError, TypeError) as error:
+            raise ValueError(f"id={id}: {' '.join(str(error).split())}") from error
+        observed, acted = env.observation_space, env.action_space
+        if not isinstance(acted, Discrete):
+            raise ValueError(f"id={id}: its action space is {acted}, DQN needs a Discrete one")
+        if not isinstance(observed, Box) or observed.dtype not in (
+            np.dtype(np.float32),
+            np.dtype(np.float64),
+            np.dtype(np.uint8),
+        ):
+            raise ValueError(
+                f"id={id}: its observation space is {observed}, needed is a Box of floats or bytes"
+            )
+        self.first_action = int(acted.start)
+        kind = np.uint8 if observed.dtype == np.uint8 else np.float32
+        self.space = Space(observed.shape, np.dtype(kind), int(acted.n))
+        self.threshold = env.spec.reward_threshold if env.spec else None
+        env.close()
+
+    def make(self, rows: int, render: bool = False) -> GymRow:
+        """`rows` environments; with `render`, frames can be asked of them."""
+        mode = {"render_mode": "rgb_array"} if render else {}
+        return GymRow(self, rows, mode)
+
+    def one(self, **extra: Any) -> gymnasium.Env[Any, Any]:
+        return gymnasium.make(self.id, disable_env_checker=True, **self.kwargs, **extra)
+
+
+class GymRow:
+    """Environments side by side, stepped one after another; each is made at its first reset."""
+
+    def __init__(self, maker: Gym, rows: int, mode: dict[str, Any]) -> None:
+        self.space = maker.space
+        self.first_action = maker.first_action
+        self.make = functools.partial(maker.one, **mode)
+        self.envs: list[Any] = [None] * rows
+
+    def reset(self, row: int, seed: int) -> NDArray[Any]:
+        if self.envs[row] is None:
+            self.envs[row] = self.make()
+        obs, _ = self.envs[row].reset(seed=seed)
+        return np.asarray(obs, self.space.obs_dtype)
+
+    def step(
+        self, rows: Sequence[int], action: NDArray[np.int64]
+    ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        n = len(rows)
+        obs = np.empty((n, *self.space.obs_shape), self.space.obs_dtype)
+        reward = np.empty(n)
+        terminated = np.empty(n, np.bool_)
+        truncated = np.empty(n, np.bool_)
+        for i, (row, chosen) in enumerate(zip(rows, action.tolist(), strict=True)):
+            obs[i], reward[i], terminated[i], truncated[i], _ = self.envs[row].step(
+                chosen + self.first_action
+            )
+        return obs, reward, terminated, truncated
+
+    def frame(self, row: int) -> NDArray[np.uint8]:
+        """What a person would see of it now, [height, width, 3]."""
+        return np.asarray(self.envs[row].render(), np.uint8)
+
+    def close(self) -> None:
+        for env in self.envs:
+            if env is not None:
+                env.close()

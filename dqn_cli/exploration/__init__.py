@@ -1,0 +1,1 @@
+"""How often a random action is taken."""

@@ -1,0 +1,19 @@
+"""Epsilon = end + (start - end) * exp(-step / decay_steps): it nears end and never arrives."""
+
+from __future__ import annotations
+
+import math
+
+from dqn_cli.types import Count, Fraction
+
+
+class Exponential:
+    """decay_steps is the time constant: 63 % of the way is done after that many env steps."""
+
+    def __init__(self, *, start: Fraction, end: Fraction, decay_steps: Count) -> None:
+        self.start = start
+        self.end = end
+        self.decay_steps = decay_steps
+
+    def __call__(self, step: int) -> float:
+        return self.end + (self.start - self.end) * math.exp(-step / self.decay_steps)

@@ -1,0 +1,16 @@
+"""Epsilon along a straight line from start to end (Mnih et al. 2015)."""
+
+from __future__ import annotations
+
+from dqn_cli import maths
+from dqn_cli.types import Count, Fraction
+
+
+class Linear:
+    def __init__(self, *, start: Fraction, end: Fraction, decay_steps: Count) -> None:
+        self.start = start
+        self.end = end
+        self.decay_steps = decay_steps
+
+    def __call__(self, step: int) -> float:
+        return maths.linear(self.start, self.end, step / self.decay_steps)

@@ -1,0 +1,97 @@
+"""One update of every lane: sample, loss, weight, mean, clip, step, new priorities; then the target.
+
+Weighting, averaging and clipping happen here and nowhere else. The loss is a mean inside a lane
+and a sum over lanes, so that a lane's gradient is the one it would have alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from dqn_cli.maths import clip_lanes
+from dqn_cli.types import Algo, Batch, Buffer, Network, Optimizer, Target
+
+
+class Learner:
+    """Owns the online and target parameters [S, P].
+
+    `learning_starts` and `update_every` count env steps per seed; `updates` are made each time.
+    """
+
+    def __init__(
+        self,
+        online: Tensor,
+        network: Network,
+        algo: Algo,
+        buffer: Buffer,
+        optimizer: Optimizer,
+        target: Target,
+        *,
+        learning_starts: int,
+        update_every: int,
+        updates: int,
+        grad_clip: float | None,
+        compile: bool,
+    ) -> None:
+        self.online = online
+        self.behind = online.clone()  # the target network's parameters
+        self.network = network
+        self.algo = algo
+        self.buffer = buffer
+        self.optimizer = optimizer
+        self.target = target
+        self.learning_starts = learning_starts
+        self.update_every = update_every
+        self.updates = updates
+        self.grad_clip = grad_clip
+        self.sums = torch.zeros(3, len(online), device=online.device)  # loss, q, updates
+        self.losses = torch.compile(self._losses) if compile else self._losses
+
+    def learn(self, step: int) -> None:
+        """What env step `step` (from 1) has in store: updates, then the target's turn."""
+        if step >= self.learning_starts and step % self.update_every == 0:
+            for _ in range(self.updates):
+                self.update(step)
+        self.target.sync(self.online, self.behind, step)
+
+    def update(self, step: int) -> None:
+        batch = self.buffer.sample(step)
+        params = self.online.detach().requires_grad_()
+        loss, q, priority = self.losses(params, self.behind, batch)
+        (grad,) = torch.autograd.grad(loss.sum(), params)
+        if self.grad_clip is not None:
+            grad = clip_lanes(grad, self.grad_clip)
+        self.optimizer.step(self.online, grad)
+        self.buffer.update(batch.index, priority)
+        self.sums += torch.stack([loss.detach(), q, torch.ones_like(q)])
+
+    def _losses(
+        self, online: Tensor, behind: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """loss [S], mean Q of the actions taken [S], priority [S, B]."""
+        loss = self.algo.loss(partial(self.network, online), partial(self.network, behind), batch)
+        return (batch.weight * loss.per_sample).mean(-1), loss.q.mean(-1), loss.priority
+
+    def act(self, obs: Tensor) -> Tensor:
+        """The greedy action [S] for observations [S, *obs], both on the CPU."""
+        with torch.no_grad():
+            q = self.network(self.online, obs.unsqueeze(1).to(self.online.device))
+            return q.argmax(-1).squeeze(1).cpu()
+
+    def report(self, lane: int) -> tuple[float | None, float | None]:
+        """Mean loss and mean Q over this lane's updates since it last reported."""
+        loss, q, updates = self.sums[:, lane].tolist()
+        self.sums[:, lane] = 0
+        return (loss / updates, q / updates) if updates else (None, None)
+
+    def keep(self, lanes: Sequence[int]) -> None:
+        chosen = list(lanes)
+        self.online = self.online[chosen]
+        self.behind = self.behind[chosen]
+        self.sums = self.sums[:, chosen]
+        self.optimizer.keep(lanes)
+        self.buffer.keep(lanes)

@@ -1,0 +1,47 @@
+"""Pure functions shared by the rooms. They name trailing axes only; leading ones come free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def gather_action(q: Tensor, action: Tensor) -> Tensor:
+    """The value [...] of the action [...] taken, out of q [..., A]."""
+    return q.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+
+
+def mse(error: Tensor) -> Tensor:
+    """error squared, elementwise: PyTorch's mse_loss, without the half of many papers."""
+    return error * error
+
+
+def huber(error: Tensor) -> Tensor:
+    """Half the square within 1, linear beyond (Mnih et al. 2015 clip the error to this effect)."""
+    size = error.abs()
+    inner = size.clamp(max=1.0)
+    return inner * (size - 0.5 * inner)
+
+
+REGRESSION: dict[str, Callable[[Tensor], Tensor]] = {"mse": mse, "huber": huber}
+
+
+def linear(start: float, end: float, fraction: float) -> float:
+    """From start to end as fraction goes from 0 to 1, and end from there on."""
+    return end if fraction >= 1 else start + (end - start) * fraction
+
+
+def lane_norm(rows: Tensor) -> Tensor:
+    """Euclidean norm [S, 1] of each row of [S, P], P a multiple of 16.
+
+    Summed in two short steps: one long reduction would be split by how many lanes and threads
+    there are, and a lane's last bits would depend on its neighbours.
+    """
+    return (rows * rows).view(rows.shape[0], -1, 16).sum(-1).sum(-1, keepdim=True).sqrt()
+
+
+def clip_lanes(grad: Tensor, limit: float) -> Tensor:
+    """Scale each row of grad [S, P] down to norm `limit`, as clip_grad_norm_ does to one network."""
+    return grad * (limit / (lane_norm(grad) + 1e-6)).clamp(max=1.0)

@@ -1,0 +1,1 @@
+"""Which network: Q-values of all lanes from one matrix of parameters."""

@@ -1,0 +1,38 @@
+"""Adam (Kingma & Ba 2015), with PyTorch's arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dqn_cli.types import Momentum, Positive
+
+
+class Adam:
+    """Element by element over a matrix [S, P], so that no lane sees another."""
+
+    def __init__(
+        self, params: Tensor, *, lr: Positive, beta1: Momentum, beta2: Momentum, eps: Positive
+    ) -> None:
+        self.mean = torch.zeros_like(params)
+        self.square = torch.zeros_like(params)
+        self.steps = 0
+        self.lr = lr
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.eps = eps
+
+    def step(self, params: Tensor, grad: Tensor) -> None:
+        self.steps += 1
+        self.mean.lerp_(grad, 1 - self.beta1)
+        self.square.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
+        bias1 = 1 - self.beta1**self.steps
+        bias2 = 1 - self.beta2**self.steps
+        denominator = self.square.sqrt().div_(bias2**0.5).add_(self.eps)
+        params.addcdiv_(self.mean, denominator, value=-self.lr / bias1)
+
+    def keep(self, lanes: Sequence[int]) -> None:
+        self.mean = self.mean[list(lanes)]
+        self.square = self.square[list(lanes)]

@@ -1,0 +1,120 @@
+"""dqn-play: watch a trained agent, by its returns or as a GIF. Plays the episodes it was scored on."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+GIF_SECONDS_PER_FRAME = 0.02
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point. Exit codes: 0 done, 2 bad input."""
+    args = _parser().parse_args(argv)
+    try:
+        play(args.run, args.seed, "last" if args.last else "best", args.episodes, args.gif)
+    except ValueError as error:
+        _parser().error(" ".join(str(error).split()))
+
+
+def play(run: Path, seed: int | None, kind: str, episodes: int | None, gif: Path | None) -> None:
+    """Greedy episodes of one seed's network, told on stdout; ValueError for what cannot be."""
+    from dqn_cli import build
+    from dqn_cli.checkpoint import load
+    from dqn_cli.config import check
+    from dqn_cli.evaluation import evaluation_seeds, greedy_returns
+    from dqn_cli.results.reader import read_run
+    from dqn_cli.results.schema import checkpoint_file
+
+    if gif is not None and (gif.suffix.lower() != ".gif" or not gif.parent.is_dir()):
+        raise ValueError(f"--gif {gif}: expected NAME.gif in a directory that exists")
+    config = check(read_run(run).config)
+    if seed is None:
+        seed = config.seeds[0]
+    if seed not in config.seeds:
+        raise ValueError(f"--seed {seed}: the run has {', '.join(map(str, config.seeds))}")
+    checkpoint = load(run / checkpoint_file(seed, kind))
+    env = build.part(config, "env")
+    network = build.part(config, "network", env.space)
+    try:
+        params = network.flat(checkpoint.params).unsqueeze(0)
+    except ValueError as error:
+        raise ValueError(f"{run / checkpoint_file(seed, kind)}: {error}") from None
+
+    # In groups of the size that was scored: the same shapes, so the same actions to the bit.
+    size = config.eval.episodes
+    wanted = episodes or size
+    frames: list[NDArray[Any]] = []
+    returns: list[float] = []
+    print(f"seed {seed}, {kind} network, after episode {checkpoint.episode}")
+    for first in range(0, wanted, size):
+        envs = env.make(size, render=gif is not None)
+        seeds = [evaluation_seeds(seed, checkpoint.episode, range(first, first + size))]
+        watching = gif is not None and first == 0
+        watch = (lambda envs: frames.append(envs.frame(0))) if watching else None
+        returns += greedy_returns(network, params, envs, seeds, watch)[0].tolist()
+        envs.close()
+    for number, value in enumerate(returns[:wanted], 1):
+        print(f"episode {number}: return {value:.10g}")
+    print(f"mean {sum(returns[:wanted]) / wanted:.10g}")
+    if gif is not None:
+        _write_gif(gif, frames)
+        print(f"{gif}: episode 1, {len(frames)} frames")
+
+
+def _write_gif(path: Path, frames: Sequence[NDArray[Any]]) -> None:
+    from PIL import Image
+
+    from dqn_cli.results.writer import write_atomic
+
+    first, *rest = [Image.fromarray(frame) for frame in frames]
+    data = io.BytesIO()
+    first.save(
+        data,
+        format="GIF",
+        save_all=True,
+        append_images=rest,
+        duration=1000 * GIF_SECONDS_PER_FRAME,
+        loop=0,
+    )
+    write_atomic(path, data.getvalue())
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="dqn-play",
+        description="Play greedy episodes with a trained network: those that it was scored on, "
+        "and more of their kind if more are asked for.",
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run directory of dqn-train")
+    parser.add_argument("--seed", metavar="N", type=int, help="default: the run's first")
+    parser.add_argument(
+        "--last", action="store_true", help="the network at the end, not the best-scoring one"
+    )
+    parser.add_argument(
+        "--episodes", metavar="K", type=_count, help="default: as many as an evaluation has"
+    )
+    parser.add_argument("--gif", metavar="FILE", type=Path, help="record the first episode")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 7 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

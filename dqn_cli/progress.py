@@ -1,0 +1,99 @@
+"""How a run is going: a live bar on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from statistics import fmean
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+LINE_SECONDS = 10.0  # between plain lines
+
+
+class Display:
+    """Fed with what happens in a run; prints nothing if `quiet`.
+
+    `limits` are the run's (episodes, steps) per seed, at least one of them a number.
+    """
+
+    def __init__(
+        self, seeds: Sequence[int], limits: tuple[int | None, int | None], quiet: bool
+    ) -> None:
+        self.limits = limits
+        self.episode = dict.fromkeys(seeds, 0)
+        self.seed_step = dict.fromkeys(seeds, 0)
+        self.scores: dict[int, float] = {}
+        self.lane_steps = 0
+        self.quiet = quiet
+        self.started = self.told = time.monotonic()
+        self.bar: Progress | None = None
+        console = Console(file=sys.stdout)
+        if console.is_terminal and not quiet:
+            self.bar = Progress(
+                TextColumn("{task.percentage:>3.0f} %"),
+                BarColumn(bar_width=None),
+                TextColumn("{task.description}"),
+                console=console,
+                expand=True,
+                transient=True,
+            )
+            self.task = self.bar.add_task("starting", total=1.0)
+            self.bar.start()
+
+    def episode_ended(self, seed: int, episode: int, step: int, score: float | None) -> None:
+        self.episode[seed] = episode
+        self.seed_step[seed] = step
+        if score is not None:
+            self.scores[seed] = score
+
+    def advanced(self, step: int, lane_steps: int, running: Sequence[int]) -> None:
+        """`running` seeds have done `step` env steps, all seeds together `lane_steps`."""
+        for seed in running:
+            self.seed_step[seed] = step
+        self.lane_steps = lane_steps
+        now = time.monotonic()
+        if self.bar is not None:
+            self.bar.update(self.task, completed=self.fraction, description=self.text + self.left)
+        elif not self.quiet and now - self.told >= LINE_SECONDS:
+            self.told = now
+            print(f"{100 * self.fraction:3.0f} %  {self.text}{self.left}", flush=True)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    @property
+    def fraction(self) -> float:
+        """How much of the run is done, by whichever limit is nearer."""
+        episodes, steps = self.limits
+        return fmean(
+            max(
+                self.episode[seed] / episodes if episodes else 0.0,
+                self.seed_step[seed] / steps if steps else 0.0,
+            )
+            for seed in self.episode
+        )
+
+    @property
+    def text(self) -> str:
+        elapsed = time.monotonic() - self.started
+        episodes = f"/{self.limits[0]}" if self.limits[0] else ""
+        parts = [f"episode {min(self.episode.values())}{episodes}", f"{self.lane_steps:,} steps"]
+        if self.scores:
+            values = self.scores.values()
+            spread = f" [{min(values):.4g}, {max(values):.4g}]" if len(values) > 1 else ""
+            parts.append(f"score {fmean(values):.4g}{spread}")
+        parts.append(f"{self.lane_steps / elapsed:,.0f} steps/s")
+        return "  ".join(parts)
+
+    @property
+    def left(self) -> str:
+        """The time left, if the rest of the run goes like what is done of it."""
+        if self.fraction == 0:
+            return ""
+        elapsed = time.monotonic() - self.started
+        return f"  {timedelta(seconds=round(elapsed * (1 / self.fraction - 1)))} left"

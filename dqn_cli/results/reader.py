@@ -1,0 +1,233 @@
+"""Reading run directories; whatever lies in them, the answer is a Run or a one-line ResultError."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from dqn_cli.results.schema import (
+    COLUMNS,
+    CONFIG,
+    MAY_BE_EMPTY,
+    SCORES,
+    SUMMARY,
+    WHOLE,
+    ResultError,
+    shorten,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A config is a few kB; a row of scores about 60 bytes, so the limit is a million episodes.
+CONFIG_BYTES = 256 * 1024
+SUMMARY_BYTES = 4 * 1024**2
+SCORES_BYTES = 64 * 1024**2
+YAML_DEPTH = 50
+LARGEST = 1e300  # finite numbers above leave no room to add, or to draw, them
+
+_HEADER = ",".join(COLUMNS)
+_SCORES_NAME = re.compile(r"seed_(0|[1-9][0-9]{0,18})\.csv")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?|inf)|nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run directory in memory.
+
+    config and summary are config.yaml and summary.json as they are ({} for a missing summary);
+    choices is Hydra group -> option. scores maps a seed to its CSV, whose columns keep their names
+    (episode, step, length int64, the others float64 with NaN where there is no value).
+    """
+
+    path: Path
+    config: dict[str, Any]
+    choices: dict[str, str]
+    summary: dict[str, Any]
+    scores: dict[int, pd.DataFrame]
+
+    @property
+    def threshold(self) -> float | None:
+        """The environment's reward threshold, if it names one."""
+        value: float | None = self.summary.get("threshold")
+        return value
+
+
+def find_runs(paths: Iterable[Path]) -> list[Path]:
+    """The run directories that the paths are or contain at any depth, each once, in path order.
+
+    Links inside a path are not followed. Raises ResultError for a path that holds no run.
+    """
+    found: dict[str, Path] = {}  # real path -> the path to show
+    for path in paths:
+        if not os.path.isdir(path):
+            missing = not os.path.lexists(path)
+            raise ResultError(path, "does not exist" if missing else "is not a directory")
+        runs = list(_walk(path))
+        if not runs:
+            raise ResultError(path, f"holds no run (a directory with {CONFIG} and {SCORES}/)")
+        for run in runs:
+            found.setdefault(os.path.realpath(run), run)
+    return list(found.values())
+
+
+def _walk(top: Path) -> Iterable[Path]:
+    def stop(error: OSError) -> None:
+        raise ResultError(error.filename, f"cannot be read: {error.strerror}") from error
+
+    for name, folders, files in os.walk(top, onerror=stop):
+        if SCORES in folders and (CONFIG in files or SUMMARY in files):
+            folders.clear()  # there are no runs inside a run
+            yield Path(name)
+        folders.sort()
+
+
+def read_run(path: Path) -> Run:
+    """Read one run directory. Raises ResultError naming the file at fault."""
+    config = _read_yaml(path / CONFIG)
+    summary = _read_summary(path / SUMMARY) if os.path.lexists(path / SUMMARY) else {}
+    folder = path / SCORES
+    try:
+        names = [match for name in os.listdir(folder) if (match := _SCORES_NAME.fullmatch(name))]
+    except OSError as error:
+        raise ResultError(folder, f"cannot be read: {error.strerror}") from error
+    if not names:
+        raise ResultError(folder, "holds no seed_N.csv")
+    seeds = sorted((int(match[1]), match[0]) for match in names)
+    scores = {seed: read_scores(folder / name) for seed, name in seeds}
+    return Run(path, config, summary.get("choices", {}), summary, scores)
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read one seed's CSV: see Run.scores. A last line without its newline is left out, since the
+    process was killed while writing it. Raises ResultError naming the line at fault.
+    """
+    import pandas as pd  # slow to import, so that `dqn-plot --help` does without it
+
+    text = _read_text(path, SCORES_BYTES)
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    if not lines or lines[0] != _HEADER:
+        raise ResultError(path, f"expected the header {_HEADER}", line=1)
+    rows: list[list[float]] = []
+    episode, step = 0.0, 0.0
+    for number, line in enumerate(lines[1:], start=2):
+        row = _read_row(path, number, line)
+        if row[0] <= episode:
+            raise ResultError(path, f"episode {row[0]:.0f} comes after {episode:.0f}", number)
+        if row[1] < step:
+            raise ResultError(path, f"step {row[1]:.0f} comes after {step:.0f}", number)
+        episode, step = row[:2]
+        rows.append(row)
+    table = np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS))
+    return pd.DataFrame(table, columns=list(COLUMNS)).astype({c: "int64" for c in WHOLE})
+
+
+def _read_row(path: Path, number: int, line: str) -> list[float]:
+    cells = line.split(",")
+    if len(cells) != len(COLUMNS):
+        raise ResultError(path, f"expected {len(COLUMNS)} cells, found {len(cells)}", number)
+    row = []
+    for column, cell in zip(COLUMNS, cells, strict=True):
+        if not cell and column in MAY_BE_EMPTY:
+            row.append(math.nan)
+            continue
+        value = float(cell) if _NUMBER.fullmatch(cell) else None
+        if value is None or not _fits(column, value):
+            kind = "whole number" if column in WHOLE else "number"
+            raise ResultError(path, f"{column}: expected a {kind}, found {_quote(cell)}", number)
+        row.append(value)
+    return row
+
+
+def _fits(column: str, value: float) -> bool:
+    if column in WHOLE:
+        return value.is_integer() and value < 2**53
+    return not LARGEST < abs(value) < math.inf
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """A mapping of plain values. Aliases, tags and deep nesting, which no run writes, are refused
+    before anything is built from them: a few aliases can stand for billions of values.
+    """
+    text = _read_text(path, CONFIG_BYTES)
+    depth = 0
+    try:
+        for event in yaml.parse(text, yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
+                raise ResultError(path, "YAML aliases and tags are not expected", _line(event))
+            if depth > YAML_DEPTH:
+                raise ResultError(path, f"nested deeper than {YAML_DEPTH} levels", _line(event))
+        config = yaml.safe_load(text)
+        str(config)  # ValueError for a number of more digits than Python will print
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise ResultError(path, f"not YAML: {error.problem}", line) from error
+    except ResultError:
+        raise
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as the date 2001-99-99
+        raise ResultError(path, f"not YAML: {getattr(error, 'reason', error)}") from error
+    if not isinstance(config, dict):
+        raise ResultError(path, "expected a mapping of keys to values")
+    return config
+
+
+def _line(event: yaml.Event) -> int | None:
+    return event.start_mark.line + 1 if event.start_mark else None
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    """summary.json, with those of its fields checked that are used here."""
+    text = _read_text(path, SUMMARY_BYTES)
+    try:
+        summary = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ResultError(path, f"not JSON: {error.msg}", error.lineno) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, deep nesting
+        raise ResultError(path, f"not JSON that a run writes: {error}") from error
+    if not isinstance(summary, dict):
+        raise ResultError(path, "expected a JSON object")
+    choices = summary.get("choices", {})
+    if not isinstance(choices, dict) or not all(isinstance(v, str) for v in choices.values()):
+        raise ResultError(path, "choices: expected an object of names")
+    threshold = summary.get("threshold")
+    number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    if threshold is not None and not (number and abs(threshold) <= LARGEST):
+        raise ResultError(path, "threshold: expected a finite number or null")
+    return summary
+
+
+def _read_text(path: Path, limit: int) -> str:
+    """A regular file of at most `limit` bytes of UTF-8 text without NUL."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device would never end
+            raise ResultError(path, "is not a regular file")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise ResultError(path, f"cannot be read: {error.strerror}") from error
+    if len(data) > limit:
+        raise ResultError(path, f"larger than {limit} bytes, which no run writes")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ResultError(path, "expected text, found bytes that are not UTF-8", line) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise ResultError(path, "expected text, found a NUL byte", line)
+    return text
+
+
+def _quote(cell: str) -> str:
+    return repr(shorten(cell, 40))

@@ -1,0 +1,58 @@
+"""The table under a comparison, and the notes that say what the curves cannot show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dqn_cli.results.stats import Axis, Metric, curve, summarize
+from dqn_cli.results.variants import Variant
+
+
+def table(variants: Sequence[Variant], metric: Metric, window: int) -> str:
+    """One line per variant, columns aligned; see stats.Summary for what the figures mean."""
+    thresholds = {variant.threshold for variant in variants}
+    goal = thresholds.pop() if len(thresholds) == 1 else None
+    at = "threshold" if goal is None else number(goal)
+    rows = [["variant", "seeds", "final mean [min, max]", "best", f"first episode at {at}"]]
+    for variant in variants:
+        s = summarize(variant.scores, metric, window, variant.threshold)
+        spread = (
+            "-" if s.final is None else f"{number(s.final)} [{number(s.low)}, {number(s.high)}]"
+        )
+        first = "-" if variant.threshold is None else f"{number(s.first)} ({s.reached}/{s.seeds})"
+        rows.append([variant.label, str(s.seeds), spread, number(s.best), first])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for name, *cells in rows:
+        aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append("  ".join([name.ljust(widths[0]), *aligned]))
+    return "\n".join(lines)
+
+
+def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> list[str]:
+    """One line for everything that makes a curve other than asked for."""
+    lines: list[str] = []
+    for variant in variants:
+        lines += variant.notes
+        line = curve(variant.scores, metric, x, window)
+        if silent := len(variant.scores) - line.seeds:
+            lines.append(f"{variant.label}: no {metric} in {silent} of {len(variant.scores)} seeds")
+        if line.window < window and line.seeds:
+            lines.append(
+                f"{variant.label}: smoothed over {line.window} instead of {window}, "
+                f"because its shortest seed has no more values"
+            )
+        if len(set(line.ends)) > 1:
+            first, last = line.ends.min(), line.ends.max()
+            lines.append(
+                f"{variant.label}: its seeds end between {x} {first:.0f} and {last:.0f}; "
+                f"dashed from where some have ended"
+            )
+    return lines
+
+
+def number(value: float | None) -> str:
+    """A return or an episode for people: 4 significant digits, whole from 1000 up, None as `-`."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.4g}"

@@ -1,0 +1,66 @@
+"""The shape of a run directory: file names, CSV columns, how a number is written, the error."""
+
+from __future__ import annotations
+
+import numbers
+from pathlib import Path
+
+CONFIG = "config.yaml"
+SCORES = "scores"
+TIMING = "timing.csv"
+SUMMARY = "summary.json"
+FIGURE = "scores.png"
+CHECKPOINTS = "checkpoints"
+LOG = "train.log"
+
+# One row per training episode of a seed. `episode` counts from 1; `step` is the cumulative number
+# of environment steps at the episode's end; `return` and `score` are undiscounted.
+COLUMNS = ("episode", "step", "return", "length", "score", "epsilon", "loss", "q")
+WHOLE = frozenset({"episode", "step", "length"})
+MAY_BE_EMPTY = frozenset({"score", "loss", "q"})  # no evaluation, or no update, in that episode
+TIMING_COLUMNS = ("seed", "episode", "step", "seconds")
+
+
+def scores_file(seed: int) -> str:
+    """Path of a seed's CSV, relative to the run directory."""
+    return f"{SCORES}/seed_{seed}.csv"
+
+
+def checkpoint_file(seed: int, kind: str) -> str:
+    """Path of a seed's checkpoint (`kind` is `best` or `last`), relative to the run directory."""
+    return f"{CHECKPOINTS}/seed_{seed}_{kind}.pt"
+
+
+def format_number(value: float | None) -> str:
+    """A CSV cell: whole numbers plain, others to 9 significant digits, None as nothing.
+
+    Nine digits keep every float32 exactly. Non-finite values become `nan`, `inf`, `-inf`.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
+    return f"{float(value):.9g}"
+
+
+def one_line(text: str) -> str:
+    """The text with line breaks and everything else unprintable written as escapes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def shorten(text: str, limit: int) -> str:
+    """The text on one line, cut to `limit` characters with `...` at the cut."""
+    line = one_line(text)
+    return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+class ResultError(ValueError):
+    """A run directory cannot be read or written; its text is one line: which file, and why."""
+
+    def __init__(self, path: Path | str, problem: str, line: int | None = None) -> None:
+        super().__init__(path, problem, line)
+
+    def __str__(self) -> str:
+        path, problem, line = self.args
+        where = f"{path}: line {line}" if line is not None else f"{path}"
+        return one_line(f"{where}: {problem}")

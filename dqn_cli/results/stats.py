@@ -1,0 +1,150 @@
+"""Curves and summary figures over seeds. A value is the return in a CSV's `score` or `return`
+column; NaN means that there is none, and such rows do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Scores = Mapping[int, "pd.DataFrame"]  # seed -> CSV, as in reader.Run.scores
+Metric = Literal["score", "return"]
+Axis = Literal["episode", "step"]
+
+GRID_POINTS = 1000
+
+# An environment may pay infinite returns; their means are then nan or inf, and that is the answer.
+_quiet = np.errstate(invalid="ignore", over="ignore")
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Mean, smallest and largest seed at each of G points; n seeds stand behind a point.
+
+    seeds counts those with a value, window is the smoothing in effect (at most the one asked for).
+    ends: where each of these seeds ends, in the unit of x.
+    """
+
+    x: FloatArray  # [G], strictly increasing; episode number or cumulative env step of a seed
+    mean: FloatArray  # [G]
+    low: FloatArray  # [G]
+    high: FloatArray  # [G]
+    n: IntArray  # [G], from 1 to seeds
+    seeds: int
+    window: int
+    ends: FloatArray  # [seeds]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of the table; returns are in the environment's unit, None where there is no value.
+
+    final and its range: over seeds, of each seed's mean of its last `window` values.
+    best: the highest single value of any seed. first: the median over all seeds of the first
+    episode at the threshold, None unless more than half of them reached it (the others count as
+    later than any that did); reached says how many.
+    """
+
+    seeds: int
+    final: float | None
+    low: float | None
+    high: float | None
+    best: float | None
+    first: float | None
+    reached: int
+
+
+@_quiet
+def sliding_mean(values: FloatArray, window: int) -> FloatArray:
+    """Mean of every `window` consecutive values, [T] -> [T - window + 1] ("valid" mode: no padding;
+    250 values and a window of 25 give 226). A window longer than the values shrinks to them.
+    """
+    if window < 1:
+        raise ValueError(f"window must be at least 1, not {window}")
+    if not len(values):
+        return values
+    views = np.lib.stride_tricks.sliding_window_view(values, min(window, len(values)))
+    means: FloatArray = views.mean(axis=-1)
+    return means
+
+
+def has_values(scores: Scores, metric: Metric) -> bool:
+    """Whether any seed has any value."""
+    return any(frame[metric].notna().any() for frame in scores.values())
+
+
+@_quiet
+def curve(scores: Scores, metric: Metric, x: Axis, window: int) -> Curve:
+    """The learning curve over seeds.
+
+    Each seed is smoothed first, a mean standing at the last of its `window` rows; the window is the
+    same for all seeds, so it shrinks to the values of the shortest. A seed then holds its latest
+    value up to its own last row, never beyond: where seeds end, n drops. The grid is the episodes
+    (steps) at which any seed has a value, from where all have one; for steps it is thinned to
+    GRID_POINTS evenly spaced points if there are more.
+    """
+    frames = [frame for frame in scores.values() if frame[metric].notna().any()]
+    ends = np.array([frame[x].iloc[-1] for frame in frames], dtype=np.float64)
+    rows = [frame.loc[frame[metric].notna(), [x, metric]].to_numpy(np.float64) for frame in frames]
+    window = min([window, *(len(row) for row in rows)])
+    places = [row[window - 1 :, 0] for row in rows]
+    smooth = [sliding_mean(row[:, 1], window) for row in rows]
+    grid = _grid(places, x)
+    held = np.full((len(rows), len(grid)), np.nan)
+    there = np.zeros(held.shape, dtype=np.bool_)
+    for i, (place, value) in enumerate(zip(places, smooth, strict=True)):
+        latest = np.searchsorted(place, grid, side="right") - 1  # right-continuous
+        there[i] = (latest >= 0) & (grid <= ends[i])
+        held[i, there[i]] = value[latest[there[i]]]
+    n = there.sum(axis=0)
+    mean = held.sum(axis=0, where=there) / n
+    low = held.min(axis=0, where=there, initial=np.inf)
+    high = held.max(axis=0, where=there, initial=-np.inf)
+    return Curve(grid, mean, low, high, n, len(frames), window, ends)
+
+
+def _grid(places: list[FloatArray], x: Axis) -> FloatArray:
+    if not places:
+        return np.empty(0)
+    grid = np.unique(np.concatenate(places))
+    grid = grid[grid >= max(place[0] for place in places)]
+    if x == "step" and len(grid) > GRID_POINTS:
+        grid = np.linspace(grid[0], grid[-1], GRID_POINTS)
+    return grid
+
+
+@_quiet
+def summarize(scores: Scores, metric: Metric, window: int, threshold: float | None) -> Summary:
+    """Final, best and first-at-threshold of a variant; see Summary. Values are not smoothed."""
+    finals, bests, firsts = [], [], []
+    limit = np.nan if threshold is None else threshold  # no value is >= nan
+    for frame in scores.values():
+        rows = frame[frame[metric].notna()]
+        if rows.empty:
+            firsts.append(np.inf)
+            continue
+        values = rows[metric].to_numpy(np.float64)
+        finals.append(float(values[-window:].mean()))
+        bests.append(float(values.max()))
+        above = rows["episode"].to_numpy(np.float64)[values >= limit]
+        firsts.append(above[0] if len(above) else np.inf)
+    reached = int(np.isfinite(firsts).sum())
+    middle = float(np.median(firsts)) if firsts else np.inf
+    return Summary(
+        seeds=len(scores),
+        final=float(np.mean(finals)) if finals else None,
+        low=min(finals, default=None),
+        high=max(finals, default=None),
+        best=max(bests, default=None),
+        first=middle if np.isfinite(middle) else None,
+        reached=reached,
+    )

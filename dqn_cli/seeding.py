@@ -1,0 +1,66 @@
+"""A run seed becomes independent named streams, so that nothing drawn for one purpose can shift
+what is drawn for another.
+
+Streams have no state: the numbers of a tick are a function of (run seed, name, tick). A run
+can therefore be taken up at any tick without saving a generator.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def sequence(seed: int, name: str, *number: int) -> np.random.SeedSequence:
+    """The root of one named stream of one run seed."""
+    return np.random.SeedSequence([seed, zlib.crc32(name.encode()), *number])
+
+
+def generator(seed: int, name: str, *number: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(sequence(seed, name, *number)))
+
+
+def episode_seed(seed: int, name: str, *number: int) -> int:
+    """The seed (32 bits) that an environment is reset with for the episode of this number."""
+    return int(sequence(seed, name, *number).generate_state(1)[0])
+
+
+class Uniforms:
+    """Numbers in [0, 1), float64 [S, *shape], for tick 0, 1, 2, ...
+
+    They are drawn a block of ticks at a time; a block's generator is seeded by its number.
+    """
+
+    def __init__(
+        self, seeds: Sequence[int], name: str, shape: tuple[int, ...], block: int = 256
+    ) -> None:
+        self.seeds = list(seeds)
+        self.name = name
+        self.shape = shape
+        self.block = block
+        self._number = -1
+        self._numbers: NDArray[np.float64] = np.empty(0)
+
+    def at(self, tick: int) -> NDArray[np.float64]:
+        number, offset = divmod(tick, self.block)
+        if number != self._number:
+            self._numbers = np.empty((self.block, len(self.seeds), *self.shape))
+            for lane, seed in enumerate(self.seeds):
+                draws = generator(seed, self.name, number).random((self.block, *self.shape))
+                self._numbers[:, lane] = draws
+            self._number = number
+        row: NDArray[np.float64] = self._numbers[offset]
+        return row
+
+    def keep(self, lanes: Sequence[int]) -> None:
+        self.seeds = [self.seeds[lane] for lane in lanes]
+        self._numbers = self._numbers[:, list(lanes)] if self._number >= 0 else self._numbers
+
+
+def uniform_init(seed: int, name: str, shape: tuple[int, ...], bound: float) -> NDArray[Any]:
+    """float32 numbers in [-bound, bound): one lane's share of a layer's first parameters."""
+    return generator(seed, name).uniform(-bound, bound, shape).astype(np.float32)

@@ -1,0 +1,295 @@
+"""dqn-train: compose a configuration, train, record. The only file that knows Hydra."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import MissingConfigException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:  # torch and pandas are imported when a run begins, so that --help is quick
+    from dqn_cli.config import Config
+    from dqn_cli.loop import Loop
+    from dqn_cli.progress import Display
+    from dqn_cli.results.writer import RunWriter
+
+HERE = Path(__file__).parent
+# The checkout has conf/ beside the package; a wheel carries it inside.
+CONF = next(c for c in (HERE.parent / "conf", HERE / "conf") if (c / "config.yaml").is_file())
+FAILED = "error.txt"  # in a job's directory: one line, why the job failed
+log = logging.getLogger("dqn_cli")
+
+
+def slug(text: str) -> str:
+    """A file name that still tells what the text says: no slash, no space, never too long."""
+    return re.sub(r"[^\w=,.+-]+", "-", text).strip("-.")[:120]
+
+
+def job_name(number: int, overrides: Sequence[str]) -> str:
+    """A job's directory in its sweep: its number keeps it apart, its swept keys tell what it is."""
+    swept = [o for o in overrides if o.partition("=")[0] in Hooks.swept]
+    return f"{number:03d}_{slug(','.join(swept or overrides))}"
+
+
+OmegaConf.register_new_resolver("slug", slug, replace=True)
+OmegaConf.register_new_resolver("job_name", job_name, replace=True)
+
+
+class Hooks(Callback):
+    """What must happen before Hydra makes a directory."""
+
+    sweep_directory: Path | None = None  # of the sweep that this process runs, if it runs one
+    swept: frozenset[str] = frozenset()  # the keys that it varies
+    run_accepted = False  # a single run may go ahead, whatever goes wrong from here is no bad input
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        try:
+            prepare(config, Path(config.hydra.run.dir))
+        except ValueError as error:
+            refuse(error)  # exits: Hydra would turn an Exception from here into a warning
+        Hooks.run_accepted = True
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        Hooks.sweep_directory = Path(config.hydra.sweep.dir)
+        overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+        Hooks.swept = frozenset(o.get_key_element() for o in overrides if o.is_sweep_override())
+
+
+def prepare(composed: DictConfig, directory: Path) -> Config:
+    """The checked configuration of a run that may go ahead; BadInput if it may not."""
+    from dqn_cli import build, config
+    from dqn_cli.results.writer import holds_run
+
+    own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    values = OmegaConf.to_container(own, resolve=True)
+    assert isinstance(values, dict)
+    checked = config.check({str(key): value for key, value in values.items()})
+    build.part(checked, "device")
+    build.part(checked, "network", build.part(checked, "env").space)
+    if holds_run(directory):
+        raise config.BadInput(f"{directory}: already holds a run, and a run is never overwritten")
+    return checked
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def job(composed: DictConfig) -> None:
+    """One run, in the directory that Hydra chose for it."""
+    settings = HydraConfig.get()
+    directory = Path(settings.runtime.output_dir)
+    swept = settings.mode == RunMode.MULTIRUN
+    try:
+        config = prepare(composed, directory)
+        train(config, directory, dict(settings.runtime.choices), quiet=swept)
+    except Exception as error:
+        if swept:  # the other jobs go on; the sweep tells at its end
+            line = " ".join(str(error).split()) or type(error).__name__
+            (directory / FAILED).write_text(line + "\n", encoding="utf-8")
+            log.exception("failed")
+        raise
+
+
+def train(config: Config, directory: Path, choices: dict[str, Any], *, quiet: bool) -> None:
+    """Run to the end, or to an interrupt, writing everything down on the way."""
+    from dqn_cli import build
+    from dqn_cli.config import ROOMS
+    from dqn_cli.plot import draw
+    from dqn_cli.progress import Display
+    from dqn_cli.results import schema
+    from dqn_cli.results.reader import read_run
+    from dqn_cli.results.writer import RunWriter
+
+    loop = build.loop(config)
+    display = Display(config.seeds, (config.episodes, config.steps), quiet)
+    log.info("seeds %s into %s", config.seeds, directory)
+    with RunWriter(
+        directory,
+        config=OmegaConf.to_yaml(OmegaConf.create(config.model_dump())),
+        choices={room: choices[room] for room in ROOMS if choices.get(room)},
+        seeds=config.seeds,
+        threshold=loop.env.threshold,
+        versions=versions(),
+    ) as writer:
+        (directory / schema.CHECKPOINTS).mkdir()
+        record = Recorder(loop, writer, display, directory)
+        status, error = "failed", None
+        try:
+            for event in loop.run():
+                record.event(event)
+            status = "finished"
+        except KeyboardInterrupt:
+            for event in loop.stop():
+                record.event(event)
+            status = "interrupted"
+            raise
+        except Exception as problem:
+            error = " ".join(str(problem).split()) or type(problem).__name__
+            raise
+        finally:
+            display.advanced(loop.step, loop.lane_steps, loop.seeds)
+            display.close()
+            writer.finish(status, env_steps_per_second=record.speed, error=error)
+            log.info("%s: %s", status, display.text)
+    draw([read_run(directory)], directory / schema.FIGURE, metric=None)
+    if not quiet:
+        print(f"{display.text}\n{directory}")
+
+
+class Recorder:
+    """Turns a loop's events into files and progress."""
+
+    def __init__(self, loop: Loop, writer: RunWriter, display: Display, directory: Path) -> None:
+        self.loop = loop
+        self.writer = writer
+        self.display = display
+        self.directory = directory
+        self.started = time.perf_counter()
+        self.episode = dict.fromkeys(loop.seeds, 0)
+
+    @property
+    def seconds(self) -> float:
+        """Since training began."""
+        return time.perf_counter() - self.started
+
+    @property
+    def speed(self) -> float:
+        """Env steps of all seeds per second, evaluation apart."""
+        return self.loop.lane_steps / (self.seconds - self.loop.evaluation_seconds)
+
+    def event(self, event: Any) -> None:
+        from dqn_cli.loop import Episode, Finished, Tick
+
+        match event:
+            case Episode():
+                self.writer.episode(event.seed, event.row, self.seconds)
+                self.episode[event.seed] = event.episode
+                self.display.episode_ended(event.seed, event.episode, event.step, event.score)
+                if event.best is not None:
+                    self._save(event.seed, "best", event.step, event.score, event.best)
+            case Finished():
+                self._save(event.seed, "last", event.step, None, event.params)
+            case Tick():
+                self.display.advanced(event.step, event.lane_steps, self.loop.seeds)
+
+    def _save(self, seed: int, kind: str, step: int, score: float | None, params: Any) -> None:
+        from dqn_cli.checkpoint import Checkpoint, dump
+        from dqn_cli.results.schema import checkpoint_file
+        from dqn_cli.results.writer import write_atomic
+
+        named = self.loop.network.named(params.cpu())
+        checkpoint = Checkpoint(seed, self.episode[seed], step, score, named)
+        write_atomic(self.directory / checkpoint_file(seed, kind), dump(checkpoint))
+
+
+def versions() -> dict[str, str]:
+    """Of what the results depend on."""
+    import platform
+    from importlib.metadata import version
+
+    packages = ("dqn-cli", "torch", "numpy", "gymnasium")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, to be told in one line
+    code = 0
+    try:
+        job()
+    except KeyboardInterrupt:
+        code = 130
+        print("dqn-train: interrupted; what was trained so far is kept", file=sys.stderr)
+    except Exception as error:
+        code = 1
+        if debug or Hooks.run_accepted:
+            raise
+        if Hooks.sweep_directory is None:
+            refuse(explain(error))
+    if Hooks.sweep_directory is not None:
+        code = max(conclude(Hooks.sweep_directory), code)
+    sys.exit(code)
+
+
+def conclude(sweep: Path) -> int:
+    """Draw what the jobs of a sweep brought and name those that failed; the exit code."""
+    from dqn_cli.plot import main as plot
+
+    failed = sorted(sweep.glob(f"*/{FAILED}"))
+    if any(sweep.glob("*/config.yaml")):
+        try:
+            plot([str(sweep), "-o", str(sweep / "comparison.png")])
+        except SystemExit:  # it said why
+            pass
+    for file in failed:
+        reason = file.read_text(encoding="utf-8").strip()
+        print(f"dqn-train: {file.parent.name} failed: {reason}", file=sys.stderr)
+    print(sweep)
+    return 1 if failed else 0
+
+
+def refuse(problem: object) -> NoReturn:
+    """Bad input: one line and exit code 2."""
+    print(f"dqn-train: {' '.join(str(problem).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def explain(error: Exception) -> str:
+    """What the command line got wrong, and what is allowed there."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return f"{group}={choice}: no such choice; there are {', '.join(sorted(error.options))}"
+    line = str(error).split("\n")[0]
+    if unknown := re.match(r"Could not override '([^'@]+)'", line):
+        return f"{unknown[1]}: no such key; {alternatives(unknown[1])}"
+    if several := re.match(r"Ambiguous value for argument '([^'=]+)=([^']*)'", line):
+        key, values = several.groups()
+        return f"{key}={values}: several values; -m makes a run of each, {key}=[{values}] is a list"
+    if unreadable := re.match(r"Error parsing override '(.*)'", line):
+        return f"{unreadable[1]}: expected KEY=VALUE (quote a value that holds special characters)"
+    return line
+
+
+def alternatives(key: str) -> str:
+    """The keys beside an unknown one, or those most like it, under the groups that were chosen."""
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    chosen = [a for a in sys.argv[1:] if a.partition("=")[0] in groups and "," not in a]
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        keys = list(flatten(hydra.compose("config", overrides=chosen)))
+    parent = key.rpartition(".")[0]
+    beside = [k for k in keys if parent and k.startswith(f"{parent}.") and "_target_" not in k]
+    if key in keys:
+        return f"new keys are added to it as +{key}.NAME=VALUE"
+    if beside:
+        return f"there are {', '.join(beside)}"
+    ending = [k for k in keys if k.rpartition(".")[2] == key.rpartition(".")[2]]
+    alike = ending or difflib.get_close_matches(key, keys)
+    return f"did you mean {' or '.join(alike)}?" if alike else "see dqn-train --help"
+
+
+def flatten(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Every key that holds a value, dotted."""
+    for key in config:
+        value = config._get_node(key)
+        if isinstance(value, DictConfig) and not value._is_none() and len(value):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+if __name__ == "__main__":
+    from dqn_cli.train import main as run  # Hydra looks this module up by its name
+
+    run()

@@ -1,0 +1,145 @@
+"""The vocabulary: what the rooms hand to each other, and what each room must be able to do.
+
+Shapes use one legend everywhere: S seeds ("lanes"), B batch, N rows, A actions, P parameters.
+A trailing ``*obs`` stands for the shape of one observation. Whatever a part keeps, its leading
+axis is S; `keep` drops lanes from it, so a seed that is done leaves and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Le, Lt
+from numpy.typing import NDArray
+from torch import Tensor
+
+# Types of configuration values: a part's keyword-only arguments are its keys in conf/, and these
+# annotations are what its values are held to.
+Count = Annotated[int, Ge(1)]
+Size = Annotated[int, Ge(0)]
+Positive = Annotated[float, Gt(0)]
+Fraction = Annotated[float, Ge(0), Le(1)]
+PositiveFraction = Annotated[float, Gt(0), Le(1)]
+Momentum = Annotated[float, Ge(0), Lt(1)]
+
+
+class Space(NamedTuple):
+    """What an agent sees and may do."""
+
+    obs_shape: tuple[int, ...]
+    obs_dtype: np.dtype[Any]  # float32, or uint8 which networks scale to [0, 1]
+    actions: int  # A: the actions are 0 .. A-1
+
+
+class Step(NamedTuple):
+    """One environment step of every lane."""
+
+    obs: NDArray[Any]  # [S, *obs]
+    action: NDArray[np.int64]  # [S]
+    reward: NDArray[np.float64]  # [S]
+    next_obs: NDArray[Any]  # [S, *obs], the true successor, never the next episode's first
+    terminated: NDArray[np.bool_]  # [S], a real end; a time limit is not one
+
+
+class Batch(NamedTuple):
+    """Rows drawn from replay."""
+
+    obs: Tensor  # [S, B, *obs]
+    action: Tensor  # [S, B] int64
+    reward: Tensor  # [S, B]
+    next_obs: Tensor  # [S, B, *obs]
+    discount: Tensor  # [S, B], gamma where the episode went on, 0 where it terminated
+    weight: Tensor  # [S, B], importance weight; 1 under uniform replay
+    index: NDArray[np.int64]  # [S, B], where the rows lie
+
+
+class Loss(NamedTuple):
+    """What a backup says of each sample; weighting and averaging are the learner's."""
+
+    per_sample: Tensor  # [...]
+    priority: Tensor  # [...], the absolute TD error, detached
+    q: Tensor  # [...], the value of the action taken, detached
+
+
+class QFunction(Protocol):
+    def __call__(self, obs: Tensor) -> Tensor:
+        """Q-values [..., A] of observations [..., *obs]."""
+
+
+class Algo(Protocol):
+    def loss(self, online: QFunction, target: QFunction, batch: Batch) -> Loss: ...
+
+
+class Buffer(Protocol):
+    def add(self, step: Step) -> None: ...
+
+    def sample(self, step: int) -> Batch:
+        """B rows of each lane, drawn with replacement, after `step` env steps (per seed)."""
+
+    def update(self, index: NDArray[np.int64], priority: Tensor) -> None:
+        """Tell what the rows at `index` [S, B] are worth, as raw |TD error| [S, B]."""
+
+    def keep(self, lanes: Sequence[int]) -> None: ...
+
+
+class Network(Protocol):
+    def init(self, seeds: Sequence[int]) -> Tensor:
+        """Fresh parameters [S, P] on the CPU; row s depends on seeds[s] alone."""
+
+    def __call__(self, params: Tensor, obs: Tensor) -> Tensor:
+        """Q-values [S, N, A] of observations [S, N, *obs] under parameters [S, P]."""
+
+    def named(self, row: Tensor) -> dict[str, Tensor]:
+        """One lane's parameters [P] as weights [out, in] and biases [out] by name."""
+
+    def flat(self, named: dict[str, Tensor]) -> Tensor:
+        """The inverse of `named`; ValueError if a name or shape is not this network's."""
+
+
+class Target(Protocol):
+    def sync(self, online: Tensor, target: Tensor, step: int) -> None:
+        """After env step `step`, move target [S, P] towards online [S, P], in place."""
+
+
+class Exploration(Protocol):
+    def __call__(self, step: int) -> float:
+        """The probability of a random action after `step` env steps (per seed)."""
+
+
+class Optimizer(Protocol):
+    def step(self, params: Tensor, grad: Tensor) -> None:
+        """Change params [S, P] in place."""
+
+    def keep(self, lanes: Sequence[int]) -> None: ...
+
+
+class Envs(Protocol):
+    """A row of independent environments. Whoever holds them resets them: nothing is automatic."""
+
+    def reset(self, row: int, seed: int) -> NDArray[Any]:
+        """Begin the episode that `seed` names; its first observation [*obs]."""
+
+    def step(
+        self, rows: Sequence[int], action: NDArray[np.int64]
+    ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """next_obs [N, *obs], reward [N], terminated [N], truncated [N] of the given rows."""
+
+    def frame(self, row: int) -> NDArray[np.uint8]:
+        """A picture of it now, [height, width, 3]; only if it was made to render."""
+
+    def close(self) -> None: ...
+
+
+class EnvMaker(Protocol):
+    space: Space
+    threshold: float | None  # the mean return at which the environment counts as solved
+
+    def make(self, rows: int, render: bool = False) -> Envs: ...
+
+
+class Device(Protocol):
+    torch: torch.device
+    compile: bool

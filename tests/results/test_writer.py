@@ -1,0 +1,161 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dqn_cli.results.reader import read_run
+from dqn_cli.results.schema import ResultError
+from dqn_cli.results.writer import RunWriter, holds_run, write_atomic
+
+HEADER = "episode,step,return,length,score,epsilon,loss,q\n"
+
+
+def writer(path: Path, seeds: list[int]) -> RunWriter:
+    return RunWriter(
+        path,
+        config="name: null\nseed: [12, 34]\n",
+        choices={"algo": "ddqn"},
+        seeds=seeds,
+        threshold=475.0,
+        versions={"torch": "2.6"},
+    )
+
+
+def row(episode: int, score: float | None = None, **more: Any) -> dict[str, Any]:
+    cells = {"episode": episode, "step": 10 * episode, "return": 10.0, "length": 10}
+    return {**cells, "score": score, "epsilon": 0.5, "loss": None, "q": None, **more}
+
+
+def summary(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((path / "summary.json").read_text())
+    return loaded
+
+
+def test_a_run_starts_with_config_headers_and_a_summary(tmp_path: Path) -> None:
+    run = tmp_path / "deep" / "run"
+    with writer(run, [12, 34]):
+        assert (run / "config.yaml").read_text() == "name: null\nseed: [12, 34]\n"
+        assert (run / "scores/seed_12.csv").read_text() == HEADER
+        assert (run / "timing.csv").read_text() == "seed,episode,step,seconds\n"
+    nothing = dict.fromkeys(["final_score", "final_episode", "final_step"])
+    nothing |= dict.fromkeys(["best_score", "best_episode", "best_step"])
+    assert summary(run) == {
+        "status": "running",
+        "error": None,
+        "choices": {"algo": "ddqn"},
+        "threshold": 475.0,
+        "versions": {"torch": "2.6"},
+        "env_steps_per_second": None,
+        "seeds": {"12": nothing, "34": nothing},
+    }
+
+
+def test_rows_are_on_disk_at_once_and_times_elsewhere(tmp_path: Path) -> None:
+    with writer(tmp_path, [12, 34]) as run:
+        run.episode(12, row(1, 9.5), seconds=0.25)
+        run.episode(34, row(1, loss=float("nan"), q=1 / 3), seconds=0.5)
+        # read while the files are still open: nothing waits in a buffer
+        assert (tmp_path / "scores/seed_12.csv").read_text() == HEADER + "1,10,10,10,9.5,0.5,,\n"
+        text = (tmp_path / "scores/seed_34.csv").read_text()
+        assert text == HEADER + "1,10,10,10,,0.5,nan,0.333333333\n"
+        timing = (tmp_path / "timing.csv").read_text()
+        assert timing == "seed,episode,step,seconds\n12,1,10,0.25\n34,1,10,0.5\n"
+
+
+def test_a_column_without_a_value_may_be_left_out(tmp_path: Path) -> None:
+    short = {"episode": 1, "step": 10, "return": 10.0, "length": 10, "epsilon": 0.5}
+    with writer(tmp_path, [12]) as run:
+        run.episode(12, short, 0.0)
+    assert (tmp_path / "scores/seed_12.csv").read_text() == HEADER + "1,10,10,10,,0.5,,\n"
+
+
+def test_the_summary_tells_final_and_best_of_each_seed(tmp_path: Path) -> None:
+    with writer(tmp_path, [12, 34]) as run:
+        for episode, score in enumerate([9.0, 500.0, 500.0, 462.6, None], start=1):
+            run.episode(12, row(episode, score), 0.0)
+        run.finish("finished", env_steps_per_second=1234.5)
+    found = summary(tmp_path)
+    assert found["status"] == "finished"
+    assert found["env_steps_per_second"] == 1234.5
+    assert found["seeds"]["12"] == {
+        "final_score": 462.6,  # the last one there was, from episode 4
+        "final_episode": 5,
+        "final_step": 50,
+        "best_score": 500.0,  # the first of two
+        "best_episode": 2,
+        "best_step": 20,
+    }
+    assert found["seeds"]["34"]["best_score"] is None
+    assert read_run(tmp_path).threshold == 475.0
+
+
+def test_a_failed_run_says_so(tmp_path: Path) -> None:
+    with writer(tmp_path, [12]) as run:
+        run.episode(12, row(1, float("nan")), 0.0)  # a score that JSON cannot say is none
+        run.finish("failed", env_steps_per_second=float("inf"), error="out of memory")
+    found = summary(tmp_path)
+    assert (found["status"], found["error"]) == ("failed", "out of memory")
+    assert found["env_steps_per_second"] is None
+    assert found["seeds"]["12"]["final_score"] is None
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "summary.json", "scores"])
+def test_a_run_is_never_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / "train.log").touch()
+    assert not holds_run(tmp_path)
+    (tmp_path / name).mkdir()
+    assert holds_run(tmp_path)
+    with pytest.raises(ResultError, match="already holds a run"):
+        writer(tmp_path, [12])
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["train.log", name])
+
+
+def test_a_directory_that_cannot_be_made_is_a_result_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ResultError, match=r"file/run: cannot be written: "):
+        writer(tmp_path / "file" / "run", [12])
+
+
+@pytest.mark.parametrize(
+    ("seed", "cells", "problem"),
+    [
+        (7, row(2), "seed 7 is not one of this run's"),
+        (12, row(1), "episode 1 comes after episode 1"),
+        (12, row(0), "episode 0 comes after episode 1"),
+        (12, row(2, reward=1.0), "no such column: reward"),
+        (12, row(2, epsilon=None), "no value for epsilon"),
+        (12, {"episode": 2}, "no value for step, return, length, epsilon"),
+    ],
+)
+def test_an_impossible_row_is_refused_and_not_written(
+    tmp_path: Path, seed: int, cells: dict[str, Any], problem: str
+) -> None:
+    with writer(tmp_path, [12]) as run:
+        run.episode(12, row(1), 0.0)
+        with pytest.raises(ValueError, match=problem):
+            run.episode(seed, cells, 0.0)
+    assert (tmp_path / "scores/seed_12.csv").read_text().count("\n") == 2
+
+
+def test_a_fraction_is_no_step(tmp_path: Path) -> None:
+    with writer(tmp_path, [12]) as run, pytest.raises(TypeError):
+        run.episode(12, row(1, step=1.5), 0.0)
+
+
+@pytest.mark.parametrize("seeds", [[], [12, 12]])
+def test_seeds_are_distinct(tmp_path: Path, seeds: list[int]) -> None:
+    with pytest.raises(ValueError, match="seeds must be distinct"):
+        writer(tmp_path / "run", seeds)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_atomic_write_replaces_all_or_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    write_atomic(file, "first\n")
+    write_atomic(file, b"second\n")
+    assert file.read_bytes() == b"second\n"
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError):
+        write_atomic(tmp_path / "taken", "x")  # a file cannot replace a directory
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["taken", "x.json"]  # nothing left over
