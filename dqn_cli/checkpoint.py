@@ -1,4 +1,4 @@
-"""One seed's network in a file: weights by name, as nn.Linear has them, and where they come from."""
+"""One seed's network in a file: weights by name, as nn.Linear has them, and their origin."""
 
 from __future__ import annotations
 

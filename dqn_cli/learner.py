@@ -1,4 +1,4 @@
-"""One update of every lane: sample, loss, weight, mean, clip, step, new priorities; then the target.
+"""One update of every lane: sample, loss, weight, mean, clip, step, priorities; then the target.
 
 Weighting, averaging and clipping happen here and nowhere else. The loss is a mean inside a lane
 and a sum over lanes, so that a lane's gradient is the one it would have alone.

@@ -190,7 +190,7 @@ class Loop:
             yield from self._tell()
 
     def _tell(self) -> Iterator[Event]:
-        """Evaluate the snapshots that wait for it, all at once, and tell their episodes in order."""
+        """Evaluate all snapshots that wait for it together, and tell their episodes in order."""
         waiting, self.waiting = self.waiting, []
         due = [
             (event, params)
@@ -228,8 +228,9 @@ class Loop:
         lanes = [lane for lane in range(len(self.seeds)) if lane not in leaving]
         self.seeds = [self.seeds[lane] for lane in lanes]
         self.rows = [self.rows[lane] for lane in lanes]
-        self.episode, self.returns, self.lengths, self.obs = (
-            values[lanes] for values in (self.episode, self.returns, self.lengths, self.obs)
-        )
+        self.obs = self.obs[lanes]
+        self.episode = self.episode[lanes]
+        self.returns = self.returns[lanes]
+        self.lengths = self.lengths[lanes]
         self.draws.keep(lanes)
         self.learner.keep(lanes)

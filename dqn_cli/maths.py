@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 
@@ -43,5 +42,5 @@ def lane_norm(rows: Tensor) -> Tensor:
 
 
 def clip_lanes(grad: Tensor, limit: float) -> Tensor:
-    """Scale each row of grad [S, P] down to norm `limit`, as clip_grad_norm_ does to one network."""
+    """Scale each row of grad [S, P] down to norm `limit`, as clip_grad_norm_ does a network."""
     return grad * (limit / (lane_norm(grad) + 1e-6)).clamp(max=1.0)

@@ -1,10 +1,9 @@
-"""dqn-play: watch a trained agent, by its returns or as a GIF. Plays the episodes it was scored on."""
+"""dqn-play: watch a trained agent, by returns or as a GIF, in the episodes it was scored on."""
 
 from __future__ import annotations
 
 import argparse
 import io
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -117,4 +116,4 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

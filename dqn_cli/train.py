@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import logging
 import os
@@ -73,7 +74,7 @@ def prepare(composed: DictConfig, directory: Path) -> Config:
     from dqn_cli import build, config
     from dqn_cli.results.writer import holds_run
 
-    own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     values = OmegaConf.to_container(own, resolve=True)
     assert isinstance(values, dict)
     checked = config.check({str(key): value for key, value in values.items()})
@@ -229,10 +230,8 @@ def conclude(sweep: Path) -> int:
 
     failed = sorted(sweep.glob(f"*/{FAILED}"))
     if any(sweep.glob("*/config.yaml")):
-        try:
+        with contextlib.suppress(SystemExit):  # it said why
             plot([str(sweep), "-o", str(sweep / "comparison.png")])
-        except SystemExit:  # it said why
-            pass
     for file in failed:
         reason = file.read_text(encoding="utf-8").strip()
         print(f"dqn-train: {file.parent.name} failed: {reason}", file=sys.stderr)
@@ -281,7 +280,7 @@ def alternatives(key: str) -> str:
 
 def flatten(config: DictConfig, prefix: str = "") -> Iterator[str]:
     """Every key that holds a value, dotted."""
-    for key in config:
+    for key in map(str, config):
         value = config._get_node(key)
         if isinstance(value, DictConfig) and not value._is_none() and len(value):
             yield from flatten(value, f"{prefix}{key}.")

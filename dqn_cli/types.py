@@ -8,6 +8,7 @@ axis is S; `keep` drops lanes from it, so a seed that is done leaves and the oth
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -44,7 +45,8 @@ class Step(NamedTuple):
     terminated: NDArray[np.bool_]  # [S], a real end; a time limit is not one
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Batch:
     """Rows drawn from replay."""
 
     obs: Tensor  # [S, B, *obs]

@@ -54,7 +54,7 @@ class Ring:
         offset = np.arange(lanes)[:, None] * self.capacity
         flat = torch.from_numpy((index + offset).ravel()).to(self.device)
         rows = {
-            name: field.flatten(0, 1).index_select(0, flat).unflatten(0, (lanes, n))
+            name: field.flatten(0, 1).index_select(0, flat).view(lanes, n, *field.shape[2:])
             for name, field in self.fields.items()
         }
         return Batch(**rows, weight=weight, index=index)

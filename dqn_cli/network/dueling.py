@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -30,10 +31,7 @@ class Dueling:
         self.activation = ACTIVATIONS[activation]
         self.shared = len(hidden)
         widths = [features(space), *hidden]
-        layers = [
-            Linear(f"hidden.{i}", *pair)
-            for i, pair in enumerate(zip(widths, widths[1:], strict=False))
-        ]
+        layers = [Linear(f"hidden.{i}", *pair) for i, pair in enumerate(pairwise(widths))]
         for stream, outputs in (("value", 1), ("advantage", space.actions)):
             tail = [widths[-1], *streams, outputs]
             names = [*(f"{stream}.hidden.{i}" for i in range(len(streams))), stream]

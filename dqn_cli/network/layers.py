@@ -66,7 +66,7 @@ class Stack:
 
     def split(self, params: Tensor) -> list[tuple[Tensor, Tensor]]:
         """(weight [S, in, out], bias [S, 1, out]) of each layer, as views of params [S, P]."""
-        chunks = iter(params.split(self.sizes, dim=-1))
+        chunks = iter(torch.split(params, self.sizes, dim=-1))
         lanes = params.shape[0]
         return [
             (

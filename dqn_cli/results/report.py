@@ -30,24 +30,30 @@ def table(variants: Sequence[Variant], metric: Metric, window: int) -> str:
 
 
 def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> list[str]:
-    """One line for everything that makes a curve other than asked for."""
-    lines: list[str] = []
+    """One line for everything that makes a curve other than asked for, with whom it concerns."""
+    lines = [line for variant in variants for line in variant.notes]
+    labels: dict[str, list[str]] = {}  # what is to be said -> of which variants
     for variant in variants:
-        lines += variant.notes
         line = curve(variant.scores, metric, x, window)
+        said = []
         if silent := len(variant.scores) - line.seeds:
-            lines.append(f"{variant.label}: no {metric} in {silent} of {len(variant.scores)} seeds")
+            said.append(f"no {metric} in {silent} of {len(variant.scores)} seeds")
         if line.window < window and line.seeds:
-            lines.append(
-                f"{variant.label}: smoothed over {line.window} instead of {window}, "
+            said.append(
+                f"smoothed over {line.window} instead of {window}, "
                 f"because its shortest seed has no more values"
             )
         if len(set(line.ends)) > 1:
             first, last = line.ends.min(), line.ends.max()
-            lines.append(
-                f"{variant.label}: its seeds end between {x} {first:.0f} and {last:.0f}; "
+            said.append(
+                f"its seeds end between {x} {first:.0f} and {last:.0f}; "
                 f"dashed from where some have ended"
             )
+        for text in said:
+            labels.setdefault(text, []).append(variant.label)
+    for text, which in labels.items():
+        every = len(which) == len(variants) > 1
+        lines.append(f"{'every variant' if every else ', '.join(which)}: {text}")
     return lines
 
 

@@ -1,0 +1,109 @@
+"""Learning on environments whose answer is known, with several seeds; CartPole itself is slow."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from dqn_cli import build
+from dqn_cli.loop import Episode, Finished
+
+FAST = (
+    "seed=[1,2,3]",
+    "episodes=null",
+    "network.hidden=[32]",
+    "learning_starts=50",
+    "batch_size=32",
+    "optimizer=adam",
+    "optimizer.lr=1e-3",
+    "exploration=constant",
+    "exploration.start=0.5",
+    "eval.episodes=1",
+)
+
+
+class Identity(gymnasium.Env):
+    """Say what you see: reward 1 for the action that the one-hot observation names."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (4,), np.float32)
+    action_space = gymnasium.spaces.Discrete(4)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.left = 20
+        return self._look(), {}
+
+    def step(self, action):
+        reward = float(action == self.shown)
+        self.left -= 1
+        return self._look(), reward, False, self.left == 0, {}
+
+    def _look(self):
+        self.shown = int(self.np_random.integers(4))
+        return np.eye(4, dtype=np.float32)[self.shown]
+
+
+class Chain(gymnasium.Env):
+    """Six states in a row. Right leads to the last one, worth 1; left gives 0.1 and ends it."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (6,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state = 0
+        return np.eye(6, dtype=np.float32)[0], {}
+
+    def step(self, action):
+        if action == 0:
+            return np.eye(6, dtype=np.float32)[self.state], 0.1, True, False, {}
+        self.state += 1
+        end = self.state == 5
+        return np.eye(6, dtype=np.float32)[self.state], float(end), end, False, {}
+
+
+gymnasium.register("dqn_cli_tests/Identity-v0", Identity)
+gymnasium.register("dqn_cli_tests/Chain-v0", Chain)
+
+
+def last_scores(loop) -> dict[int, float]:
+    return {event.seed: event.score for event in loop.run() if isinstance(event, Episode)}
+
+
+@pytest.mark.parametrize("target", ["hard", "polyak"])
+def test_identity_is_learned_by_every_seed(compose, target):
+    loop = build.loop(
+        compose(*FAST, "env.id=dqn_cli_tests/Identity-v0", f"target={target}", "steps=1500")
+    )
+    assert last_scores(loop) == {1: 20.0, 2: 20.0, 3: 20.0}
+
+
+@pytest.mark.parametrize("algo", ["dqn", "ddqn"])
+@pytest.mark.parametrize("buffer", ["uniform", "per"])
+@pytest.mark.parametrize("network", ["mlp", "dueling"])
+def test_the_chain_is_worth_what_it_is_worth(compose, algo, buffer, network):
+    """Q(s, right) = 0.9^(4 - s), Q(s, left) = 0.1: by hand, from the end backwards."""
+    rooms = (f"algo={algo}", f"buffer={buffer}", f"network={network}")
+    config = compose(
+        *FAST, *rooms, "env.id=dqn_cli_tests/Chain-v0", "gamma=0.9", "steps=4000"
+    )
+    loop = build.loop(config)
+    finished = [event for event in loop.run() if isinstance(event, Finished)]
+
+    states = torch.eye(6)[:4]
+    right = torch.tensor([0.6561, 0.729, 0.81, 0.9])
+    for event in finished:
+        q = loop.network(event.params.unsqueeze(0), states.unsqueeze(0))[0]
+        torch.testing.assert_close(q[:, 1], right, atol=0.05, rtol=0)
+        torch.testing.assert_close(q[:, 0], torch.full((4,), 0.1), atol=0.05, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", ["[12,34,56,78,90]", "[201,202,203,204,205]"])
+def test_the_defaults_solve_cartpole(compose, seeds):
+    """The mean of the last 25 scores is at least 475 over five seeds nobody tuned on."""
+    scores: dict[int, list[float]] = {}
+    for event in build.loop(compose(f"seed={seeds}")).run():
+        if isinstance(event, Episode):
+            scores.setdefault(event.seed, []).append(event.score)
+    assert np.mean([values[-25:] for values in scores.values()]) >= 475
