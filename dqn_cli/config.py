@@ -12,16 +12,16 @@ import inspect
 from collections import Counter
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
-from annotated_types import Le, MinLen
+from annotated_types import Ge, Le, MinLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from dqn_cli.types import Count, Fraction, Positive, Size
+from dqn_cli.types import Count, Fraction, Positive
 
 ROOMS = (
     "env", "algo", "buffer", "network", "target", "exploration", "optimizer", "device",
 )  # fmt: skip
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-Seed = Annotated[Size, Le(2**63 - 1)]
+Seed = Annotated[int, Ge(0), Le(2**63 - 1)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -94,16 +94,19 @@ def locate(room: str, target: object) -> Any:
     """The class that a `_target_` names."""
     try:
         module, _, name = str(target).rpartition(".")
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:  # a module of the user's may raise anything
         raise BadInput(f"{room}._target_={target}: {error}") from error
+    if not isinstance(found, type):
+        raise BadInput(f"{room}._target_={target}: it is not a class")
+    return found
 
 
 def schema(part: Any) -> type[BaseModel]:
     """A model of the part's keyword-only arguments (`import_` is the key `import`)."""
     hints = get_type_hints(part.__init__, include_extras=True)
     fields: dict[str, Any] = {
-        name.rstrip("_"): (hints[name], ...)
+        name.rstrip("_"): (hints.get(name, Any), ...)
         for name, parameter in inspect.signature(part).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
@@ -125,10 +128,11 @@ def _line(error: ValidationError, model: type[BaseModel], prefix: str) -> str:
         (problem for problem in error.errors() if problem["loc"][0] == first),
         key=lambda problem: str(problem["type"]).endswith("_type"),
     )
-    # A member's own name ("list[int]") is not a part of the key.
-    place = [str(p) for p in problem["loc"] if isinstance(p, int) or p.isidentifier()]
-    key = prefix + ".".join(place)
-    if problem["type"] == "extra_forbidden":
+    # The member's own name ("list[int]") is in the place, but not a part of the key.
+    known = problem["type"] != "extra_forbidden"
+    place = [p for p in problem["loc"] if isinstance(p, int) or p.isidentifier() or not known]
+    key = prefix + ".".join(map(str, place))
+    if not known:
         return f"{key}: no such key; there are {', '.join(sorted(model.model_fields))}"
     if problem["type"] == "missing":
         return f"{key}: missing"

@@ -32,6 +32,15 @@ def linear(start: float, end: float, fraction: float) -> float:
     return end if fraction >= 1 else start + (end - start) * fraction
 
 
+def root(square: Tensor) -> Tensor:
+    """The square root of numbers >= 0, as an optimizer divides by it (after adding its eps).
+
+    Zeros and denormals are lifted to 1e-30: a CPU takes thirty times as long for their roots, and
+    parameters without a gradient, such as padding, are full of them.
+    """
+    return square.clamp(min=1e-30).sqrt_()
+
+
 def lane_norm(rows: Tensor) -> Tensor:
     """Euclidean norm [S, 1] of each row of [S, P], P a multiple of 16.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -69,8 +69,8 @@ class Hooks(Callback):
         Hooks.swept = frozenset(o.get_key_element() for o in overrides if o.is_sweep_override())
 
 
-def prepare(composed: DictConfig, directory: Path) -> Config:
-    """The checked configuration of a run that may go ahead; BadInput if it may not."""
+def prepare(composed: DictConfig, directory: Path) -> tuple[Config, Loop]:
+    """A run that may go ahead, checked and built; BadInput if it may not."""
     from dqn_cli import build, config
     from dqn_cli.results.writer import holds_run
 
@@ -78,11 +78,12 @@ def prepare(composed: DictConfig, directory: Path) -> Config:
     values = OmegaConf.to_container(own, resolve=True)
     assert isinstance(values, dict)
     checked = config.check({str(key): value for key, value in values.items()})
-    build.part(checked, "device")
-    build.part(checked, "network", build.part(checked, "env").space)
     if holds_run(directory):
         raise config.BadInput(f"{directory}: already holds a run, and a run is never overwritten")
-    return checked
+    place = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise config.BadInput(f"{directory}: cannot be made, {place} is no directory to write in")
+    return checked, build.loop(checked)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -92,8 +93,8 @@ def job(composed: DictConfig) -> None:
     directory = Path(settings.runtime.output_dir)
     swept = settings.mode == RunMode.MULTIRUN
     try:
-        config = prepare(composed, directory)
-        train(config, directory, dict(settings.runtime.choices), quiet=swept)
+        config, loop = prepare(composed, directory)
+        train(config, loop, directory, dict(settings.runtime.choices), quiet=swept)
     except Exception as error:
         if swept:  # the other jobs go on; the sweep tells at its end
             line = " ".join(str(error).split()) or type(error).__name__
@@ -102,9 +103,10 @@ def job(composed: DictConfig) -> None:
         raise
 
 
-def train(config: Config, directory: Path, choices: dict[str, Any], *, quiet: bool) -> None:
+def train(
+    config: Config, loop: Loop, directory: Path, choices: dict[str, Any], *, quiet: bool
+) -> None:
     """Run to the end, or to an interrupt, writing everything down on the way."""
-    from dqn_cli import build
     from dqn_cli.config import ROOMS
     from dqn_cli.plot import draw
     from dqn_cli.progress import Display
@@ -112,7 +114,6 @@ def train(config: Config, directory: Path, choices: dict[str, Any], *, quiet: bo
     from dqn_cli.results.reader import read_run
     from dqn_cli.results.writer import RunWriter
 
-    loop = build.loop(config)
     display = Display(config.seeds, (config.episodes, config.steps), quiet)
     log.info("seeds %s into %s", config.seeds, directory)
     with RunWriter(
@@ -256,8 +257,8 @@ def explain(error: Exception) -> str:
     if several := re.match(r"Ambiguous value for argument '([^'=]+)=([^']*)'", line):
         key, values = several.groups()
         return f"{key}={values}: several values; -m makes a run of each, {key}=[{values}] is a list"
-    if unreadable := re.match(r"Error parsing override '(.*)'", line):
-        return f"{unreadable[1]}: expected KEY=VALUE (quote a value that holds special characters)"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: expected KEY=VALUE (quote a value with special characters)"
     return line
 
 

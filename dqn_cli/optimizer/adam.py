@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dqn_cli.maths import root
 from dqn_cli.types import Momentum, Positive
 
 
@@ -30,7 +31,7 @@ class Adam:
         self.square.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
         bias1 = 1 - self.beta1**self.steps
         bias2 = 1 - self.beta2**self.steps
-        denominator = self.square.sqrt().div_(bias2**0.5).add_(self.eps)
+        denominator = root(self.square).div_(bias2**0.5).add_(self.eps)
         params.addcdiv_(self.mean, denominator, value=-self.lr / bias1)
 
     def keep(self, lanes: Sequence[int]) -> None:

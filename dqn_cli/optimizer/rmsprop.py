@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dqn_cli.maths import root
 from dqn_cli.types import Momentum, Positive
 
 
@@ -21,7 +22,7 @@ class RMSprop:
 
     def step(self, params: Tensor, grad: Tensor) -> None:
         self.square.mul_(self.alpha).addcmul_(grad, grad, value=1 - self.alpha)
-        params.addcdiv_(grad, self.square.sqrt().add_(self.eps), value=-self.lr)
+        params.addcdiv_(grad, root(self.square).add_(self.eps), value=-self.lr)
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.square = self.square[list(lanes)]

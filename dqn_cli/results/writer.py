@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from dqn_cli.results.schema import (
+    CHECKPOINTS,
     COLUMNS,
     CONFIG,
     MAY_BE_EMPTY,
@@ -26,6 +27,8 @@ from dqn_cli.results.schema import (
     format_number,
     scores_file,
 )
+
+PARTS = (CONFIG, SUMMARY, SCORES, TIMING, CHECKPOINTS)  # what only a run puts in a directory
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -44,7 +47,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
 def holds_run(directory: Path) -> bool:
     """Whether the directory already holds (part of) a run."""
-    return any((directory / name).exists() for name in (CONFIG, SUMMARY, SCORES))
+    return any((directory / name).exists() for name in PARTS)
 
 
 class RunWriter:

@@ -1,0 +1,91 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from dqn_cli.device.device import Device, present
+
+
+@pytest.fixture(autouse=True)
+def switches() -> Iterator[None]:
+    """A device sets them for the whole process; the other tests get them back."""
+    threads, sure = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(sure)
+    torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """machine(cuda=True): what PyTorch finds."""
+
+    def has(*, cuda: bool = False, mps: bool = False) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+    return has
+
+
+def make(**keys: Any) -> Device:
+    return Device(**{"name": "cpu", "threads": 1, "compile": False, "deterministic": True, **keys})
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_an_absent_device_is_an_error_that_lists_those_present(machine, name: str) -> None:
+    machine()
+    with pytest.raises(ValueError, match=f"^name={name}: not present; this machine has cpu$"):
+        make(name=name)
+    machine(cuda=name != "cuda", mps=name != "mps")
+    other = "mps" if name == "cuda" else "cuda"
+    with pytest.raises(ValueError, match=f"this machine has cpu, {other}$"):
+        make(name=name)
+
+
+def test_an_absent_device_changes_nothing(machine) -> None:
+    machine()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(False)
+    with pytest.raises(ValueError, match="not present"):
+        make(name="cuda", threads=2)
+    assert torch.get_num_threads() == 1
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(
+    ("here", "chosen"),
+    [
+        ({}, "cpu"),
+        ({"mps": True}, "cpu"),
+        ({"cuda": True}, "cuda"),
+        ({"cuda": True, "mps": True}, "cuda"),
+    ],
+)
+def test_auto_is_cuda_if_it_is_there_and_otherwise_the_cpu(machine, here, chosen: str) -> None:
+    machine(**here)
+    assert make(name="auto").torch == torch.device(chosen)
+
+
+def test_a_device_that_is_there_is_the_one_used(machine) -> None:
+    machine(cuda=True, mps=True)
+    assert [make(name=name).torch.type for name in ("cpu", "cuda", "mps")] == ["cpu", "cuda", "mps"]
+    assert present() == ["cpu", "cuda", "mps"]
+
+
+@pytest.mark.parametrize("threads", [2, 1])
+def test_threads_are_set(threads: int) -> None:
+    make(threads=threads)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_deterministic_is_set_either_way(deterministic: bool) -> None:
+    torch.use_deterministic_algorithms(not deterministic)
+    make(deterministic=deterministic)
+    assert torch.are_deterministic_algorithms_enabled() is deterministic
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_compile_is_told_to_whoever_asks(wanted: bool) -> None:
+    assert make(compile=wanted).compile is wanted

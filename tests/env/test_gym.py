@@ -1,0 +1,276 @@
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
+
+from dqn_cli.env.gym import Gym
+
+CORRIDOR = "dqn_cli_tests/Corridor-v0"
+LONG = Box(np.arange(40.0), np.arange(40.0) + 5, dtype=np.float64)  # printed on several lines
+
+
+class Corridor(gymnasium.Env):
+    """Every step leads one further; `length` ends it. Observation: where, and the episode's own
+    number. Reward: the action taken. The same array is handed out again and again."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+
+    def __init__(
+        self,
+        length: int = 3,
+        observed: Space | None = None,
+        acted: Space | None = None,
+        render_mode: str | None = None,
+        fault: Exception | None = None,
+    ) -> None:
+        if fault is not None:
+            raise fault
+        self.length = length
+        self.observation_space = observed or Box(0, 1000, (2,), np.float64)
+        self.action_space = acted or Discrete(5)
+        self.render_mode = render_mode
+        self.obs = np.zeros(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.obs[:] = 0, self.np_random.integers(1000)
+        return self.obs, {}
+
+    def step(self, action: int) -> Any:
+        self.obs[0] += 1
+        return self.obs, float(action), bool(self.obs[0] >= self.length), False, {}
+
+    def render(self) -> Any:
+        return np.full((4, 6, 3), self.obs[0], np.uint8)
+
+
+gymnasium.register(CORRIDOR, Corridor)
+
+
+def make(id: str = CORRIDOR, import_: str | None = None, **kwargs: Any) -> Gym:
+    return Gym(id=id, import_=import_, kwargs=kwargs)
+
+
+def actions(*numbers: int) -> Any:
+    return np.array(numbers, np.int64)
+
+
+# What it sees
+
+
+def test_cartpole_is_described() -> None:
+    env = make("CartPole-v1")
+    assert env.space == ((4,), np.float32, 2)
+    assert env.threshold == 475.0
+    assert make().threshold is None
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [(np.float64, np.float32), (np.float32, np.float32), (np.uint8, np.uint8)]
+)
+def test_floats_become_float32_and_bytes_stay(given: Any, kept: Any) -> None:
+    env = make(observed=Box(0, 255, (2,), given))
+    assert env.space.obs_dtype == kept
+    row = env.make(1)
+    assert row.reset(0, 1).dtype == kept
+    assert row.step([0], actions(0))[0].dtype == kept
+
+
+def test_steps_equal_the_raw_environment() -> None:
+    """Through terminations and truncations: CartPole of at most 12 steps, random actions."""
+    row = make("CartPole-v1", max_episode_steps=12).make(1)
+    raw = gymnasium.make("CartPole-v1", max_episode_steps=12)
+    draw, ends = np.random.default_rng(0), set()
+    for seed in range(12):
+        assert np.array_equal(row.reset(0, seed), raw.reset(seed=seed)[0])
+        done = False
+        while not done:
+            action = int(draw.integers(2))
+            obs, reward, terminated, truncated = row.step([0], actions(action))
+            expected, *others, _ = raw.step(action)
+            assert np.array_equal(obs[0], expected)
+            assert [reward[0], terminated[0], truncated[0]] == others
+            done = terminated[0] or truncated[0]
+        ends.add((bool(terminated[0]), bool(truncated[0])))
+    assert ends >= {(True, False), (False, True)}
+    raw.close()
+
+
+def test_gymnasium_autoreset() -> None:
+    """Trap: an environment that starts anew by itself. The last next_obs is where the episode
+    ended, and the environment stays there until it is reset."""
+    row = make(length=2).make(1)
+    first = row.reset(0, 3)
+    row.step([0], actions(1))
+    obs, _, terminated, truncated = row.step([0], actions(1))
+    assert obs[0].tolist() == [2, first[1]]
+    assert (terminated.tolist(), truncated.tolist()) == ([True], [False])
+    assert row.step([0], actions(1))[0][0].tolist() == [3, first[1]]
+    assert row.reset(0, 3).tolist() == first.tolist()
+
+
+@pytest.mark.parametrize(
+    ("length", "limit", "ends"),
+    [(9, 2, (False, True)), (2, 9, (True, False)), (2, 2, (True, True))],
+)
+def test_truncation_is_not_termination(length: int, limit: int, ends: tuple[bool, bool]) -> None:
+    """Trap. Also: a real end on the last step allowed is a real end."""
+    row = make(length=length, max_episode_steps=limit).make(1)
+    first = row.reset(0, 3)
+    assert row.step([0], actions(0))[2:] == (np.array([False]), np.array([False]))
+    obs, _, terminated, truncated = row.step([0], actions(0))
+    assert (terminated[0], truncated[0]) == ends
+    assert obs[0].tolist() == [2, first[1]]
+
+
+# Seeds
+
+
+def test_an_episode_is_a_function_of_its_seed() -> None:
+    """Whatever was played before, in whichever row."""
+    row = make("CartPole-v1").make(2)
+    first = row.reset(0, 5)
+    row.step([0], actions(1))
+    assert not np.array_equal(row.reset(0, 6), first)
+    assert np.array_equal(row.reset(1, 5), first)
+    assert np.array_equal(row.reset(0, 5), first)
+    assert row.reset(0, 2**32 - 1).shape == (4,)
+
+
+def test_replaying_the_actions_rebuilds_an_open_episode() -> None:
+    env, chosen = make("Acrobot-v1"), np.random.default_rng(0).integers(3, size=30)
+    lived, rebuilt = env.make(1), env.make(1)
+    lived.reset(0, 99)
+    rebuilt.reset(0, 1)
+    rebuilt.step([0], actions(0))
+    rebuilt.reset(0, 99)
+    for action in chosen:
+        ours, theirs = lived.step([0], actions(action)), rebuilt.step([0], actions(action))
+        assert np.array_equal(ours[0], theirs[0])
+
+
+# Rows
+
+
+def test_only_the_rows_named_are_stepped() -> None:
+    row = make(length=9).make(3)
+    own = [row.reset(i, seed)[1] for i, seed in enumerate((10, 11, 12))]
+    row.step([1], actions(0))
+    obs, reward, *_ = row.step([2, 1], actions(3, 4))
+    assert obs.tolist() == [[1, own[2]], [2, own[1]]]
+    assert reward.tolist() == [3.0, 4.0]
+    assert row.step([0], actions(0))[0].tolist() == [[1, own[0]]]
+
+
+def test_observations_are_copies() -> None:
+    row = make(length=9).make(1)
+    first, second = row.reset(0, 1), row.step([0], actions(0))[0]
+    row.step([0], actions(0))
+    assert (first[0], second[0, 0]) == (0, 1)
+
+
+@pytest.mark.parametrize("start", [0, 5, -2])
+def test_actions_count_from_the_start_of_the_space(start: int) -> None:
+    env = make(acted=Discrete(3, start=start), length=9)
+    row = env.make(1)
+    row.reset(0, 1)
+    assert env.space.actions == 3
+    taken = [row.step([0], actions(a))[1][0] for a in (0, 1, 2)]
+    assert taken == [start, start + 1, start + 2]
+
+
+def test_frames_are_pictures_of_now() -> None:
+    row = make().make(2, render=True)
+    row.reset(1, 1)
+    row.step([1], actions(0))
+    frame = row.frame(1)
+    assert (frame.shape, frame.dtype, frame.max()) == ((4, 6, 3), np.uint8, 1)
+    row.close()
+
+
+# Refusals: one line that names the key
+
+
+@pytest.mark.parametrize(
+    ("spaces", "word"),
+    [
+        ({"acted": Box(-1, 1, (2,))}, "action"),
+        ({"acted": MultiDiscrete([2, 3])}, "action"),
+        ({"observed": Dict(a=Box(0, 1))}, "observation"),
+        ({"observed": Tuple([Box(0, 1)])}, "observation"),
+        ({"observed": Discrete(4)}, "observation"),
+        ({"observed": Box(0, 9, (2,), np.int64)}, "observation"),
+    ],
+)
+def test_spaces_that_dqn_cannot_play_are_refused(spaces: dict[str, Space], word: str) -> None:
+    with pytest.raises(ValueError, match=f"^id={CORRIDOR}: its {word} space is [^\n]*$"):
+        make(**spaces)
+
+
+@pytest.mark.parametrize("id", ["Nonesuch-v0", "CartPole-v99", "no id", "", "nonesuch:Env-v0"])
+def test_unknown_ids_are_refused(id: str) -> None:
+    with pytest.raises(ValueError, match=f"^id={id}: [^\n]+$"):
+        make(id)
+
+
+def test_unknown_arguments_are_refused() -> None:
+    with pytest.raises(ValueError, match=f"^id={CORRIDOR}: [^\n]*'lenght'[^\n]*$"):
+        make(lenght=3)
+
+
+@pytest.mark.xfail(reason="the space's own text has line breaks; only train.py takes them out")
+@pytest.mark.parametrize("spaces", [{"acted": LONG}, {"observed": Dict(a=LONG)}])
+def test_a_refusal_of_a_large_space_is_one_line(spaces: dict[str, Space]) -> None:
+    with pytest.raises(ValueError, match=f"^id={CORRIDOR}: [^\n]*$"):
+        make(**spaces)
+
+
+@pytest.mark.parametrize("fault", [ValueError, KeyError, AssertionError, RuntimeError])
+def test_arguments_that_the_environment_refuses_are_one_line(fault: type[Exception]) -> None:
+    """As FrozenLake's map_name=nonesuch (KeyError), or max_episode_steps=-3 (ValueError)."""
+    with pytest.raises(ValueError, match=f"^id={CORRIDOR}: [^\n]*length[^\n]*$"):
+        make(fault=fault("length\nis wrong"))
+
+
+# import and kwargs
+
+
+def test_kwargs_reach_the_environment() -> None:
+    row = make(length=1).make(1)
+    row.reset(0, 1)
+    assert row.step([0], actions(0))[2].tolist() == [True]
+
+
+@pytest.mark.parametrize(("name", "function"), [("at_import", ""), ("by_call", ":register_all")])
+def test_import_registers_environments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, function: str
+) -> None:
+    id = f"dqn_cli_tests/{name}-v0"
+    call = f"gymnasium.register('{id}', 'gymnasium.envs.classic_control:CartPoleEnv')"
+    call = f"def register_all():\n    {call}" if function else call
+    (tmp_path / f"dqn_cli_test_{name}.py").write_text(f"import gymnasium\n{call}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        with pytest.raises(ValueError, match=f"^id={id}: "):
+            make(id)
+        env = make(id, import_=f"dqn_cli_test_{name}{function}")
+        assert env.space.actions == 2
+    finally:
+        gymnasium.registry.pop(id, None)
+        sys.modules.pop(f"dqn_cli_test_{name}", None)
+
+
+@pytest.mark.parametrize("module", ["nonesuch", "json:nonesuch", "nonesuch:main"])
+def test_an_import_that_fails_is_refused(module: str) -> None:
+    with pytest.raises(ValueError, match=f"^import={module}: [^\n]+$"):
+        make(import_=module)
+
+
+@pytest.mark.parametrize("module", ["", ".json", "json:decoder", ":main"])
+def test_an_import_that_is_no_module_or_function_is_refused(module: str) -> None:
+    with pytest.raises(ValueError, match=f"^import={module}: [^\n]+$"):
+        make(import_=module)

@@ -1,0 +1,8 @@
+import pytest
+
+from dqn_cli.exploration.constant import Constant
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.1, 1.0])
+def test_epsilon_stays_where_it_is(epsilon: float) -> None:
+    assert {Constant(start=epsilon)(step) for step in (0, 1, 1000, 10**9)} == {epsilon}

@@ -1,0 +1,130 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from dqn_cli.network.layers import Linear, Stack, features, padded, prepare
+
+ODD = [Linear("first", 5, 33), Linear("second", 33, 17), Linear("last", 17, 2)]
+
+
+def test_widths_are_padded_to_multiples_of_16() -> None:
+    assert [padded(width) for width in (1, 15, 16, 17, 32, 33)] == [16, 16, 16, 32, 32, 48]
+
+
+def test_init_has_the_range_of_nn_linear() -> None:
+    """Uniform within 1 / sqrt(inputs), the whole of it: standard deviation bound / sqrt(3)."""
+    stack = Stack([Linear("a", 100, 120)])
+    ours, theirs = stack.named(stack.init([0])[0]), torch.nn.Linear(100, 120)
+    for name, size in (("weight", 12000), ("bias", 120)):
+        values = ours[f"a.{name}"]
+        assert values.shape == getattr(theirs, name).shape
+        assert 0.1 * (1 - 12 / size) < values.abs().max() <= 0.1
+        assert values.std().item() == pytest.approx(0.1 / math.sqrt(3), rel=2 / math.sqrt(size))
+        assert values.mean().abs() < 0.3 / math.sqrt(size)
+
+
+def test_init_depends_on_the_seed_alone() -> None:
+    """Trap: lanes that share their first parameters. Not so, and company changes nothing."""
+    stack = Stack(ODD)
+    company = stack.init([3, 0, 8])
+    for lane, seed in enumerate([3, 0, 8]):
+        assert torch.equal(company[lane], stack.init([seed])[0])
+    assert len({tuple(row.tolist()) for row in company}) == 3
+    torch.manual_seed(5)
+    assert torch.equal(stack.init([3]), company[:1])
+
+
+def test_layers_of_one_shape_begin_differently() -> None:
+    stack = Stack([Linear("a", 8, 8), Linear("b", 8, 8)])
+    named = stack.named(stack.init([1])[0])
+    assert not torch.equal(named["a.weight"], named["b.weight"])
+    assert not torch.equal(named["a.bias"], named["b.bias"])
+
+
+def test_named_has_the_shapes_of_nn_linear_and_flat_takes_it_back() -> None:
+    stack = Stack(ODD)
+    row = stack.init([4])[0]
+    named = stack.named(row)
+    assert {name: tuple(values.shape) for name, values in named.items()} == {
+        "first.weight": (33, 5),
+        "first.bias": (33,),
+        "second.weight": (17, 33),
+        "second.bias": (17,),
+        "last.weight": (2, 17),
+        "last.bias": (2,),
+    }
+    assert torch.equal(stack.flat(named), row)
+    assert torch.equal(stack.flat(dict(reversed(named.items()))), row)
+
+
+def test_named_is_a_copy() -> None:
+    stack = Stack(ODD)
+    row = stack.init([4])[0]
+    before = row.clone()
+    for values in stack.named(row).values():
+        values.zero_()
+    assert torch.equal(row, before)
+
+
+def test_padding_is_zero_and_does_not_survive_a_round_trip() -> None:
+    stack = Stack(ODD)
+    numbers = sum(values.numel() for values in stack.named(stack.init([4])[0]).values())
+    assert (stack.init([4]) != 0).sum() == numbers
+    assert (stack.flat(stack.named(torch.ones(stack.init([4]).shape[1]))) != 0).sum() == numbers
+
+
+@pytest.mark.parametrize("change", ["missing", "unknown", "shape", "transposed"])
+def test_flat_refuses_what_is_not_this_network(change: str) -> None:
+    stack = Stack(ODD)
+    named = stack.named(stack.init([4])[0])
+    match change:
+        case "missing":
+            del named["last.bias"]
+        case "unknown":
+            named["extra"] = torch.zeros(1)
+        case "shape":
+            named["last.bias"] = torch.zeros(3)
+        case "transposed":
+            named["second.weight"] = named["second.weight"].T
+    with pytest.raises(ValueError, match="where the network has"):
+        stack.flat(named)
+
+
+def test_split_is_a_view_of_the_row() -> None:
+    stack = Stack(ODD)
+    params = stack.init([4, 5])
+    weight, bias = stack.split(params)[1]
+    assert (weight.shape, bias.shape) == ((2, 48, 32), (2, 1, 32))
+    weight[1, 32, 16] = 7.0  # the last real number: input 32, output 16
+    bias[0, 0, 3] = 8.0
+    assert stack.named(params[1])["second.weight"][16, 32] == 7.0
+    assert stack.named(params[0])["second.bias"][3] == 8.0
+
+
+def test_every_matrix_of_every_lane_lies_on_a_64_byte_boundary() -> None:
+    stack = Stack(ODD)
+    for weight, bias in stack.split(stack.init([4, 5, 6])):
+        for lane in range(3):
+            assert weight[lane].data_ptr() % 64 == bias[lane].data_ptr() % 64 == 0
+
+
+def test_bytes_are_scaled_to_one_and_floats_are_left(space) -> None:
+    obs = torch.tensor([[[0, 51, 255]]], dtype=torch.uint8)
+    rows = prepare(obs, space(3, dtype=np.uint8))
+    assert rows.dtype == torch.float32
+    torch.testing.assert_close(rows[0, 0, :3], torch.tensor([0.0, 0.2, 1.0]))
+    floats = torch.tensor([[[0.0, 51.0, 255.0]]])
+    assert torch.equal(prepare(floats, space(3))[..., :3], floats)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (16,), (2, 3, 4)])
+def test_observations_become_padded_rows(space, shape: tuple[int, ...]) -> None:
+    obs = torch.randn(2, 5, *shape)
+    rows = prepare(obs, space(shape))
+    width = features(space(shape))
+    assert width == math.prod(shape)
+    assert rows.shape == (2, 5, padded(width))
+    assert torch.equal(rows[..., :width], obs.reshape(2, 5, width))
+    assert (rows[..., width:] == 0).all()

@@ -1,0 +1,153 @@
+"""Checkpoints: what was saved comes back, and what is no checkpoint is one line."""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dqn_cli.checkpoint import Checkpoint, dump, load
+from dqn_cli.network.mlp import MLP
+
+SAVED = Checkpoint(
+    seed=2**63 - 1,
+    episode=7,
+    step=123,
+    score=float("1e-300"),
+    params={
+        "q.weight": torch.arange(12.0).view(3, 4) / 7,
+        "q.bias": torch.tensor([0.1, -0.0, float("inf")]),
+    },
+)
+BYTES = dump(SAVED)
+
+
+def saved(value: object) -> bytes:
+    data = io.BytesIO()
+    torch.save(value, data)
+    return data.getvalue()
+
+
+def test_what_was_saved_comes_back_to_the_bit(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    for checkpoint in (SAVED, SAVED._replace(score=None)):
+        path.write_bytes(dump(checkpoint))
+        loaded = load(path)
+        assert loaded[:-1] == checkpoint[:-1]
+        assert loaded.params.keys() == SAVED.params.keys()
+        for name, tensor in SAVED.params.items():
+            assert loaded.params[name].numpy().tobytes() == tensor.numpy().tobytes()
+
+
+def test_equal_checkpoints_are_equal_bytes() -> None:
+    params = {name: tensor.clone() for name, tensor in SAVED.params.items()}
+    assert dump(SAVED._replace(params=params)) == BYTES
+
+
+def test_a_saved_network_computes_what_the_stack_did(space, tmp_path: Path) -> None:
+    network = MLP(space(4, 2), hidden=[5], activation="relu")
+    params = network.init([1, 2])
+    (tmp_path / "a.pt").write_bytes(dump(SAVED._replace(params=network.named(params[1]))))
+    weights = load(tmp_path / "a.pt").params
+    assert torch.equal(network.flat(weights), params[1])
+    plain = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 2))
+    plain.load_state_dict(dict(zip(plain.state_dict(), weights.values(), strict=True)))
+    obs = torch.randn(2, 3, 4)
+    torch.testing.assert_close(plain(obs[1]), network(params, obs)[1])
+
+
+NO_CHECKPOINT = {
+    "nothing": b"",
+    "text": b"seed: 1\n",
+    "a pickle that takes from an empty stack": b"\x80\x02.",
+    "a pickle that takes what it never put": b"\x80\x02h\x01.",
+    "a zip that ends early": BYTES[:-30],
+    "a number": saved(3),
+    "a tensor": saved(torch.ones(3)),
+    "other names": saved({"seed": 1}),
+    "one name too many": saved({**SAVED._asdict(), "more": 1}),
+    "no dictionary of parameters": saved({**SAVED._asdict(), "params": 5}),
+    "parameters that are no tensors": saved({**SAVED._asdict(), "params": {"q.weight": 1}}),
+    "an episode that is no number": saved({**SAVED._asdict(), "episode": "7"}),
+}
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ValueError, match=r".+") as error:
+        load(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
+@pytest.mark.parametrize("data", NO_CHECKPOINT.values(), ids=NO_CHECKPOINT)
+def test_what_is_no_checkpoint_is_one_line(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.pt").write_bytes(data)
+    assert "not a checkpoint" in refused(tmp_path / "a.pt")
+
+
+def test_a_path_that_is_no_file_is_one_line(tmp_path: Path) -> None:
+    assert "no such checkpoint" in refused(tmp_path / "gone.pt")
+    refused(tmp_path)
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, ("evil",)
+
+
+def test_loading_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.pt").write_bytes(saved({**SAVED._asdict(), "score": Evil()}))
+    refused(tmp_path / "a.pt")
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("damaged") / "a.pt"
+
+
+def loads(path: Path, data: bytes) -> bool:
+    path.write_bytes(data)
+    try:
+        return isinstance(load(path), Checkpoint)
+    except ValueError as error:
+        assert len(str(error).splitlines()) == 1
+        return False
+
+
+def test_a_file_cut_anywhere_is_refused(path: Path) -> None:
+    assert loads(path, BYTES)
+    assert not any(loads(path, BYTES[:length]) for length in range(0, len(BYTES), 11))
+
+
+def test_a_weight_that_changed_on_the_disk_is_refused(path: Path) -> None:
+    weights = SAVED.params["q.weight"].numpy().tobytes()
+    place = BYTES.index(weights) + 5
+    damaged = BYTES[:place] + bytes([BYTES[place] ^ 1]) + BYTES[place + 1 :]
+    assert not loads(path, damaged)
+
+
+@given(
+    places=st.lists(st.integers(0, len(BYTES) - 1), min_size=1, max_size=3),
+    new=st.binary(min_size=3),
+)
+@settings(max_examples=300, deadline=None)
+def test_damage_anywhere_is_one_line_if_it_is_noticed(
+    path: Path, places: list[int], new: bytes
+) -> None:
+    damaged = bytearray(BYTES)
+    for place, byte in zip(places, new, strict=False):
+        damaged[place] = byte
+    loads(path, bytes(damaged))
+
+
+@given(data=st.binary(max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_noise_is_refused(path: Path, data: bytes) -> None:
+    assert not loads(path, data)

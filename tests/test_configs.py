@@ -1,0 +1,334 @@
+"""Every file in conf/: it composes, it trains, and none of its keys is without effect."""
+
+import ast
+import copy
+import hashlib
+import inspect
+import itertools
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from hydra import compose as compose_config
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
+
+from dqn_cli import build
+from dqn_cli.config import ROOMS, BadInput, Config, check, locate
+from dqn_cli.loop import Episode, Finished
+from dqn_cli.results.reader import Run
+from dqn_cli.results.variants import variants
+from dqn_cli.train import CONF
+
+PACKAGE = Path(inspect.getfile(check)).parent
+TESTS = Path(__file__).parent
+Values = dict[str, Any]
+
+
+def load(path: Path) -> Values:
+    values = OmegaConf.to_container(OmegaConf.load(path))
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+# "algo/ddqn" -> what the file says; "config" has the run's own keys
+FILES = {path.relative_to(CONF).with_suffix("").as_posix(): path for path in CONF.rglob("*.yaml")}
+CONTENT = {name: load(path) for name, path in sorted(FILES.items())}
+RESIDENTS = {name: keys for name, keys in CONTENT.items() if name.split("/")[0] in ROOMS}
+SMALL = (
+    *("seed=[1,2]", "episodes=null", "steps=40", "learning_starts=8", "batch_size=4"),
+    *("buffer.capacity=20", "network.hidden=[8]", "eval.episodes=1"),
+)
+
+
+def chosen(name: str) -> list[str]:
+    """The argument that puts a file of conf/ in force."""
+    group, _, choice = name.rpartition("/")
+    return [] if not group else [f"{group}={choice}" if group in ROOMS else f"+{group}={choice}"]
+
+
+def finite(config: Config) -> None:
+    """Train to the end: every figure is a number, and the parameters have moved."""
+    loop = build.loop(config)
+    before = loop.learner.online.cpu().clone()
+    after = {}
+    rows = []
+    for event in loop.run():
+        match event:
+            case Episode():
+                rows.append(event.row)
+            case Finished():
+                after[event.seed] = event.params.cpu()
+    assert list(after) == config.seeds
+    trained = torch.stack(list(after.values()))
+    assert trained.isfinite().all()
+    assert (trained != before).any(dim=1).all()
+    assert all(math.isfinite(v) for row in rows for v in row.values() if v is not None)
+    assert any(row["loss"] is not None for row in rows)
+
+
+@pytest.mark.parametrize("name", CONTENT)
+def test_every_file_composes_and_trains(compose, name: str) -> None:
+    config = compose(*chosen(name), *SMALL)
+    try:
+        finite(config)
+    except BadInput as error:  # the machine may lack a device, or an environment's package
+        assert name.split("/")[0] in ("device", "env", "experiment")
+        assert len(str(error).splitlines()) == 1
+        assert any(s in str(error) for s in ("not present", "not installed", "No module", "not fo"))
+
+
+BACKUPS = [[name for name in RESIDENTS if name.startswith(f"{room}/")] for room in ROOMS[1:5]]
+REST = [
+    [name for name in RESIDENTS if name.startswith(f"{room}/")]
+    for room in ("exploration", "optimizer")
+]
+
+
+@pytest.fixture(scope="module")
+def small() -> Values:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = OmegaConf.to_container(compose_config("config", list(SMALL)), resolve=True)
+    assert isinstance(composed, dict)
+    return {str(key): value for key, value in composed.items()}
+
+
+@pytest.mark.parametrize("names", list(itertools.product(*BACKUPS)), ids=" ".join)
+def test_every_combination_trains(small: Values, names: tuple[str, ...]) -> None:
+    for rest in itertools.product(*REST):
+        rooms = {name.split("/")[0]: dict(CONTENT[name]) for name in (*names, *rest)}
+        rooms["network"]["hidden"], rooms["buffer"]["capacity"] = [8], 20
+        values = small | rooms
+        finite(check(values))
+
+
+def test_every_combination_is_every_room() -> None:
+    assert ROOMS[1:5] == ("algo", "buffer", "network", "target")
+    assert all(len(names) >= 2 for names in BACKUPS + REST)
+    assert {path.name for path in CONF.iterdir() if path.is_dir()} - {"experiment"} == set(ROOMS)
+
+
+@pytest.mark.parametrize("name", RESIDENTS)
+def test_a_part_takes_the_keys_of_its_file(name: str) -> None:
+    keys = dict(RESIDENTS[name])
+    part = locate(name.split("/")[0], keys.pop("_target_"))
+    arguments = inspect.signature(part).parameters.values()
+    named = [a for a in arguments if a.kind is inspect.Parameter.KEYWORD_ONLY]
+    assert {argument.name.rstrip("_") for argument in named} == set(keys)
+    assert all(argument.default is inspect.Parameter.empty for argument in named)
+
+
+@pytest.mark.parametrize("name", RESIDENTS)
+def test_a_file_points_into_its_own_room(name: str) -> None:
+    room = name.split("/")[0]
+    module, _, part = RESIDENTS[name]["_target_"].rpartition(".")
+    assert module.startswith(f"dqn_cli.{room}.")
+    assert inspect.getmodule(locate(room, f"{module}.{part}")) is sys.modules[module]
+
+
+def modules() -> Iterator[Path]:
+    for room in ROOMS:
+        yield from sorted(set((PACKAGE / room).glob("*.py")) - {PACKAGE / room / "__init__.py"})
+
+
+@pytest.mark.parametrize(
+    "path", list(modules()), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_three_names_share_a_stem(path: Path) -> None:
+    """A module of a room is a choice in conf/, what a choice points to, or what another uses."""
+    room, stem = path.parent.name, path.stem
+    module = f"dqn_cli.{room}.{stem}"
+    imports = {
+        node.module
+        for other in path.parent.glob("*.py")
+        for node in ast.walk(ast.parse(other.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+    }
+    targets = {keys["_target_"].rpartition(".")[0] for keys in RESIDENTS.values()}
+    assert f"{room}/{stem}" in RESIDENTS or module in targets | imports
+    assert (TESTS / room / f"test_{stem}.py").is_file()
+
+
+# What follows tries every key of conf/. A key that is not in this table fails the test below it.
+
+
+class Try(NamedTuple):
+    """Another value for a key, and where its effect is seen."""
+
+    value: object
+    seen: Callable[[Config, pytest.MonkeyPatch], object]
+    given: tuple[str, ...] = ()  # what the effect needs besides
+
+
+def training(config: Config, _: pytest.MonkeyPatch) -> object:
+    """Everything that a run tells of its seeds, down to the bits of their parameters."""
+    told: list[object] = []
+    for event in build.loop(config).run():
+        match event:
+            case Episode():
+                told.append(tuple(event.row.items()))
+            case Finished():
+                told.append(hashlib.sha256(event.params.cpu().numpy().tobytes()).hexdigest())
+    return told
+
+
+def label(config: Config, _: pytest.MonkeyPatch) -> object:
+    run = Run(Path("run"), config.model_dump(), {}, {}, {1: None})  # type: ignore[dict-item]
+    return variants([run])[0].label
+
+
+def imported(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    build.part(config, "env")
+    return "colorsys" in sys.modules
+
+
+def device(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    return build.part(config, "device").torch
+
+
+def threads(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
+    device(config, monkeypatch)
+    return torch.get_num_threads()
+
+
+def deterministic(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
+    device(config, monkeypatch)
+    return torch.are_deterministic_algorithms_enabled()
+
+
+def compiled(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
+    called: list[object] = []
+    monkeypatch.setattr(torch, "compile", lambda f, **_: called.append(f) or f)
+    config.device["name"] = "cpu"
+    build.loop(config)
+    return bool(called)
+
+
+DEVICE = {
+    "name": Try("cpu", device),
+    "threads": Try(3, threads),
+    "compile": Try(True, compiled),
+    "deterministic": Try(False, deterministic),
+}
+TRIES: dict[str, dict[str, Try]] = {
+    "config": {
+        "seed": Try([2, 1], training),
+        "episodes": Try(2, training),
+        "steps": Try(50, training),
+        "gamma": Try(0.5, training),
+        "batch_size": Try(9, training),
+        "learning_starts": Try(12, training),
+        "update_every": Try(2, training),
+        "updates": Try(2, training),
+        "loss": Try("huber", training),
+        "grad_clip": Try(0.01, training),
+        "eval.every_episodes": Try(2, training),
+        "eval.every_steps": Try(30, training, ("eval.every_episodes=null",)),
+        "eval.episodes": Try(2, training),
+        "name": Try("mine", label),
+    },
+    "env/cartpole": {
+        "id": Try("Acrobot-v1", training),
+        "import": Try("colorsys", imported),
+        "kwargs": Try({"sutton_barto_reward": True}, training),
+    },
+    "algo/dqn": {"double": Try(True, training)},
+    "algo/ddqn": {"double": Try(False, training)},
+    "buffer/uniform": {"capacity": Try(30, training)},
+    "buffer/per": {
+        "capacity": Try(30, training),
+        "alpha": Try(0.1, training),
+        "beta": Try(0.9, training),
+        "beta_end": Try(0.5, training, ("buffer.beta_steps=20",)),
+        "beta_steps": Try(20, training),
+        "epsilon": Try(0.5, training),
+    },
+    "network/mlp": {"hidden": Try([8, 8], training), "activation": Try("tanh", training)},
+    "network/dueling": {
+        "hidden": Try([8, 8], training),
+        "streams": Try([8], training),
+        "activation": Try("tanh", training),
+    },
+    "target/hard": {"every_steps": Try(2, training)},
+    "target/polyak": {"tau": Try(0.9, training), "every_steps": Try(2, training)},
+    "exploration/constant": {"start": Try(0.9, training)},
+    "exploration/linear": {
+        "start": Try(0.5, training),
+        "end": Try(0.9, training, ("exploration.decay_steps=50",)),
+        "decay_steps": Try(50, training),
+    },
+    "exploration/exponential": {
+        "start": Try(0.5, training),
+        "end": Try(0.9, training, ("exploration.decay_steps=50",)),
+        "decay_steps": Try(50, training),
+    },
+    "optimizer/adam": {
+        "lr": Try(1e-2, training),
+        "beta1": Try(0.5, training),
+        "beta2": Try(0.5, training),
+        "eps": Try(1e-2, training),
+    },
+    "optimizer/rmsprop": {
+        "lr": Try(1e-2, training),
+        "alpha": Try(0.5, training),
+        "eps": Try(1e-2, training),
+    },
+    **{f"device/{name}": DEVICE for name in ("cuda", "mps", "auto")},
+    "device/cpu": DEVICE | {"name": Try("cuda", device)},
+}
+
+
+def leaves(values: Values, prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def keys(name: str) -> set[str]:
+    skipped = ("defaults", "hydra") if name == "config" else ("_target_",)
+    return set(leaves({k: v for k, v in CONTENT[name].items() if k not in skipped}))
+
+
+def test_every_key_is_tried() -> None:
+    files = {name for name in CONTENT if name == "config" or name in RESIDENTS}
+    assert {name: keys(name) for name in files} == {name: set(TRIES[name]) for name in TRIES}
+
+
+@pytest.fixture
+def switches() -> Iterator[None]:
+    """Puts back what a device sets for the whole process."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(before[0])
+    torch.use_deterministic_algorithms(before[1])
+
+
+BASE = (*SMALL, "steps=100", "learning_starts=10", "batch_size=8", "target.every_steps=5")
+
+
+@pytest.mark.usefixtures("switches")
+@pytest.mark.parametrize("name", TRIES)
+def test_every_key_has_an_effect(compose, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    room = name.split("/")[0] if "/" in name else ""
+    plain = {}  # (what is given, where the effect is seen) -> values, what was seen
+    for key, (value, seen, given) in TRIES[name].items():
+        if (given, seen) not in plain:
+            config = compose(*chosen(name), *BASE, *given)
+            plain[given, seen] = config.model_dump(), seen(config, monkeypatch)
+        values, before = copy.deepcopy(plain[given, seen])
+        *above, last = [part for part in (room, *key.split(".")) if part]
+        section = values
+        for part in above:
+            section = section[part]
+        assert section[last] != value
+        section[last] = value
+        assert seen(check(values), monkeypatch) != before, f"{key} has no effect"

@@ -1,0 +1,72 @@
+import math
+
+import pytest
+import torch
+from torch.nn.functional import huber_loss, mse_loss
+
+from dqn_cli.maths import REGRESSION, clip_lanes, gather_action, lane_norm, linear
+
+ERRORS = [-5.0, -1.5, -1.0, -0.3, 0.0, 0.3, 1.0, 1.5, 5.0]
+
+
+def test_gather_action_picks_along_the_last_axis() -> None:
+    q = torch.arange(12.0).view(2, 2, 3)
+    assert gather_action(q, torch.tensor([[0, 2], [1, 1]])).tolist() == [[0, 5], [7, 10]]
+    assert gather_action(q[0, 0], torch.tensor(2)).item() == 2
+
+
+@pytest.mark.parametrize(("name", "theirs"), [("mse", mse_loss), ("huber", huber_loss)])
+def test_losses_and_their_slopes_are_those_of_pytorch(name: str, theirs) -> None:
+    ours = torch.tensor(ERRORS, requires_grad=True)
+    other = torch.tensor(ERRORS, requires_grad=True)
+    loss = REGRESSION[name](ours)
+    expected = theirs(other, torch.zeros_like(other), reduction="none")
+    torch.testing.assert_close(loss, expected)
+    loss.sum().backward()
+    expected.sum().backward()
+    torch.testing.assert_close(ours.grad, other.grad)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "value"), [(0, 1.0), (0.25, 0.8), (0.5, 0.6), (1, 0.2), (1.5, 0.2), (1e9, 0.2)]
+)
+def test_linear_goes_from_start_to_end_and_stays(fraction: float, value: float) -> None:
+    assert linear(1.0, 0.2, fraction) == pytest.approx(value)
+
+
+def test_linear_arrives_exactly() -> None:
+    assert linear(0.1, 0.7, 1.0) == 0.7  # 0.1 + (0.7 - 0.1) is 0.7 minus a bit
+
+
+def test_lane_norm_is_euclidean() -> None:
+    rows = torch.zeros(2, 32)
+    rows[0, 0], rows[0, 31], rows[1, 16] = 3.0, 4.0, 2.0
+    assert lane_norm(rows).tolist() == [[5.0], [2.0]]
+
+
+@pytest.mark.parametrize("limit", [0.5, 10.0, 1e6])
+def test_clip_equals_clip_grad_norm_of_each_lane(limit: float) -> None:
+    grad = torch.randn(3, 64, generator=torch.Generator().manual_seed(0))
+    grad[1] *= 100
+    for lane, clipped in zip(grad, clip_lanes(grad, limit), strict=True):
+        parameter = torch.nn.Parameter(torch.zeros(64))
+        parameter.grad = lane.clone()
+        torch.nn.utils.clip_grad_norm_(parameter, limit)
+        torch.testing.assert_close(clipped, parameter.grad)
+
+
+def test_clip_leaves_what_is_within_the_limit() -> None:
+    grad = torch.full((1, 16), 0.25)  # norm 1
+    assert torch.equal(clip_lanes(grad, 1.1), grad)
+    assert clip_lanes(grad, 0.5).square().sum().sqrt().item() == pytest.approx(0.5, rel=1e-5)
+    assert torch.equal(clip_lanes(torch.zeros(1, 16), 0.5), torch.zeros(1, 16))
+
+
+@pytest.mark.parametrize("size", [16, 48, 544, 70_000])
+def test_clip_of_a_lane_does_not_depend_on_its_neighbours(size: int) -> None:
+    grad = torch.randn(5, size, generator=torch.Generator().manual_seed(0))
+    clipped = clip_lanes(grad, 0.5)
+    for lane in range(5):
+        assert torch.equal(clipped[lane], clip_lanes(grad[lane : lane + 1].clone(), 0.5)[0])
+    grad[0], grad[2] = math.nan, 1e30
+    assert torch.equal(clip_lanes(grad, 0.5)[[1, 3, 4]], clipped[[1, 3, 4]])

@@ -1,0 +1,155 @@
+"""What a run shows of itself while it goes on."""
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dqn_cli import progress
+from dqn_cli.progress import Display
+
+
+class Clock:
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=clock.monotonic))
+    return clock
+
+
+@pytest.mark.parametrize(
+    ("limits", "fraction"),
+    [
+        ((10, None), 0.3),  # (5 + 1) / 2 of 10 episodes
+        ((None, 100), 0.4),  # (60 + 20) / 2 of 100 steps
+        ((10, 100), 0.4),  # the nearer limit of each: 60/100 and 20/100
+        ((5, 100), 0.6),  # 5/5 and 20/100
+    ],
+)
+def test_the_fraction_is_by_the_nearer_limit(
+    limits: tuple[int | None, int | None], fraction: float
+) -> None:
+    display = Display([1, 2], limits, quiet=True)
+    assert display.fraction == 0
+    display.episode_ended(1, 5, 60, None)
+    display.episode_ended(2, 1, 20, None)
+    assert display.fraction == pytest.approx(fraction)
+
+
+def test_a_seed_that_is_done_stays_where_it_ended() -> None:
+    display = Display([1, 2], (None, 100), quiet=True)
+    display.advanced(50, 100, [1, 2])
+    display.advanced(80, 130, [2])
+    assert display.fraction == pytest.approx((0.5 + 0.8) / 2)
+
+
+def test_the_text_has_the_slowest_seed_and_the_spread_of_scores(clock: Clock) -> None:
+    display = Display([0, 7], (10, None), quiet=True)
+    clock.now += 4
+    display.advanced(600, 1200, [0, 7])
+    assert display.text == "episode 0/10  1,200 steps  300 steps/s"
+    display.episode_ended(0, 3, 600, 20.0)
+    assert display.text == "episode 0/10  1,200 steps  score 20  300 steps/s"
+    display.episode_ended(7, 2, 600, 1 / 3)
+    assert display.text == "episode 2/10  1,200 steps  score 10.17 [0.3333, 20]  300 steps/s"
+    display.episode_ended(7, 3, 600, None)  # no evaluation: the last score stands
+    assert display.text == "episode 3/10  1,200 steps  score 10.17 [0.3333, 20]  300 steps/s"
+
+
+def test_without_a_limit_in_episodes_none_is_shown(clock: Clock) -> None:
+    display = Display([1], (None, 2000), quiet=True)
+    clock.now += 1
+    display.advanced(1000, 1000, [1])
+    assert display.text == "episode 0  1,000 steps  1,000 steps/s"
+
+
+def test_the_time_left_is_in_proportion(clock: Clock) -> None:
+    display = Display([1], (None, 1000), quiet=True)
+    clock.now += 60
+    assert display.left == ""
+    display.advanced(250, 250, [1])
+    assert display.left == "  0:03:00 left"
+
+
+def test_plain_lines_come_every_ten_seconds(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    display = Display([1], (None, 1000), quiet=False)
+    for second in range(1, 26):
+        clock.now = 100 + second
+        display.advanced(10 * second, 10 * second, [1])
+    display.close()
+    assert capsys.readouterr().out.splitlines() == [
+        " 10 %  episode 0  100 steps  10 steps/s  0:01:30 left",
+        " 20 %  episode 0  200 steps  10 steps/s  0:01:20 left",
+    ]
+
+
+def test_quiet_prints_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    display = Display([1], (None, 1000), quiet=True)
+    for second in range(1, 100):
+        clock.now = 100 + second
+        display.advanced(10 * second, 10 * second, [1])
+    display.close()
+    assert capsys.readouterr() == ("", "")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    screen = Terminal()
+    monkeypatch.setattr(progress, "sys", SimpleNamespace(stdout=screen))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    return screen
+
+
+def shown(display: Display) -> Any:
+    """What the bar shows now."""
+    assert display.bar is not None
+    (task,) = display.bar.tasks
+    return task
+
+
+def test_a_terminal_has_a_bar(terminal: Terminal, clock: Clock) -> None:
+    display = Display([1, 2], (None, 1000), quiet=False)
+    clock.now += 1
+    display.advanced(250, 500, [1, 2])
+    assert shown(display).percentage == 25
+    assert shown(display).description == display.text + display.left
+    display.close()
+    assert "25 %" in terminal.getvalue() and "500 steps" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\x1b[2K")  # nothing of it stays on the line
+
+
+def test_a_usual_terminal_shows_how_far_it_is(
+    terminal: Terminal, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    display = Display([1, 2], (1000, None), quiet=False)
+    clock.now += 100
+    for seed in (1, 2):
+        display.episode_ended(seed, 250, 12345, 123.4 + seed)
+    display.advanced(12345, 24690, [1, 2])
+    display.close()
+    assert "25 %" in terminal.getvalue()
+
+
+def test_a_quiet_terminal_has_none(terminal: Terminal) -> None:
+    display = Display([1], (None, 1000), quiet=True)
+    display.advanced(250, 250, [1])
+    display.close()
+    assert terminal.getvalue() == ""

@@ -1,0 +1,98 @@
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from dqn_cli.seeding import Uniforms, episode_seed, generator, uniform_init
+
+
+def ticks(uniforms: Uniforms, numbers: range) -> np.ndarray:
+    return np.stack([uniforms.at(tick).copy() for tick in numbers])
+
+
+def test_a_stream_is_a_function_of_seed_and_name() -> None:
+    again = generator(5, "replay", 2).random(4)
+    assert np.array_equal(generator(5, "replay", 2).random(4), again)
+    others = [(6, "replay", 2), (5, "explore", 2), (5, "replay", 3), (0, "replay", 2)]
+    for other in others:
+        assert not np.array_equal(generator(*other).random(4), again), other
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32, 2**63 - 1])
+def test_every_seed_is_a_seed_zero_included(seed: int) -> None:
+    """Trap: a falsy zero, or a seed argument that seeds nothing."""
+    numbers = Uniforms([seed], "explore", (8,)).at(0)
+    assert np.array_equal(numbers, Uniforms([seed], "explore", (8,)).at(0))
+    assert not np.array_equal(numbers, Uniforms([7], "explore", (8,)).at(0))
+
+
+def test_numbers_lie_in_zero_to_one() -> None:
+    numbers = ticks(Uniforms([0, 1], "explore", (50,)), range(100))  # 10000 numbers
+    assert numbers.shape == (100, 2, 50)
+    assert numbers.dtype == np.float64
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
+    assert numbers.mean() == pytest.approx(0.5, abs=0.02)  # standard error 0.003
+    assert len(np.unique(numbers)) == numbers.size
+
+
+def test_one_draw_for_all_envs() -> None:
+    """Trap: a single number that makes all lanes explore, or all greedy, together."""
+    chance = ticks(Uniforms([3, 4, 5], "explore", ()), range(400))  # [400, S]
+    for a, b in combinations(range(3), 2):
+        assert abs(np.corrcoef(chance[:, a], chance[:, b])[0, 1]) < 0.2
+
+
+def test_lane_does_not_depend_on_neighbours_or_place() -> None:
+    alone = ticks(Uniforms([9], "replay", (3,), block=8), range(20))[:, 0]
+    for company in ([9, 1], [1, 9], [4, 3, 9, 0]):
+        numbers = ticks(Uniforms(company, "replay", (3,), block=8), range(20))
+        assert np.array_equal(numbers[:, company.index(9)], alone)
+
+
+def test_ticks_out_of_order_give_the_same_numbers() -> None:
+    in_order = ticks(Uniforms([1, 2], "replay", (2,), block=4), range(12))
+    uniforms = Uniforms([1, 2], "replay", (2,), block=4)
+    for tick in [7, 0, 11, 3, 4, 3, 8]:
+        assert np.array_equal(uniforms.at(tick), in_order[tick]), tick
+
+
+def test_a_name_is_a_stream_of_its_own() -> None:
+    assert not np.array_equal(
+        Uniforms([1], "replay", (4,)).at(0), Uniforms([1], "explore", (4,)).at(0)
+    )
+
+
+@pytest.mark.parametrize("leave_at", [0, 1, 3, 4])
+def test_keep_in_mid_block_goes_on_as_if_nothing_were(leave_at: int) -> None:
+    whole = ticks(Uniforms([1, 2, 3], "replay", (2,), block=4), range(10))
+    uniforms = Uniforms([1, 2, 3], "replay", (2,), block=4)
+    ticks(uniforms, range(leave_at)) if leave_at else None
+    uniforms.keep([2, 0])
+    rest = ticks(uniforms, range(leave_at, 10))
+    assert np.array_equal(rest, whole[leave_at:, [2, 0]])
+    uniforms.keep([1])
+    assert np.array_equal(uniforms.at(9), whole[9, [0]])
+
+
+def test_episode_seeds_are_distinct() -> None:
+    seeds = {
+        episode_seed(seed, name, *number)
+        for seed in (0, 1, 12, 34)
+        for name in ("env", "eval")
+        for number in [(n,) for n in range(1, 301)] + [(n, 1) for n in range(1, 301)]
+    }
+    assert len(seeds) == 4 * 2 * 600
+    assert all(0 <= seed < 2**32 for seed in seeds)
+    assert episode_seed(12, "env", 3) == episode_seed(12, "env", 3)
+
+
+def test_init_is_a_function_of_seed_and_name_within_its_bound() -> None:
+    weight = uniform_init(3, "init.a", (40, 50), 0.5)
+    assert weight.dtype == np.float32
+    assert weight.shape == (40, 50)
+    assert 0.49 < np.abs(weight).max() <= 0.5
+    assert abs(weight.mean()) < 0.05
+    assert np.array_equal(weight, uniform_init(3, "init.a", (40, 50), 0.5))
+    for other in [(4, "init.a"), (3, "init.b")]:
+        assert not np.array_equal(weight, uniform_init(*other, (40, 50), 0.5))
