@@ -25,6 +25,13 @@ from dqn_cli.types import Space, Step
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def denormals() -> Iterator[None]:
+    """A run flushes them to zero in the whole process; other tests may want them."""
+    yield
+    torch.set_flush_denormal(False)
+
+
 @pytest.fixture
 def compose() -> Callable[..., Config]:
     """compose("algo=ddqn", "seed=1"): the checked configuration of that command line."""
@@ -113,7 +120,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = Path(sys.executable).with_name("dqn-train")
     small = "seed=[1,2] episodes=8 network.hidden=[8] learning_starts=8 batch_size=8"
     done = subprocess.run(
-        [command, *small.split(), "eval.episodes=3", "optimizer=adam", "hydra.run.dir=run"],
+        [command, *small.split(), "eval.episodes=4", "optimizer=adam", "hydra.run.dir=run"],
         cwd=folder,
         env={**os.environ, "COLUMNS": "100"},
         capture_output=True,
@@ -122,3 +129,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     (folder / "stdout").write_text(done.stdout)
     return folder / "run"
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are empty files: to draw one takes longer than a small run."""
+    monkeypatch.setattr("dqn_cli.plot._render", lambda *_: b"")

@@ -102,7 +102,7 @@ def test_every_combination_trains(small: Values, names: tuple[str, ...]) -> None
     for rest in itertools.product(*REST):
         rooms = {name.split("/")[0]: dict(CONTENT[name]) for name in (*names, *rest)}
         rooms["network"]["hidden"], rooms["buffer"]["capacity"] = [8], 20
-        values = small | rooms
+        values = small | rooms | {"steps": 20}
         finite(check(values))
 
 

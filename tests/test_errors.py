@@ -188,7 +188,7 @@ def test_a_place_that_is_taken_is_one_line(dqn_train, tmp_path: Path, place: str
 
 def test_the_installed_command_refuses_alike(tmp_path: Path) -> None:
     command = Path(sys.executable).with_name("dqn-train")
-    lines = ["algo=dqnn", "algo.lr=1", "seed=1,2", "++algo.lrr=1", "env.id=Pendulum-v1"]
+    lines = ["algo=dqnn", "algo.lr=1", "seed=1,2", "btch_size=3", "env.id=Pendulum-v1"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     running = [subprocess.Popen([command, line], cwd=tmp_path, **pipes) for line in lines]
     for line, process in zip(lines, running, strict=True):
@@ -234,7 +234,8 @@ def test_any_value_of_any_key_is_accepted_or_refused_in_one_line(
         except BadInput as error:
             refused += 1
             assert len(str(error).splitlines()) == 1
-            assert all(name in str(error) for name in where)
+            # a part of another room is refused by one of its keys
+            assert all(name in str(error) for name in where if name != "_target_")
 
     run: Callable[[], None] = given(where=anywhere, value=ANYTHING)(judge)
     settings(max_examples=500, deadline=None)(run)()

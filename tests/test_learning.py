@@ -84,9 +84,7 @@ def test_identity_is_learned_by_every_seed(compose, target):
 def test_the_chain_is_worth_what_it_is_worth(compose, algo, buffer, network):
     """Q(s, right) = 0.9^(4 - s), Q(s, left) = 0.1: by hand, from the end backwards."""
     rooms = (f"algo={algo}", f"buffer={buffer}", f"network={network}")
-    config = compose(
-        *FAST, *rooms, "env.id=dqn_cli_tests/Chain-v0", "gamma=0.9", "steps=4000"
-    )
+    config = compose(*FAST, *rooms, "env.id=dqn_cli_tests/Chain-v0", "gamma=0.9", "steps=4000")
     loop = build.loop(config)
     finished = [event for event in loop.run() if isinstance(event, Finished)]
 

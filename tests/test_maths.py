@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import huber_loss, mse_loss
 
-from dqn_cli.maths import REGRESSION, clip_lanes, gather_action, lane_norm, linear
+from dqn_cli.maths import REGRESSION, clip_lanes, gather_action, lane_norm, linear, root
 
 ERRORS = [-5.0, -1.5, -1.0, -0.3, 0.0, 0.3, 1.0, 1.5, 5.0]
 
@@ -36,6 +36,12 @@ def test_linear_goes_from_start_to_end_and_stays(fraction: float, value: float) 
 
 def test_linear_arrives_exactly() -> None:
     assert linear(0.1, 0.7, 1.0) == 0.7  # 0.1 + (0.7 - 0.1) is 0.7 minus a bit
+
+
+def test_root_is_the_square_root_and_of_nothing_hardly_anything() -> None:
+    square = torch.tensor([4.0, 1e-20, 1e-30, 1e-40, 0.0])
+    torch.testing.assert_close(root(square), torch.tensor([2, 1e-10, 1e-15, 1e-15, 1e-15]))
+    assert square[0] == 4.0  # and it leaves what it was given
 
 
 def test_lane_norm_is_euclidean() -> None:

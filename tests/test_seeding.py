@@ -27,13 +27,13 @@ def test_every_seed_is_a_seed_zero_included(seed: int) -> None:
 
 
 def test_numbers_lie_in_zero_to_one() -> None:
-    numbers = ticks(Uniforms([0, 1], "explore", (50,)), range(100))  # 10000 numbers
+    numbers = ticks(Uniforms([0, 1], "explore", (50,), block=8), range(100))  # 10000 numbers
     assert numbers.shape == (100, 2, 50)
     assert numbers.dtype == np.float64
     assert numbers.min() >= 0
     assert numbers.max() < 1
     assert numbers.mean() == pytest.approx(0.5, abs=0.02)  # standard error 0.003
-    assert len(np.unique(numbers)) == numbers.size
+    assert len(np.unique(numbers)) == numbers.size  # no block begins again
 
 
 def test_one_draw_for_all_envs() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dqn_cli import loop
 from dqn_cli.checkpoint import load
 from dqn_cli.config import check
 from dqn_cli.env.gym import GymRow
@@ -18,9 +19,12 @@ from dqn_cli.results.reader import read_run
 
 SMALL = (
     *("seed=[1,2]", "episodes=8", "network.hidden=[8]", "learning_starts=8", "batch_size=8"),
-    *("eval.episodes=3", "optimizer=adam", "hydra.run.dir=run"),
+    *("eval.episodes=4", "optimizer=adam", "hydra.run.dir=run"),
 )
 COLUMNS = "episode,step,return,length,score,epsilon,loss,q"
+
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def contents(run: Path) -> dict[str, bytes]:
@@ -209,6 +213,38 @@ def test_an_interrupted_run_keeps_what_was_trained(
         assert best.score == run.scores[seed]["score"].max()
 
 
+def test_an_interrupt_during_evaluation_loses_no_episode(
+    trained: Path, dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once(*arguments):
+        monkeypatch.setattr(loop, "greedy_returns", evaluate)
+        raise KeyboardInterrupt
+
+    evaluate = loop.greedy_returns
+    monkeypatch.setattr(loop, "greedy_returns", once)
+    assert dqn_train(*SMALL).code == 130
+    run = read_run(tmp_path / "run")
+    assert run.summary["status"] == "interrupted"
+    for seed in (1, 2):
+        episodes = load(tmp_path / f"run/checkpoints/seed_{seed}_last.pt").episode
+        assert list(run.scores[seed]["episode"]) == list(range(1, episodes + 1))
+        ended = run.scores[seed]["step"].iloc[-1]
+        assert ended == read_run(trained).scores[seed]["step"].iloc[episodes - 1]
+        assert episodes >= 7
+
+
+def test_a_second_interrupt_is_still_an_interrupt(
+    dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    after(90, KeyboardInterrupt(), monkeypatch)
+    monkeypatch.setattr(loop, "greedy_returns", interrupted)  # which is called to end the run
+    assert dqn_train(*SMALL).code == 130
+    assert read_run(tmp_path / "run").summary["status"] == "interrupted"
+
+
 def test_an_interrupted_run_says_where_it_lies(
     dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +265,7 @@ def test_an_environment_that_fails_fails_the_run(
     assert all(seed in run.scores for seed in (1, 2))
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_installed_command_cleanly(tmp_path: Path) -> None:
     command = Path(sys.executable).with_name("dqn-train")
     running = subprocess.Popen(

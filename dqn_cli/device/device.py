@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 import torch
@@ -36,6 +37,7 @@ class Device:
             name = "cuda" if "cuda" in here else "cpu"
         if name not in here:
             raise ValueError(f"name={name}: not present; this machine has {', '.join(here)}")
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic asks for
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
         # The optimizer's averages of units that no longer fire shrink into denormal numbers, on

@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from dqn_cli.types import Space
 
 
+def one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
 def register(module: str) -> None:
     """Import a module that registers environments, as `package` or `package:function` to call."""
     name, _, function = module.partition(":")
@@ -23,7 +27,7 @@ def register(module: str) -> None:
         if function:
             getattr(imported, function)()
     except Exception as error:  # the module's own code may raise anything
-        raise ValueError(f"import={module}: {error}") from error
+        raise ValueError(f"import={module}: {one_line(error)}") from error
 
 
 class Gym:
@@ -37,17 +41,20 @@ class Gym:
         try:
             env = self.one()
         except Exception as error:  # so may the environment's
-            raise ValueError(f"id={id}: {' '.join(str(error).split())}") from error
+            raise ValueError(f"id={id}: {one_line(error)}") from error
         observed, acted = env.observation_space, env.action_space
         if not isinstance(acted, Discrete):
-            raise ValueError(f"id={id}: its action space is {acted}, DQN needs a Discrete one")
+            raise ValueError(
+                f"id={id}: its action space is {one_line(acted)}, DQN needs a Discrete one"
+            )
         if not isinstance(observed, Box) or observed.dtype not in (
             np.dtype(np.float32),
             np.dtype(np.float64),
             np.dtype(np.uint8),
         ):
             raise ValueError(
-                f"id={id}: its observation space is {observed}, needed is a Box of floats or bytes"
+                f"id={id}: its observation space is {one_line(observed)}, "
+                "needed is a Box of floats or bytes"
             )
         self.first_action = int(acted.start)
         kind = np.uint8 if observed.dtype == np.uint8 else np.float32
@@ -77,7 +84,7 @@ class GymRow:
         if self.envs[row] is None:
             self.envs[row] = self.make()
         obs, _ = self.envs[row].reset(seed=seed)
-        return np.asarray(obs, self.space.obs_dtype)
+        return np.array(obs, self.space.obs_dtype)
 
     def step(
         self, rows: Sequence[int], action: NDArray[np.int64]

@@ -1,0 +1,224 @@
+"""dqn-play: the episodes that a score came from, told or filmed, and one line for what is wrong."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from dqn_cli.play import main
+
+SECONDS_PER_FRAME = 0.02
+Play = Callable[..., list[str]]
+
+
+@pytest.fixture
+def play(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Play:
+    """play(RUN, "--last"): the lines on stdout."""
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+
+    def run(*arguments: object) -> list[str]:
+        main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert err == ""
+        return out.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """refused(RUN, "--seed", 9): its one line on stderr, without the program's name."""
+
+    def run(*arguments: object) -> str:
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert (end.value.code, out) == (2, "")
+        assert err.startswith("dqn-play: ") and err.count("\n") == 1 and err.endswith("\n")
+        return err.removeprefix("dqn-play: ").rstrip()
+
+    return run
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the trained run, to spoil."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def told(run: Path, seed: int, key: str) -> Any:
+    return json.loads((run / "summary.json").read_text())["seeds"][str(seed)][key]
+
+
+def returns(lines: list[str]) -> list[float]:
+    """Of the episodes, which are numbered from 1."""
+    found = [
+        match for line in lines if (match := re.fullmatch(r"episode (\d+): return (.*)", line))
+    ]
+    assert [int(match[1]) for match in found] == list(range(1, len(found) + 1))
+    return [float(match[2]) for match in found]
+
+
+def mean(lines: list[str]) -> float:
+    (line,) = [line for line in lines if line.startswith("mean ")]
+    return float(line.split()[1])
+
+
+def reconfigure(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    values = yaml.safe_load((run / "config.yaml").read_text())
+    change(values)
+    (run / "config.yaml").write_text(yaml.safe_dump(values))
+
+
+def test_the_best_score_is_played_again(trained: Path, play: Play) -> None:
+    for seed in (1, 2):
+        lines = play(trained, "--seed", seed)
+        episode = told(trained, seed, "best_episode")
+        assert lines[0] == f"seed {seed}, best network, after episode {episode}"
+        assert len(returns(lines)) == 4
+        assert mean(lines) == sum(returns(lines)) / 4 == told(trained, seed, "best_score")
+
+
+def test_the_last_score_is_played_again(trained: Path, play: Play) -> None:
+    for seed in (1, 2):
+        lines = play(trained, "--seed", seed, "--last")
+        assert lines[0] == f"seed {seed}, last network, after episode 8"
+        assert mean(lines) == told(trained, seed, "final_score")
+
+
+def test_the_first_seed_is_the_default(trained: Path, play: Play) -> None:
+    assert play(trained) == play(trained, "--seed", 1) != play(trained, "--seed", 2)
+
+
+@pytest.mark.parametrize("episodes", [1, 3, 5, 9])
+def test_more_or_fewer_episodes_begin_with_the_same(
+    trained: Path, play: Play, episodes: int
+) -> None:
+    scored = returns(play(trained, "--seed", 2))
+    lines = play(trained, "--seed", 2, "--episodes", episodes)
+    played = returns(lines)
+    assert len(played) == episodes
+    assert played[:4] == scored[:episodes]
+    assert mean(lines) == pytest.approx(sum(played) / episodes)
+
+
+def test_a_gif_lasts_as_long_as_the_first_episode(
+    trained: Path, play: Play, tmp_path: Path
+) -> None:
+    lines = play(trained, "--seed", 2, "--gif", tmp_path / "a.gif")
+    length = int(returns(lines)[0])  # CartPole gives 1 per step
+    assert lines[:-1] == play(trained, "--seed", 2)
+    assert lines[-1] == f"{tmp_path / 'a.gif'}: episode 1, {length} frames"
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert gif.format == "GIF"
+        seconds = 0.0
+        pictures = set()
+        for frame in range(gif.n_frames):
+            gif.seek(frame)
+            pictures.add(gif.convert("RGB").tobytes())
+            seconds += gif.info["duration"] / 1000
+        # equal neighbours are stored as one that lasts longer
+        assert seconds == pytest.approx(length * SECONDS_PER_FRAME)
+        assert 2 < len(pictures) <= gif.n_frames <= length
+        assert gif.info["loop"] == 0  # for ever
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
+
+
+def test_a_film_of_an_environment_with_a_render_mode_of_its_own(
+    run: Path, play: Play, tmp_path: Path
+) -> None:
+    reconfigure(run, lambda values: values["env"]["kwargs"].update(render_mode="rgb_array"))
+    play(run, "--gif", tmp_path / "a.gif")
+    assert (tmp_path / "a.gif").is_file()
+
+
+def test_a_run_without_scores_has_a_last_network(run: Path, play: Play, refused) -> None:
+    for path in run.glob("checkpoints/*_best.pt"):
+        path.unlink()
+    assert "seed_1_best.pt: no such checkpoint" in refused(run)
+    assert mean(play(run, "--last")) == told(run, 1, "final_score")
+
+
+def test_bad_arguments_are_one_line(trained: Path, tmp_path: Path, refused) -> None:
+    assert "RUN" in refused()
+    assert refused(trained, "--seed", "3") == "--seed 3: the run has 1, 2"
+    assert "--seed" in refused(trained, "--seed", "x")
+    for episodes in ("0", "-1", "1.5", "x", "9" * 30):
+        assert "--episodes" in refused(trained, "--episodes", episodes)
+    for name in ("a.png", "gif", ".gif", "gone/a.gif"):
+        assert "expected NAME.gif" in refused(trained, "--gif", tmp_path / name)
+    assert "unrecognized" in refused(trained, "--nope")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_run_is_one_line(tmp_path: Path, refused) -> None:
+    assert str(tmp_path / "gone") in refused(tmp_path / "gone")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign/config.yaml").write_text("a: 1\n")
+    assert str(tmp_path / "foreign") in refused(tmp_path / "foreign")
+    (tmp_path / "file").write_text("")
+    assert str(tmp_path / "file") in refused(tmp_path / "file")
+
+
+def test_a_damaged_checkpoint_is_one_line_that_names_it(run: Path, refused) -> None:
+    path = run / "checkpoints/seed_1_best.pt"
+    whole = path.read_bytes()
+    for data in (b"", b"nonsense", whole[:-1], whole[: len(whole) // 2], whole[:100]):
+        path.write_bytes(data)
+        assert str(path) in refused(run)
+    path.unlink()
+    assert str(path) in refused(run)
+    path.mkdir()
+    assert str(path) in refused(run)
+
+
+def test_a_checkpoint_of_another_network_is_one_line(run: Path, refused) -> None:
+    reconfigure(run, lambda values: values["network"].update(hidden=[16]))
+    line = refused(run)
+    assert "seed_1_best.pt" in line and "8" in line and "16" in line
+
+
+def test_a_checkpoint_of_another_seed_is_not_taken_for_this_one(run: Path, refused) -> None:
+    shutil.copy(run / "checkpoints/seed_2_best.pt", run / "checkpoints/seed_1_best.pt")
+    assert "seed" in refused(run, "--seed", 1)
+
+
+BAD_CONFIGS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "a key too many": (lambda values: values.update(foo=1), "foo: no such key"),
+    "a key too few": (lambda values: values.pop("gamma"), "gamma: missing"),
+    "no environment": (lambda values: values.update(env=3), "env=3"),
+    "an unknown environment": (lambda v: v["env"].update(id="Nope-v0"), "env.id=Nope-v0"),
+    "a value out of range": (lambda v: v["network"].update(hidden=[0]), "network.hidden.0=0"),
+    "no list of seeds": (lambda values: values.update(seed="x"), "seed=x"),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), BAD_CONFIGS.values(), ids=BAD_CONFIGS)
+def test_a_bad_config_is_one_line(
+    run: Path, refused, change: Callable[[dict[str, Any]], object], words: str
+) -> None:
+    reconfigure(run, change)
+    assert words in refused(run)
+
+
+@pytest.mark.parametrize("target", ["os.system", "os.getcwd", "subprocess.Popen", "json.__name__"])
+def test_a_config_that_names_no_part_is_one_line(run: Path, refused, target: str) -> None:
+    reconfigure(run, lambda values: values.update(env={"_target_": target}))
+    assert refused(run).startswith("env.")
+
+
+def test_a_config_from_elsewhere_runs_no_code_of_its_own(
+    run: Path, refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "evil.py").write_text("def run():\n    open('evil', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    reconfigure(run, lambda values: values.update(env={"_target_": "evil.run"}))
+    assert "evil.run" in refused(run)
+    assert not (tmp_path / "evil").exists()

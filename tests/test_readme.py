@@ -1,0 +1,110 @@
+"""Every command line that the documents show is one that works."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from dqn_cli.play import _parser as play_parser
+from dqn_cli.plot import _parser as plot_parser
+from dqn_cli.train import CONF
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+COMMANDS = ("dqn-train", "dqn-plot", "dqn-play")
+
+
+def shown(text: str) -> Iterator[list[str]]:
+    """The words of each line that runs one of ours, itself or by make."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line.strip().removeprefix("$ "), comments=True)
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            words.pop(0)
+        if words and words[0].rpartition("/")[2] in COMMANDS:
+            yield [words[0].rpartition("/")[2], *words[1:]]
+        elif words[:1] == ["make"] and words[1:] and f"dqn-{words[1]}" in COMMANDS:
+            arguments = [word.removeprefix("ARGS=") for word in words[2:]]
+            yield [f"dqn-{words[1]}", *shlex.split(" ".join(arguments))]
+
+
+def in_readme() -> list[list[str]]:
+    texts = [path.read_text(encoding="utf-8") for path in DOCUMENTS]
+    blocks = [block for text in texts for block in FENCE.findall(text)]
+    inline = [code for text in texts for code in re.findall(r"`((?:dqn-\w+|make) [^`\n]+)`", text)]
+    return [words for block in blocks + inline for words in shown(block)]
+
+
+def in_help() -> list[list[str]]:
+    config = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
+    template = config["hydra"]["help"]["template"]
+    keys = re.findall(r"^  ([a-z_.]+=\S+)", template, re.MULTILINE)
+    return [*shown(template), *(["dqn-train", key] for key in keys if not key.endswith("=DIR"))]
+
+
+LINES = {" ".join(words): words for words in in_readme() + in_help()}
+
+
+def compile_line(words: list[str], compose) -> object:
+    """Compose and check, or parse, as the command itself would; SystemExit or an error if not."""
+    command, *arguments = words
+    if command == "dqn-plot":
+        return plot_parser().parse_args(arguments)
+    if command == "dqn-play":
+        return play_parser().parse_args(arguments)
+    overrides = get_args_parser().parse_args(arguments).overrides
+    first = []
+    for override in OverridesParser.create().parse_overrides(overrides):
+        if override.is_sweep_override():
+            assert {"-m", "--multirun"} & set(arguments), "several values without -m"
+            values = override.sweep_string_iterator()
+            first.append(f"{override.get_key_element()}={next(iter(values))}")
+        else:
+            first.append(override.input_line)
+    return compose(*first)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_command_line_that_is_shown_works(compose, line: str) -> None:
+    if "--config-dir" in line:
+        pytest.skip("needs a directory of the reader's own")
+    assert compile_line(LINES[line], compose)
+
+
+def test_the_documents_show_every_command() -> None:
+    assert {words[0] for words in in_readme()} == set(COMMANDS)
+    assert len(in_help()) > 8
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("dqn-train algo=nope", "dqn-train foo=1", "dqn-train gamma=2", "dqn-train algo=dqn,ddqn"),
+        *("make train ARGS='algo=nope'", "dqn-plot --nope x", "dqn-play", "$ dqn-train a=b # c"),
+    ],
+)
+def test_a_line_that_does_not_work_is_noticed(compose, line: str) -> None:
+    (words,) = shown(line)
+    with pytest.raises((Exception, SystemExit)):
+        compile_line(words, compose)
+
+
+def test_what_is_named_in_the_documents_is_there() -> None:
+    """Relative links, and the files of the tree in the README."""
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def test_the_choices_in_the_readme_are_those_in_conf() -> None:
+    text = DOCUMENTS[0].read_text(encoding="utf-8")
+    for group in ("algo", "buffer", "network", "target", "device"):
+        (row,) = re.findall(rf"^\| `{group}` \|.*$", text, re.MULTILINE)
+        named = set(re.findall(r"`(\w+)`", row)) - {group}
+        assert named == {path.stem for path in (CONF / group).glob("*.yaml")}

@@ -1,0 +1,220 @@
+"""dqn-train -m: a directory per job that tells what it varies, compared at the end."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dqn_cli.env.gym import GymRow
+from dqn_cli.plot import main as plot
+from dqn_cli.results.reader import find_runs, read_run
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+TINY = (
+    *("seed=[1,2]", "episodes=3", "network.hidden=[8]", "learning_starts=8", "batch_size=8"),
+    "eval.episodes=1",
+)
+
+
+def jobs(sweep: Path) -> list[str]:
+    return sorted(path.name for path in sweep.iterdir() if path.is_dir())
+
+
+def status(job: Path) -> str:
+    found: str = json.loads((job / "summary.json").read_text())["status"]
+    return found
+
+
+def test_directories_tell_what_differs_and_a_figure_compares(dqn_train, tmp_path: Path) -> None:
+    done = dqn_train("-m", *TINY, "algo=dqn,ddqn", "buffer=per")
+    assert (done.code, done.err) == (0, "")
+    (sweep,) = tmp_path.glob("outputs/sweeps/*")
+    assert jobs(sweep) == ["000_algo=dqn", "001_algo=ddqn"]
+    assert (sweep / "comparison.png").is_file()
+    for job in jobs(sweep):
+        assert status(sweep / job) == "finished"
+        assert (sweep / job / "checkpoints/seed_2_last.pt").is_file()
+        assert read_run(sweep / job).choices["algo"] == job.partition("=")[2]
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+
+
+def test_a_sweep_prints_its_jobs_a_table_and_its_place(dqn_train, tmp_path: Path) -> None:
+    done = dqn_train("-m", *TINY, "algo=dqn,ddqn", "hydra.sweep.dir=sweep")
+    lines = done.out.splitlines()
+    assert sum("#" in line for line in lines) == 2  # a line as each job begins
+    assert not any("steps/s" in line or line.startswith("episode") for line in lines)
+    (head,) = [i for i, line in enumerate(lines) if line.startswith("variant")]
+    assert [line.split()[:2] for line in lines[head + 1 : head + 3]] == [
+        ["dqn", "2"],
+        ["ddqn", "2"],
+    ]
+    assert lines[-1].endswith("sweep")
+    assert len(lines) <= 9
+
+
+def test_a_job_that_fails_leaves_the_others_and_is_named(dqn_train, tmp_path: Path) -> None:
+    done = dqn_train("-m", *TINY, "batch_size=0,8", "hydra.sweep.dir=sweep")
+    assert done.code == 1
+    said = [line for line in done.err.splitlines() if line.startswith("dqn-train: ")]
+    assert said == [
+        "dqn-train: 000_batch_size=0 failed: batch_size=0: "
+        "input should be greater than or equal to 1"
+    ]
+    assert "Traceback" not in done.err
+    assert status(tmp_path / "sweep/001_batch_size=8") == "finished"
+    assert (tmp_path / "sweep/comparison.png").is_file()
+    assert done.out.splitlines()[-1].endswith("sweep")
+
+
+def test_stderr_holds_nothing_but_the_reasons(dqn_train) -> None:
+    done = dqn_train("-m", *TINY, "batch_size=0,8", "hydra.sweep.dir=sweep")
+    assert done.err.count("\n") == 1
+
+
+def test_a_job_that_fails_in_mid_run_is_named(
+    dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, count = GymRow.step, 0
+
+    def failing(self, rows, action):
+        nonlocal count
+        count += 1
+        if count == 30:
+            raise RuntimeError("the pole\nbroke")
+        return step(self, rows, action)
+
+    monkeypatch.setattr(GymRow, "step", failing)
+    done = dqn_train("-m", *TINY, "gamma=0.9,0.8", "hydra.sweep.dir=sweep")
+    assert done.code == 1
+    assert "dqn-train: 000_gamma=0.9 failed: the pole broke\n" in done.err
+    assert status(tmp_path / "sweep/000_gamma=0.9") == "failed"
+    assert status(tmp_path / "sweep/001_gamma=0.8") == "finished"
+
+
+def test_all_jobs_bad_is_said_of_each(dqn_train, tmp_path: Path) -> None:
+    done = dqn_train("-m", *TINY, "batch_size=0,x", "hydra.sweep.dir=sweep")
+    assert done.code == 1
+    said = [line.partition(" failed: ")[0] for line in done.err.splitlines()]
+    assert "dqn-train: 000_batch_size=0" in said and "dqn-train: 001_batch_size=x" in said
+    assert not list(tmp_path.rglob("scores"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("algo=dqn,nope",), "algo=nope: no such choice; there are ddqn, dqn"),
+        (("algo=nope,dqn",), "algo=nope: no such choice; there are ddqn, dqn"),
+        (("algo=dqn,ddqn", "btch_size=8"), "btch_size: no such key; did you mean batch_size?"),
+        (("btch_size=8,16",), "btch_size: no such key; did you mean batch_size?"),
+    ],
+)
+def test_a_sweep_that_cannot_be_composed_is_one_line(
+    dqn_train, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    done = dqn_train("-m", *TINY, *arguments)
+    assert done.err.startswith("dqn-train: ") and words in done.err
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert not list(tmp_path.rglob("scores"))
+
+
+def test_an_interrupt_ends_the_sweep_and_keeps_what_there_is(
+    dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, interrupted = GymRow.step, False
+
+    def failing(self, rows, action):
+        nonlocal interrupted
+        if (tmp_path / "sweep/001_gamma=0.8/scores").is_dir() and not interrupted:
+            interrupted = True
+            raise KeyboardInterrupt
+        return step(self, rows, action)
+
+    monkeypatch.setattr(GymRow, "step", failing)
+    done = dqn_train("-m", *TINY, "gamma=0.9,0.8,0.7", "hydra.sweep.dir=sweep")
+    assert done.code == 130
+    assert "Traceback" not in done.err
+    assert status(tmp_path / "sweep/000_gamma=0.9") == "finished"
+    assert status(tmp_path / "sweep/001_gamma=0.8") == "interrupted"
+    assert not (tmp_path / "sweep/002_gamma=0.7/scores").exists()
+
+
+def test_seeds_of_a_sweep_are_one_variant(
+    trained: Path, dqn_train, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    same = ("episodes=8", "eval.episodes=4", "optimizer=adam")
+    assert dqn_train("-m", *TINY, *same, "seed=1,2", "hydra.sweep.dir=sweep").code == 0
+    assert jobs(tmp_path / "sweep") == ["000_seed=1", "001_seed=2"]
+    plot(["sweep", "-o", "x.png"])
+    _, row, *_ = capfd.readouterr().out.splitlines()
+    assert row.split()[:5] == ["dqn", "uniform", "mlp", "hard", "2"]
+    # and each is what it was when the two were trained together
+    for seed, job in ((1, "000_seed=1"), (2, "001_seed=2")):
+        name = f"scores/seed_{seed}.csv"
+        assert (tmp_path / "sweep" / job / name).read_bytes() == (trained / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("network.hidden=[8],[8,8]", "name='../../a/b','~'", "name='-','..'", "name='ä b','*?|'"),
+        f"name={'x' * 200}1,{'x' * 200}2",
+        "+env.kwargs.sutton_barto_reward=true,false",
+    ],
+)
+def test_directory_names_are_safe_whatever_is_varied(dqn_train, tmp_path: Path, value: str) -> None:
+    dqn_train("-m", "batch_size=0", value)  # jobs that fail at once have directories, too
+    (sweep,) = tmp_path.glob("outputs/sweeps/*")
+    names = jobs(sweep)
+    assert [name[:4] for name in names] == ["000_", "001_"]
+    for name in names:
+        assert value.partition("=")[0].lstrip("+") in name
+        assert (sweep / name / "error.txt").is_file()
+        assert len(name.encode()) < 200
+        assert name == name.strip(" .-") and not set(name) & set("/\\*?|<>:\"' \n")
+    assert {path.name for path in tmp_path.iterdir()} == {"outputs"}
+    assert {path.name for path in (tmp_path / "outputs").iterdir()} == {"sweeps"}
+
+
+def test_two_sweeps_in_the_same_second_have_directories_of_their_own(
+    dqn_train, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        dqn_train("-m", "batch_size=0")
+    assert len(list(tmp_path.glob("outputs/sweeps/*"))) == 2
+
+
+def test_a_sweep_into_the_place_of_another_changes_nothing(dqn_train, tmp_path: Path) -> None:
+    line = ("-m", *TINY, "gamma=0.9,0.8", "hydra.sweep.dir=sweep")
+    assert dqn_train(*line).code == 0
+    kept = [path for path in tmp_path.rglob("0*/*") if path.is_file() and path.name != "train.log"]
+    before = {path: path.read_bytes() for path in kept}
+    done = dqn_train(*line)
+    assert done.code != 0
+    assert "already holds a run" in done.err
+    assert {path: path.read_bytes() for path in kept} == before
+    assert not list(tmp_path.rglob("error.txt"))  # those runs have not failed
+
+
+@pytest.mark.slow
+def test_two_sweeps_at_once_do_not_collide(tmp_path: Path) -> None:
+    command = Path(sys.executable).with_name("dqn-train")
+    running = [
+        subprocess.Popen(
+            [command, "-m", *TINY, "algo=dqn,ddqn"],
+            cwd=tmp_path,
+            env=os.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in running:
+        _, err = process.communicate(timeout=120)
+        assert (process.returncode, err) == (0, "")
+    sweeps = list(tmp_path.glob("outputs/sweeps/*"))
+    assert [jobs(sweep) for sweep in sweeps] == [["000_algo=dqn", "001_algo=ddqn"]] * 2
+    assert all(status(run) == "finished" for run in find_runs(sweeps))
