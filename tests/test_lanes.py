@@ -1,6 +1,7 @@
 """Seeds are an axis: a seed's files are the same bytes alone, in company, evaluated or not."""
 
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ def test_a_longer_run_begins_as_the_shorter_one(compose):
 def test_evaluating_by_steps_scores_the_episode_in_which_a_multiple_was_reached(compose):
     rows = told(compose, "seed=5", "eval.every_episodes=null", "eval.every_steps=50")[5][:-1]
     steps = [0, *(dict(row)["step"] for row in rows)]
-    due = [after // 50 > before // 50 for before, after in zip(steps, steps[1:], strict=False)]
+    due = [after // 50 > before // 50 for before, after in pairwise(steps)]
 
     assert [dict(row)["score"] is not None for row in rows] == due
     assert any(due) and not all(due)
