@@ -7,13 +7,12 @@ and a sum over lanes, so that a lane's gradient is the one it would have alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from dqn_cli.maths import clip_lanes
-from dqn_cli.types import Algo, Batch, Buffer, Network, Optimizer, Target
+from dqn_cli.types import Algo, Batch, Buffer, Network, Optimizer, Target, Weights
 
 
 class Learner:
@@ -49,7 +48,8 @@ class Learner:
         self.updates = updates
         self.grad_clip = grad_clip
         self.sums = torch.zeros(3, len(online), device=online.device)  # loss, q, updates
-        self.losses = torch.compile(self._losses) if compile else self._losses
+        self.gradient = torch.compile(self._gradient) if compile else self._gradient
+        self._split()
 
     def learn(self, step: int) -> None:
         """What env step `step` (from 1) has in store: updates, then the target's turn."""
@@ -60,26 +60,35 @@ class Learner:
 
     def update(self, step: int) -> None:
         batch = self.buffer.sample(step)
-        params = self.online.detach().requires_grad_()
-        loss, q, priority = self.losses(params, self.behind, batch)
-        (grad,) = torch.autograd.grad(loss.sum(), params)
+        grad, loss, q, priority = self.gradient(self.weights, self.weights_behind, batch)
         if self.grad_clip is not None:
             grad = clip_lanes(grad, self.grad_clip)
         self.optimizer.step(self.online, grad)
         self.buffer.update(batch.index, priority)
-        self.sums += torch.stack([loss.detach(), q, torch.ones_like(q)])
+        self.sums += torch.stack([loss, q, torch.ones_like(q)])
 
-    def _losses(
-        self, online: Tensor, behind: Tensor, batch: Batch
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """loss [S], mean Q of the actions taken [S], priority [S, B]."""
-        loss = self.algo.loss(partial(self.network, online), partial(self.network, behind), batch)
-        return (batch.weight * loss.per_sample).mean(-1), loss.q.mean(-1), loss.priority
+    def _gradient(
+        self, online: Weights, behind: Weights, batch: Batch
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Gradient [S, P], loss [S], mean Q of the actions taken [S], priority [S, B]."""
+        values, tape = self.network.forward(online, batch.obs)
+
+        def online_q(obs: Tensor) -> Tensor:
+            return values if obs is batch.obs else self.network.forward(online, obs)[0]
+
+        def target_q(obs: Tensor) -> Tensor:
+            return self.network.forward(behind, obs)[0]
+
+        loss = self.algo.loss(online_q, target_q, batch)
+        slope = batch.weight * loss.slope / batch.weight.shape[-1]  # of the lane's mean
+        dq = torch.zeros_like(values).scatter_(-1, batch.action.unsqueeze(-1), slope.unsqueeze(-1))
+        grad = self.network.backward(online, tape, dq)
+        return grad, (batch.weight * loss.per_sample).mean(-1), loss.q.mean(-1), loss.priority
 
     def act(self, obs: Tensor) -> Tensor:
         """The greedy action [S] for observations [S, *obs], both on the CPU."""
         with torch.no_grad():
-            q = self.network(self.online, obs.unsqueeze(1).to(self.online.device))
+            q, _ = self.network.forward(self.weights, obs.unsqueeze(1).to(self.online.device))
             return q.argmax(-1).squeeze(1).cpu()
 
     def report(self, lane: int) -> tuple[float | None, float | None]:
@@ -93,5 +102,10 @@ class Learner:
         self.online = self.online[chosen]
         self.behind = self.behind[chosen]
         self.sums = self.sums[:, chosen]
+        self._split()
         self.optimizer.keep(lanes)
         self.buffer.keep(lanes)
+
+    def _split(self) -> None:
+        self.weights = self.network.split(self.online)
+        self.weights_behind = self.network.split(self.behind)

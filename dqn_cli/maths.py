@@ -12,19 +12,21 @@ def gather_action(q: Tensor, action: Tensor) -> Tensor:
     return q.gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
 
-def mse(error: Tensor) -> Tensor:
-    """error squared, elementwise: PyTorch's mse_loss, without the half of many papers."""
-    return error * error
+def mse(error: Tensor) -> tuple[Tensor, Tensor]:
+    """error squared: PyTorch's mse_loss, without the half of many papers; and its slope."""
+    return error * error, 2 * error.detach()
 
 
-def huber(error: Tensor) -> Tensor:
-    """Half the square within 1, linear beyond (Mnih et al. 2015 clip the error to this effect)."""
+def huber(error: Tensor) -> tuple[Tensor, Tensor]:
+    """Half the square within 1, linear beyond (Mnih et al. 2015 clip the error to this effect);
+    and its slope."""
     size = error.abs()
     inner = size.clamp(max=1.0)
-    return inner * (size - 0.5 * inner)
+    return inner * (size - 0.5 * inner), error.detach().clamp(-1.0, 1.0)
 
 
-REGRESSION: dict[str, Callable[[Tensor], Tensor]] = {"mse": mse, "huber": huber}
+# Name -> a function of the error [...] to the loss and its derivative [...].
+REGRESSION: dict[str, Callable[[Tensor], tuple[Tensor, Tensor]]] = {"mse": mse, "huber": huber}
 
 
 def linear(start: float, end: float, fraction: float) -> float:

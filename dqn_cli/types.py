@@ -61,6 +61,7 @@ class Loss(NamedTuple):
     """What a backup says of each sample; weighting and averaging are the learner's."""
 
     per_sample: Tensor  # [...]
+    slope: Tensor  # [...], d per_sample / d q, detached
     priority: Tensor  # [...], the absolute TD error, detached
     q: Tensor  # [...], the value of the action taken, detached
 
@@ -68,6 +69,12 @@ class Loss(NamedTuple):
 class QFunction(Protocol):
     def __call__(self, obs: Tensor) -> Tensor:
         """Q-values [..., A] of observations [..., *obs]."""
+
+
+# The parameters of all lanes as views of one matrix [S, P], and what a forward leaves for its
+# backward; both are a network's own affair.
+Weights = list[tuple[Tensor, Tensor]]
+Tape = list[list[Tensor]]
 
 
 class Algo(Protocol):
@@ -92,6 +99,15 @@ class Network(Protocol):
 
     def __call__(self, params: Tensor, obs: Tensor) -> Tensor:
         """Q-values [S, N, A] of observations [S, N, *obs] under parameters [S, P]."""
+
+    def split(self, params: Tensor) -> Weights:
+        """Views of params [S, P], which `forward` and `backward` take: split once, use often."""
+
+    def forward(self, weights: Weights, obs: Tensor) -> tuple[Tensor, Tape]:
+        """Q-values [S, N, A] and what `backward` needs to know of how they came about."""
+
+    def backward(self, weights: Weights, tape: Tape, dq: Tensor) -> Tensor:
+        """The gradient [S, P] of a loss whose derivative by the Q-values is dq [S, N, A]."""
 
     def named(self, row: Tensor) -> dict[str, Tensor]:
         """One lane's parameters [P] as weights [out, in] and biases [out] by name."""

@@ -314,9 +314,8 @@ def test_act_is_the_best_action_of_each_lane_s_own_network(learner) -> None:
     two = learner(batch_of(reward=[[1.0], [1.0]]))
     named = two.network.named(two.online[0])
     ahead = {"q.weight": torch.tensor([[1.0, 0], [0, 1], [0, 0]]), "q.bias": named["q.bias"]}
-    two.online = torch.stack(
-        [two.network.flat(ahead), two.network.flat({**ahead, "q.bias": torch.tensor([0, 0, 9.0])})]
-    )
+    other = {**ahead, "q.bias": torch.tensor([0, 0, 9.0])}
+    two.online.copy_(torch.stack([two.network.flat(ahead), two.network.flat(other)]))
     obs = torch.tensor([[3.0, 1.0], [3.0, 1.0]])
     assert two.act(obs).tolist() == [0, 2]
     assert two.act(obs.flip(1)).tolist() == [1, 2]

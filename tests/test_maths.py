@@ -19,12 +19,13 @@ def test_gather_action_picks_along_the_last_axis() -> None:
 def test_losses_and_their_slopes_are_those_of_pytorch(name: str, theirs) -> None:
     ours = torch.tensor(ERRORS, requires_grad=True)
     other = torch.tensor(ERRORS, requires_grad=True)
-    loss = REGRESSION[name](ours)
+    loss, slope = REGRESSION[name](ours)
     expected = theirs(other, torch.zeros_like(other), reduction="none")
     torch.testing.assert_close(loss, expected)
     loss.sum().backward()
     expected.sum().backward()
     torch.testing.assert_close(ours.grad, other.grad)
+    torch.testing.assert_close(slope, other.grad)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class DQN:
         self.double = double
 
     def loss(self, online: QFunction, target: QFunction, batch: Batch) -> Loss:
-        """`per_sample`, `priority` and `q` are [S, B]; gradients flow through Q(s, a) alone."""
+        """All that is told is [S, B]; gradients flow through Q(s, a) alone."""
         with torch.no_grad():
             next_target = target(batch.next_obs)
             if self.double:
@@ -46,5 +46,6 @@ class DQN:
             else:
                 y = q_backup(batch.reward, batch.discount, next_target)
         q = gather_action(online(batch.obs), batch.action)
-        error = y - q
-        return Loss(self.regression(error), error.detach().abs(), q.detach())
+        error = q - y
+        per_sample, slope = self.regression(error)
+        return Loss(per_sample, slope, error.detach().abs(), q.detach())

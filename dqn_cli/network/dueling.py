@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
-from dqn_cli.network.layers import ACTIVATIONS, Activation, Linear, Stack, features, prepare
-from dqn_cli.types import Count, Space
+from dqn_cli.network.layers import Activation, Chain, Linear, Stack, features, join, prepare, widen
+from dqn_cli.types import Count, Space, Tape, Weights
 
 
 def aggregate(value: Tensor, advantage: Tensor) -> Tensor:
@@ -21,44 +19,42 @@ def aggregate(value: Tensor, advantage: Tensor) -> Tensor:
     return value + advantage - advantage.mean(dim=-1, keepdim=True)
 
 
-class Dueling:
+class Dueling(Stack):
     """obs -> hidden, shared -> two streams with hidden layers of their own -> V [1] and A [A]."""
 
     def __init__(
         self, space: Space, *, hidden: list[Count], streams: list[Count], activation: Activation
     ) -> None:
         self.space = space
-        self.activation = ACTIVATIONS[activation]
-        self.shared = len(hidden)
-        widths = [features(space), *hidden]
-        layers = [Linear(f"hidden.{i}", *pair) for i, pair in enumerate(pairwise(widths))]
+        shared = [features(space), *hidden]
+        layers = [Linear(f"hidden.{i}", *pair) for i, pair in enumerate(pairwise(shared))]
         for stream, outputs in (("value", 1), ("advantage", space.actions)):
-            tail = [widths[-1], *streams, outputs]
             names = [*(f"{stream}.hidden.{i}" for i in range(len(streams))), stream]
-            layers += [Linear(*layer) for layer in zip(names, tail, tail[1:], strict=False)]
-        self.depth = len(streams) + 1
-        self.stack = Stack(layers)
+            widths = pairwise([shared[-1], *streams, outputs])
+            layers += [Linear(name, *pair) for name, pair in zip(names, widths, strict=True)]
+        super().__init__(layers)
+        fork, second = len(hidden), len(hidden) + len(streams) + 1
+        self.shared = Chain(self, slice(fork), activation, closed=True)
+        self.value = Chain(self, slice(fork, second), activation, closed=False)
+        self.advantage = Chain(self, slice(second, None), activation, closed=False)
 
     def __call__(self, params: Tensor, obs: Tensor) -> Tensor:
-        layers = self.stack.split(params)
-        x = prepare(obs, self.space)
-        for weight, bias in layers[: self.shared]:
-            x = self.activation(torch.baddbmm(bias, x, weight))
-        value = self._stream(x, layers[self.shared : self.shared + self.depth])
-        advantage = self._stream(x, layers[self.shared + self.depth :])
-        return aggregate(value[..., :1], advantage[..., : self.space.actions])
+        return self.forward(self.split(params), obs)[0]
 
-    def _stream(self, x: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
-        *hidden, (weight, bias) = layers
-        for layer_weight, layer_bias in hidden:
-            x = self.activation(torch.baddbmm(layer_bias, x, layer_weight))
-        return torch.baddbmm(bias, x, weight)
+    def forward(self, weights: Weights, obs: Tensor) -> tuple[Tensor, Tape]:
+        shared = self.shared.forward(weights, prepare(obs, self.space))
+        value = self.value.forward(weights, shared[-1])
+        advantage = self.advantage.forward(weights, shared[-1])
+        q = aggregate(value[-1][..., :1], advantage[-1][..., : self.space.actions])
+        return q, [shared, value, advantage]
 
-    def init(self, seeds: Sequence[int]) -> Tensor:
-        return self.stack.init(seeds)
-
-    def named(self, row: Tensor) -> dict[str, Tensor]:
-        return self.stack.named(row)
-
-    def flat(self, named: dict[str, Tensor]) -> Tensor:
-        return self.stack.flat(named)
+    def backward(self, weights: Weights, tape: Tape, dq: Tensor) -> Tensor:
+        shared, value, advantage = tape
+        d_value = widen(dq.sum(dim=-1, keepdim=True))
+        d_advantage = widen(dq - dq.mean(dim=-1, keepdim=True))
+        of_value, d_left = self.value.backward(weights, value, d_value, through=True)
+        of_advantage, d_right = self.advantage.backward(
+            weights, advantage, d_advantage, through=True
+        )
+        of_shared, _ = self.shared.backward(weights, shared, d_left + d_right, through=False)
+        return join(of_shared + of_value + of_advantage)

@@ -18,10 +18,14 @@ import torch
 from torch import Tensor
 
 from dqn_cli.seeding import uniform_init
-from dqn_cli.types import Space
+from dqn_cli.types import Space, Weights
 
 Activation = Literal["relu", "tanh"]  # others round differently along a vector's length
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "tanh": torch.tanh_}
+SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # (gradient, output) -> gradient
+    "relu": lambda grad, out: torch.ops.aten.threshold_backward(grad, out, 0),
+    "tanh": lambda grad, out: torch.ops.aten.tanh_backward(grad, out),
+}
 
 
 def padded(width: int) -> int:
@@ -64,7 +68,7 @@ class Stack:
             rows.append(self.flat(named))
         return torch.stack(rows)
 
-    def split(self, params: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def split(self, params: Tensor) -> Weights:
         """(weight [S, in, out], bias [S, 1, out]) of each layer, as views of params [S, P]."""
         chunks = iter(torch.split(params, self.sizes, dim=-1))
         lanes = params.shape[0]
@@ -104,6 +108,50 @@ class Stack:
         return row
 
 
+class Chain:
+    """Neighbouring layers of a stack, an activation after each; after the last only if `closed`."""
+
+    def __init__(self, stack: Stack, layers: slice, activation: Activation, closed: bool) -> None:
+        self.layers = layers
+        self.activation = ACTIVATIONS[activation]
+        self.slope = SLOPES[activation]
+        self.count = len(stack.layers[layers])
+        self.activated = self.count if closed else self.count - 1
+
+    def forward(self, weights: Weights, x: Tensor) -> list[Tensor]:
+        """x [S, N, in] and the output [S, N, out] of every layer, padding included."""
+        outputs = [x]
+        for i, (weight, bias) in enumerate(weights[self.layers]):
+            x = torch.baddbmm(bias, x, weight)
+            x = self.activation(x) if i < self.activated else x
+            outputs.append(x)
+        return outputs
+
+    def backward(
+        self, weights: Weights, outputs: list[Tensor], dx: Tensor, through: bool
+    ) -> tuple[list[Tensor], Tensor]:
+        """Gradients of every weight and bias, in order, given that of the last output, and that of
+        the input if asked to go `through` to it."""
+        grads: list[Tensor] = []
+        for i in reversed(range(self.count)):
+            if i < self.activated:
+                dx = self.slope(dx, outputs[i + 1])
+            grads[:0] = [torch.bmm(outputs[i].transpose(1, 2), dx), dx.sum(1)]
+            if i or through:
+                dx = torch.bmm(dx, weights[self.layers][i][0].transpose(1, 2))
+        return grads, dx
+
+
+def join(grads: list[Tensor]) -> Tensor:
+    """Gradients of all weights and biases, in the order of the layers, as rows [S, P]."""
+    return torch.cat([grad.flatten(1) for grad in grads], dim=1)
+
+
+def widen(rows: Tensor) -> Tensor:
+    """Rows [S, N, width] with zeros up to the padded width."""
+    return torch.nn.functional.pad(rows, (0, padded(rows.shape[-1]) - rows.shape[-1]))
+
+
 def features(space: Space) -> int:
     """Numbers in one observation."""
     return int(np.prod(space.obs_shape))
@@ -114,4 +162,4 @@ def prepare(obs: Tensor, space: Space) -> Tensor:
     width = features(space)
     rows = obs.reshape(obs.shape[0], -1, width)
     rows = rows.float() / 255 if rows.dtype == torch.uint8 else rows
-    return torch.nn.functional.pad(rows, (0, padded(width) - width))
+    return widen(rows)

@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import pairwise
 
-import torch
 from torch import Tensor
 
-from dqn_cli.network.layers import ACTIVATIONS, Activation, Linear, Stack, features, prepare
-from dqn_cli.types import Count, Space
+from dqn_cli.network.layers import Activation, Chain, Linear, Stack, features, join, prepare, widen
+from dqn_cli.types import Count, Space, Tape, Weights
 
 
-class MLP:
+class MLP(Stack):
     """obs -> hidden[0] -> ... -> hidden[-1] -> Q [A]."""
 
     def __init__(self, space: Space, *, hidden: list[Count], activation: Activation) -> None:
         self.space = space
-        self.activation = ACTIVATIONS[activation]
-        widths = [features(space), *hidden, space.actions]
         names = [*(f"hidden.{i}" for i in range(len(hidden))), "q"]
-        self.stack = Stack(
-            [Linear(*layer) for layer in zip(names, widths, widths[1:], strict=False)]
-        )
+        widths = pairwise([features(space), *hidden, space.actions])
+        super().__init__([Linear(name, *pair) for name, pair in zip(names, widths, strict=True)])
+        self.chain = Chain(self, slice(None), activation, closed=False)
 
     def __call__(self, params: Tensor, obs: Tensor) -> Tensor:
-        x = prepare(obs, self.space)
-        *hidden, (weight, bias) = self.stack.split(params)
-        for layer_weight, layer_bias in hidden:
-            x = self.activation(torch.baddbmm(layer_bias, x, layer_weight))
-        return torch.baddbmm(bias, x, weight)[..., : self.space.actions]
+        return self.forward(self.split(params), obs)[0]
 
-    def init(self, seeds: Sequence[int]) -> Tensor:
-        return self.stack.init(seeds)
+    def forward(self, weights: Weights, obs: Tensor) -> tuple[Tensor, Tape]:
+        outputs = self.chain.forward(weights, prepare(obs, self.space))
+        return outputs[-1][..., : self.space.actions], [outputs]
 
-    def named(self, row: Tensor) -> dict[str, Tensor]:
-        return self.stack.named(row)
-
-    def flat(self, named: dict[str, Tensor]) -> Tensor:
-        return self.stack.flat(named)
+    def backward(self, weights: Weights, tape: Tape, dq: Tensor) -> Tensor:
+        grads, _ = self.chain.backward(weights, tape[0], widen(dq), through=False)
+        return join(grads)

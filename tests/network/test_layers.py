@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.layers import Linear, Stack, features, padded, prepare
+from dqn_cli.network.mlp import MLP
+from dqn_cli.types import Space
 
 ODD = [Linear("first", 5, 33), Linear("second", 33, 17), Linear("last", 17, 2)]
 
@@ -128,3 +131,26 @@ def test_observations_become_padded_rows(space, shape: tuple[int, ...]) -> None:
     assert rows.shape == (2, 5, padded(width))
     assert torch.equal(rows[..., :width], obs.reshape(2, 5, width))
     assert (rows[..., width:] == 0).all()
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda space, act: MLP(space, hidden=[33, 17], activation=act),
+        lambda space, act: MLP(space, hidden=[], activation=act),
+        lambda space, act: Dueling(space, hidden=[20], streams=[], activation=act),
+        lambda space, act: Dueling(space, hidden=[], streams=[9], activation=act),
+        lambda space, act: Dueling(space, hidden=[20, 7], streams=[9, 5], activation=act),
+    ],
+)
+def test_backward_is_the_gradient_that_autograd_finds(build, activation) -> None:
+    net = build(Space((3,), np.dtype(np.float32), 5), activation)
+    draw = torch.Generator().manual_seed(1)
+    params = net.init([4, 5]).requires_grad_()
+    obs, dq = torch.randn(2, 6, 3, generator=draw), torch.randn(2, 6, 5, generator=draw)
+    (expected,) = torch.autograd.grad((net(params, obs) * dq).sum(), params)
+
+    weights = net.split(params.detach())
+    _, tape = net.forward(weights, obs)
+    torch.testing.assert_close(net.backward(weights, tape, dq), expected)
