@@ -63,7 +63,7 @@ class Learner:
         grad, loss, q, priority = self.gradient(self.weights, self.weights_behind, batch)
         if self.grad_clip is not None:
             grad = clip_lanes(grad, self.grad_clip)
-        self.optimizer.step(self.online, grad)
+        self.optimizer.step(self.online, grad, step)
         self.buffer.update(batch.index, priority)
         self.sums += torch.stack([loss, q, torch.ones_like(q)])
 

@@ -127,8 +127,8 @@ class Exploration(Protocol):
 
 
 class Optimizer(Protocol):
-    def step(self, params: Tensor, grad: Tensor) -> None:
-        """Change params [S, P] in place."""
+    def step(self, params: Tensor, grad: Tensor, step: int) -> None:
+        """Change params [S, P] in place, after `step` env steps (per seed)."""
 
     def keep(self, lanes: Sequence[int]) -> None: ...
 

@@ -42,7 +42,7 @@ class SGD:
     def __init__(self, lr: float) -> None:
         self.lr = lr
 
-    def step(self, params: Tensor, grad: Tensor) -> None:
+    def step(self, params: Tensor, grad: Tensor, step: int) -> None:
         params -= self.lr * grad
 
 
@@ -338,7 +338,7 @@ def test_a_lane_is_the_same_bits_in_company_and_after_others_left(space) -> None
             net,
             DQN("huber", double=True),
             Prioritized(seeds, space(3, 3), 9, 0.9, cpu, **keys, epsilon=1e-6),
-            Adam(online, lr=1e-2, beta1=0.9, beta2=0.999, eps=1e-8),
+            Adam(online, lr=1e-2, lr_end=1e-2, lr_steps=1, beta1=0.9, beta2=0.999, eps=1e-8),
             Polyak(tau=0.05, every_steps=1),
             learning_starts=5,
             update_every=1,

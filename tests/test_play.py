@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from gymnasium.error import DependencyNotInstalled
 from PIL import Image
 
 from dqn_cli.play import main
@@ -136,6 +138,22 @@ def test_a_film_of_an_environment_with_a_render_mode_of_its_own(
     reconfigure(run, lambda values: values["env"]["kwargs"].update(render_mode="rgb_array"))
     play(run, "--gif", tmp_path / "a.gif")
     assert (tmp_path / "a.gif").is_file()
+
+
+@pytest.mark.parametrize(
+    "error", [NotImplementedError(), DependencyNotInstalled("pygame is not installed")], ids=repr
+)
+def test_an_environment_that_cannot_be_drawn_is_one_line(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def render(self):
+        raise error
+
+    monkeypatch.setattr(CartPoleEnv, "render", render)
+    with pytest.raises(SystemExit) as end:
+        main([str(trained), "--gif", str(tmp_path / "a.gif")])
+    assert end.value.code == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_without_scores_has_a_last_network(run: Path, play: Play, refused) -> None:

@@ -7,32 +7,45 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dqn_cli.maths import root
-from dqn_cli.types import Momentum, Positive
+from dqn_cli.maths import linear, root
+from dqn_cli.types import Count, Momentum, Positive
 
 
 class Adam:
-    """Element by element over a matrix [S, P], so that no lane sees another."""
+    """Element by element over a matrix [S, P], so that no lane sees another.
+
+    The learning rate goes from lr to lr_end on a straight line over lr_steps env steps.
+    """
 
     def __init__(
-        self, params: Tensor, *, lr: Positive, beta1: Momentum, beta2: Momentum, eps: Positive
+        self,
+        params: Tensor,
+        *,
+        lr: Positive,
+        lr_end: Positive,
+        lr_steps: Count,
+        beta1: Momentum,
+        beta2: Momentum,
+        eps: Positive,
     ) -> None:
         self.mean = torch.zeros_like(params)
         self.square = torch.zeros_like(params)
         self.steps = 0
-        self.lr = lr
+        self.lr = (lr, lr_end, lr_steps)
         self.beta1 = beta1
         self.beta2 = beta2
         self.eps = eps
 
-    def step(self, params: Tensor, grad: Tensor) -> None:
+    def step(self, params: Tensor, grad: Tensor, step: int) -> None:
+        start, end, steps = self.lr
+        lr = linear(start, end, step / steps)
         self.steps += 1
         self.mean.lerp_(grad, 1 - self.beta1)
         self.square.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
         bias1 = 1 - self.beta1**self.steps
         bias2 = 1 - self.beta2**self.steps
         denominator = root(self.square).div_(bias2**0.5).add_(self.eps)
-        params.addcdiv_(self.mean, denominator, value=-self.lr / bias1)
+        params.addcdiv_(self.mean, denominator, value=-lr / bias1)
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.mean = self.mean[list(lanes)]

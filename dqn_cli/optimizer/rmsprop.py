@@ -7,22 +7,36 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dqn_cli.maths import root
-from dqn_cli.types import Momentum, Positive
+from dqn_cli.maths import linear, root
+from dqn_cli.types import Count, Momentum, Positive
 
 
 class RMSprop:
-    """Element by element over a matrix [S, P], so that no lane sees another."""
+    """Element by element over a matrix [S, P], so that no lane sees another.
 
-    def __init__(self, params: Tensor, *, lr: Positive, alpha: Momentum, eps: Positive) -> None:
+    The learning rate goes from lr to lr_end on a straight line over lr_steps env steps.
+    """
+
+    def __init__(
+        self,
+        params: Tensor,
+        *,
+        lr: Positive,
+        lr_end: Positive,
+        lr_steps: Count,
+        alpha: Momentum,
+        eps: Positive,
+    ) -> None:
         self.square = torch.zeros_like(params)
-        self.lr = lr
+        self.lr = (lr, lr_end, lr_steps)
         self.alpha = alpha
         self.eps = eps
 
-    def step(self, params: Tensor, grad: Tensor) -> None:
+    def step(self, params: Tensor, grad: Tensor, step: int) -> None:
+        start, end, steps = self.lr
+        lr = linear(start, end, step / steps)
         self.square.mul_(self.alpha).addcmul_(grad, grad, value=1 - self.alpha)
-        params.addcdiv_(grad, root(self.square).add_(self.eps), value=-self.lr)
+        params.addcdiv_(grad, root(self.square).add_(self.eps), value=-lr)
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.square = self.square[list(lanes)]

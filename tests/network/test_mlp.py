@@ -84,14 +84,16 @@ def test_padding_stays_zero_through_learning(space, kind: str, activation: str) 
     net = MLP(space(3, 3), hidden=[33, 17], activation=activation)
     params = net.init([0, 1])
     keys = {"beta1": 0.9, "beta2": 0.999} if kind == "adam" else {"alpha": 0.99}
-    optimizer = {"rmsprop": RMSprop, "adam": Adam}[kind](params, lr=0.01, eps=1e-8, **keys)
+    optimizer = {"rmsprop": RMSprop, "adam": Adam}[kind](
+        params, lr=0.01, lr_end=0.01, lr_steps=1, eps=1e-8, **keys
+    )
     padding = (net.flat(net.named(torch.ones(params.shape[1]))) == 0).expand(2, -1)
     before = params.clone()
     x = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
     for _ in range(20):
         leaf = params.clone().requires_grad_()
         (grad,) = torch.autograd.grad((net(leaf, x) - 1).square().sum(), leaf)
-        optimizer.step(params, grad)
+        optimizer.step(params, grad, 0)
     assert padding.any()
     assert (params[padding] == 0).all()
     assert (params[~padding] != before[~padding]).float().mean() > 0.8

@@ -1,9 +1,13 @@
+from typing import Any
+
 import pytest
 import torch
 
 from dqn_cli.optimizer.adam import Adam
 
-KEYS = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+KEYS: dict[str, Any] = {
+    "lr": 1e-3, "lr_end": 1e-3, "lr_steps": 7, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8
+}  # fmt: skip
 
 
 def gradients(steps: int, lanes: int, size: int) -> torch.Tensor:
@@ -14,15 +18,15 @@ def gradients(steps: int, lanes: int, size: int) -> torch.Tensor:
     return grad * scale * (torch.rand(steps, lanes, size, generator=draw) > 0.1)
 
 
-@pytest.mark.parametrize("keys", [KEYS, {"lr": 0.01, "beta1": 0.5, "beta2": 0.9, "eps": 1e-3}])
-def test_fifty_steps_equal_pytorch_to_the_bit(keys: dict[str, float]) -> None:
+@pytest.mark.parametrize("keys", [KEYS, {**KEYS, "lr": 0.01, "lr_end": 0.01, "beta1": 0.5}])
+def test_fifty_steps_equal_pytorch_to_the_bit(keys: dict[str, Any]) -> None:
     ours = torch.randn(2, 48, generator=torch.Generator().manual_seed(1))
     theirs = torch.nn.Parameter(ours.clone())
     optimizer = Adam(ours, **keys)
     betas = keys["beta1"], keys["beta2"]
     reference = torch.optim.Adam([theirs], keys["lr"], betas, keys["eps"], foreach=False)
     for grad in gradients(50, 2, 48):
-        optimizer.step(ours, grad)
+        optimizer.step(ours, grad, 0)
         theirs.grad = grad.clone()
         reference.step()
         assert torch.equal(ours, theirs.detach())
@@ -33,11 +37,11 @@ def test_the_first_two_steps_by_hand() -> None:
     1: mean 1 / (1 - 0.5) = 2, square 1 / (1 - 0.75) = 4: a step of 2 / (2 + 0.1)
     2: mean 0.5 / (1 - 0.25) = 2/3, square 0.75 / (1 - 0.5625) = 12/7: (2/3) / (sqrt 12/7 + 0.1)"""
     params = torch.full((1, 16), 3.0)
-    optimizer = Adam(params, lr=1.0, beta1=0.5, beta2=0.75, eps=0.1)
-    optimizer.step(params, torch.full((1, 16), 2.0))
+    optimizer = Adam(params, lr=1.0, lr_end=1.0, lr_steps=1, beta1=0.5, beta2=0.75, eps=0.1)
+    optimizer.step(params, torch.full((1, 16), 2.0), 0)
     expected = 3 - 2 / 2.1
     torch.testing.assert_close(params, torch.full((1, 16), expected))
-    optimizer.step(params, torch.zeros(1, 16))
+    optimizer.step(params, torch.zeros(1, 16), 0)
     expected -= (2 / 3) / ((12 / 7) ** 0.5 + 0.1)
     torch.testing.assert_close(params, torch.full((1, 16), expected))
 
@@ -46,7 +50,7 @@ def test_no_gradient_no_step() -> None:
     params = torch.ones(1, 16)
     optimizer = Adam(params, **KEYS)
     for _ in range(3):
-        optimizer.step(params, torch.zeros(1, 16))
+        optimizer.step(params, torch.zeros(1, 16), 0)
     assert torch.equal(params, torch.ones(1, 16))
 
 
@@ -61,7 +65,19 @@ def test_a_lane_has_its_bits_in_any_company_and_after_others_left(size: int) -> 
         if step == 15:
             optimizer.keep([2, 0])
             company, lanes = company[[2, 0]], [2, 0]
-        optimizer.step(company, grad[lanes])
+        optimizer.step(company, grad[lanes], 0)
         for lane in range(3):
-            solos[lane].step(alone[lane], grad[[lane]])
+            solos[lane].step(alone[lane], grad[[lane]], 0)
     assert torch.equal(company, torch.cat([alone[2], alone[0]]))
+
+
+def test_the_learning_rate_goes_from_lr_to_lr_end() -> None:
+    """lr 1 at step 0, 0.6 half way, 0.2 at the end and beyond: each step is in proportion."""
+    moved = []
+    for step in (0, 50, 100, 1000):
+        params = torch.zeros(1, 16)
+        Adam(params, **{**KEYS, "lr": 1.0, "lr_end": 0.2, "lr_steps": 100}).step(
+            params, torch.ones(1, 16), step
+        )
+        moved.append(params[0, 0])
+    torch.testing.assert_close(torch.stack(moved) / moved[0], torch.tensor([1, 0.6, 0.2, 0.2]))

@@ -1,9 +1,11 @@
+from typing import Any
+
 import pytest
 import torch
 
 from dqn_cli.optimizer.rmsprop import RMSprop
 
-KEYS = {"lr": 7e-4, "alpha": 0.99, "eps": 1e-8}
+KEYS: dict[str, Any] = {"lr": 1e-3, "lr_end": 1e-3, "lr_steps": 7, "alpha": 0.99, "eps": 1e-8}
 
 
 def gradients(steps: int, lanes: int, size: int) -> torch.Tensor:
@@ -14,13 +16,16 @@ def gradients(steps: int, lanes: int, size: int) -> torch.Tensor:
     return grad * scale * (torch.rand(steps, lanes, size, generator=draw) > 0.1)
 
 
-@pytest.mark.parametrize("keys", [KEYS, {"lr": 0.01, "alpha": 0.9, "eps": 1e-3}])
-def test_fifty_steps_equal_pytorch_to_the_bit(keys: dict[str, float]) -> None:
+@pytest.mark.parametrize("keys", [KEYS, {**KEYS, "lr": 0.01, "lr_end": 0.01, "alpha": 0.9}])
+def test_fifty_steps_equal_pytorch_to_the_bit(keys: dict[str, Any]) -> None:
     ours = torch.randn(2, 48, generator=torch.Generator().manual_seed(1))
     theirs = torch.nn.Parameter(ours.clone())
-    optimizer, reference = RMSprop(ours, **keys), torch.optim.RMSprop([theirs], **keys)
+    optimizer, reference = (
+        RMSprop(ours, **keys),
+        torch.optim.RMSprop([theirs], keys["lr"], keys["alpha"], keys["eps"]),
+    )
     for grad in gradients(50, 2, 48):
-        optimizer.step(ours, grad)
+        optimizer.step(ours, grad, 0)
         theirs.grad = grad.clone()
         reference.step()
         assert torch.equal(ours, theirs.detach())
@@ -29,7 +34,8 @@ def test_fifty_steps_equal_pytorch_to_the_bit(keys: dict[str, float]) -> None:
 def test_the_first_step_by_hand() -> None:
     """square = 0.1 * 2^2 = 0.4; the step is 0.5 * 2 / (sqrt 0.4 + 0.1) = 1.36535."""
     params = torch.full((1, 16), 3.0)
-    RMSprop(params, lr=0.5, alpha=0.9, eps=0.1).step(params, torch.full((1, 16), 2.0))
+    optimizer = RMSprop(params, lr=0.5, lr_end=0.5, lr_steps=1, alpha=0.9, eps=0.1)
+    optimizer.step(params, torch.full((1, 16), 2.0), 0)
     torch.testing.assert_close(params, torch.full((1, 16), 3 - 1 / (0.4**0.5 + 0.1)))
 
 
@@ -37,7 +43,7 @@ def test_no_gradient_no_step() -> None:
     params = torch.ones(1, 16)
     optimizer = RMSprop(params, **KEYS)
     for _ in range(3):
-        optimizer.step(params, torch.zeros(1, 16))
+        optimizer.step(params, torch.zeros(1, 16), 0)
     assert torch.equal(params, torch.ones(1, 16))
 
 
@@ -52,7 +58,19 @@ def test_a_lane_has_its_bits_in_any_company_and_after_others_left(size: int) -> 
         if step == 15:
             optimizer.keep([2, 0])
             company, lanes = company[[2, 0]], [2, 0]
-        optimizer.step(company, grad[lanes])
+        optimizer.step(company, grad[lanes], 0)
         for lane in range(3):
-            solos[lane].step(alone[lane], grad[[lane]])
+            solos[lane].step(alone[lane], grad[[lane]], 0)
     assert torch.equal(company, torch.cat([alone[2], alone[0]]))
+
+
+def test_the_learning_rate_goes_from_lr_to_lr_end() -> None:
+    """lr 1 at step 0, 0.6 half way, 0.2 at the end and beyond: each step is in proportion."""
+    moved = []
+    for step in (0, 50, 100, 1000):
+        params = torch.zeros(1, 16)
+        RMSprop(params, **{**KEYS, "lr": 1.0, "lr_end": 0.2, "lr_steps": 100}).step(
+            params, torch.ones(1, 16), step
+        )
+        moved.append(params[0, 0])
+    torch.testing.assert_close(torch.stack(moved) / moved[0], torch.tensor([1, 0.6, 0.2, 0.2]))
