@@ -39,13 +39,16 @@ def play(run: Path, seed: int | None, kind: str, episodes: int | None, gif: Path
         seed = config.seeds[0]
     if seed not in config.seeds:
         raise ValueError(f"--seed {seed}: the run has {', '.join(map(str, config.seeds))}")
-    checkpoint = load(run / checkpoint_file(seed, kind))
+    file = run / checkpoint_file(seed, kind)
+    checkpoint = load(file)
+    if checkpoint.seed != seed:
+        raise ValueError(f"{file}: it is of seed {checkpoint.seed}")
     env = build.part(config, "env")
     network = build.part(config, "network", env.space)
     try:
         params = network.flat(checkpoint.params).unsqueeze(0)
     except ValueError as error:
-        raise ValueError(f"{run / checkpoint_file(seed, kind)}: {error}") from None
+        raise ValueError(f"{file}: {error}") from None
 
     # In groups of the size that was scored: the same shapes, so the same actions to the bit.
     size = config.eval.episodes

@@ -10,6 +10,7 @@ from statistics import fmean
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 LINE_SECONDS = 10.0  # between plain lines
 
@@ -35,8 +36,8 @@ class Display:
         if console.is_terminal and not quiet:
             self.bar = Progress(
                 TextColumn("{task.percentage:>3.0f} %"),
-                BarColumn(bar_width=None),
-                TextColumn("{task.description}"),
+                BarColumn(bar_width=None, table_column=Column(ratio=1)),
+                TextColumn("{task.description}", table_column=Column(no_wrap=True)),
                 console=console,
                 expand=True,
                 transient=True,
@@ -57,7 +58,7 @@ class Display:
         self.lane_steps = lane_steps
         now = time.monotonic()
         if self.bar is not None:
-            self.bar.update(self.task, completed=self.fraction, description=self.text + self.left)
+            self.bar.update(self.task, completed=self.fraction, description=self.short)
         elif not self.quiet and now - self.told >= LINE_SECONDS:
             self.told = now
             print(f"{100 * self.fraction:3.0f} %  {self.text}{self.left}", flush=True)
@@ -89,6 +90,16 @@ class Display:
             parts.append(f"score {fmean(values):.4g}{spread}")
         parts.append(f"{self.lane_steps / elapsed:,.0f} steps/s")
         return "  ".join(parts)
+
+    @property
+    def short(self) -> str:
+        """For beside a bar: it leaves one of 80 columns some room."""
+        number, score = min(self.episode.values()), "-"
+        if self.scores:
+            values = self.scores.values()
+            score = f"{fmean(values):.4g} [{min(values):.4g}, {max(values):.4g}]"
+        speed = self.lane_steps / (time.monotonic() - self.started)
+        return f"ep {number}  {self.lane_steps:,} steps  {score}  {speed:,.0f}/s{self.left}"
 
     @property
     def left(self) -> str:

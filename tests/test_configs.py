@@ -271,12 +271,16 @@ TRIES: dict[str, dict[str, Try]] = {
     },
     "optimizer/adam": {
         "lr": Try(1e-2, training),
+        "lr_end": Try(1e-2, training, ("optimizer.lr_steps=50",)),
+        "lr_steps": Try(50, training),
         "beta1": Try(0.5, training),
         "beta2": Try(0.5, training),
         "eps": Try(1e-2, training),
     },
     "optimizer/rmsprop": {
         "lr": Try(1e-2, training),
+        "lr_end": Try(1e-2, training, ("optimizer.lr_steps=50",)),
+        "lr_steps": Try(50, training, ("optimizer.lr_end=1e-2",)),
         "alpha": Try(0.5, training),
         "eps": Try(1e-2, training),
     },

@@ -123,7 +123,10 @@ VALUES: list[tuple[str, object, str]] = [
 
 @pytest.fixture
 def default(compose) -> dict[str, Any]:
-    values: dict[str, Any] = compose("buffer=per", "target=polyak").model_dump()
+    """A configuration whose values do not change when those in conf/ are tuned."""
+    rooms = ("buffer=per", "target=polyak", "exploration=linear", "optimizer=rmsprop")
+    sizes = ("batch_size=64", "learning_starts=320", "buffer.capacity=5000")
+    values: dict[str, Any] = compose(*rooms, *sizes).model_dump()
     return values
 
 

@@ -129,7 +129,7 @@ def test_a_terminal_has_a_bar(terminal: Terminal, clock: Clock) -> None:
     clock.now += 1
     display.advanced(250, 500, [1, 2])
     assert shown(display).percentage == 25
-    assert shown(display).description == display.text + display.left
+    assert shown(display).description == display.short
     display.close()
     assert "25 %" in terminal.getvalue() and "500 steps" in terminal.getvalue()
     assert terminal.getvalue().endswith("\x1b[2K")  # nothing of it stays on the line

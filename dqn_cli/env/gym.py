@@ -68,13 +68,14 @@ class Gym:
         return GymRow(self, rows, mode)
 
     def one(self, **extra: Any) -> gymnasium.Env[Any, Any]:
-        return gymnasium.make(self.id, disable_env_checker=True, **self.kwargs, **extra)
+        return gymnasium.make(self.id, disable_env_checker=True, **{**self.kwargs, **extra})
 
 
 class GymRow:
     """Environments side by side, stepped one after another; each is made at its first reset."""
 
     def __init__(self, maker: Gym, rows: int, mode: dict[str, Any]) -> None:
+        self.id = maker.id
         self.space = maker.space
         self.first_action = maker.first_action
         self.make = functools.partial(maker.one, **mode)
@@ -101,8 +102,11 @@ class GymRow:
         return obs, reward, terminated, truncated
 
     def frame(self, row: int) -> NDArray[np.uint8]:
-        """What a person would see of it now, [height, width, 3]."""
-        return np.asarray(self.envs[row].render(), np.uint8)
+        """What a person would see of it now, [height, width, 3]; ValueError if it cannot draw."""
+        try:
+            return np.asarray(self.envs[row].render(), np.uint8)
+        except Exception as error:  # the environment's own code may raise anything
+            raise ValueError(f"id={self.id}: it cannot be drawn: {one_line(error)}") from error
 
     def close(self) -> None:
         for env in self.envs:

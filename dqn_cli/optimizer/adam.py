@@ -14,7 +14,8 @@ from dqn_cli.types import Count, Momentum, Positive
 class Adam:
     """Element by element over a matrix [S, P], so that no lane sees another.
 
-    The learning rate goes from lr to lr_end on a straight line over lr_steps env steps.
+    The learning rate goes from lr to lr_end on a straight line over lr_steps env steps,
+    or stays at lr if lr_end is None.
     """
 
     def __init__(
@@ -22,7 +23,7 @@ class Adam:
         params: Tensor,
         *,
         lr: Positive,
-        lr_end: Positive,
+        lr_end: Positive | None,
         lr_steps: Count,
         beta1: Momentum,
         beta2: Momentum,
@@ -31,7 +32,7 @@ class Adam:
         self.mean = torch.zeros_like(params)
         self.square = torch.zeros_like(params)
         self.steps = 0
-        self.lr = (lr, lr_end, lr_steps)
+        self.lr = (lr, lr if lr_end is None else lr_end, lr_steps)
         self.beta1 = beta1
         self.beta2 = beta2
         self.eps = eps

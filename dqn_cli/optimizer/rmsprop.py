@@ -14,7 +14,8 @@ from dqn_cli.types import Count, Momentum, Positive
 class RMSprop:
     """Element by element over a matrix [S, P], so that no lane sees another.
 
-    The learning rate goes from lr to lr_end on a straight line over lr_steps env steps.
+    The learning rate goes from lr to lr_end on a straight line over lr_steps env steps,
+    or stays at lr if lr_end is None.
     """
 
     def __init__(
@@ -22,13 +23,13 @@ class RMSprop:
         params: Tensor,
         *,
         lr: Positive,
-        lr_end: Positive,
+        lr_end: Positive | None,
         lr_steps: Count,
         alpha: Momentum,
         eps: Positive,
     ) -> None:
         self.square = torch.zeros_like(params)
-        self.lr = (lr, lr_end, lr_steps)
+        self.lr = (lr, lr if lr_end is None else lr_end, lr_steps)
         self.alpha = alpha
         self.eps = eps
 
