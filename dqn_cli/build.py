@@ -20,12 +20,11 @@ def part(config: Config, room: str, *given: Any) -> Any:
 
 
 def loop(config: Config) -> Loop:
-    """Everything a run needs, ready to go. BadInput if it cannot be had, for lack of memory too."""
+    """Everything a run needs, ready to go. BadInput if it cannot be had."""
     try:
         return _loop(config)
     except (MemoryError, RuntimeError) as error:
-        capacity, lanes = config.buffer["capacity"], len(config.seeds)
-        raise BadInput(f"buffer.capacity={capacity} with {lanes} seeds: {error}") from error
+        raise BadInput(f"the run cannot be set up: {error}") from error
 
 
 def _loop(config: Config) -> Loop:

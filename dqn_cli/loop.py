@@ -191,14 +191,14 @@ class Loop:
 
     def _tell(self) -> Iterator[Event]:
         """Evaluate all snapshots that wait for it together, and tell their episodes in order."""
-        waiting, self.waiting = self.waiting, []
         due = [
             (event, params)
-            for event, params in waiting
+            for event, params in self.waiting
             if self.evaluation.due(event.episode, event.step, event.length)
         ]
         scores = self._scores(due)
-        for event, params in waiting:
+        while self.waiting:
+            event, params = self.waiting.pop(0)
             score = scores.get((event.seed, event.episode))
             best = None
             if score is not None and score > self.best[event.seed]:

@@ -18,7 +18,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done, 2 bad input."""
     args = _parser().parse_args(argv)
     try:
-        play(args.run, args.seed, "last" if args.last else "best", args.episodes, args.gif)
+        if not args.trust:
+            refuse_foreign(args.run)
+        kind = "last" if args.last else "best"
+        play(args.run, args.seed, kind, args.episodes, args.gif)
     except ValueError as error:
         _parser().error(" ".join(str(error).split()))
 
@@ -71,6 +74,20 @@ def play(run: Path, seed: int | None, kind: str, episodes: int | None, gif: Path
         print(f"{gif}: episode 1, {len(frames)} frames")
 
 
+def refuse_foreign(run: Path) -> None:
+    """ValueError if the run's configuration names code that is not this package's own."""
+    from dqn_cli.results.reader import read_run
+
+    for room, section in read_run(run).config.items():
+        for key in ("_target_", "import") if isinstance(section, dict) else ():
+            name = section.get(key)
+            if name is not None and not str(name).startswith("dqn_cli."):
+                raise ValueError(
+                    f"{room}.{key}={name}: {run} would run code from outside dqn_cli; "
+                    "--trust allows it"
+                )
+
+
 def _write_gif(path: Path, frames: Sequence[NDArray[Any]]) -> None:
     from PIL import Image
 
@@ -109,6 +126,9 @@ def _parser() -> argparse.ArgumentParser:
         "--episodes", metavar="K", type=_count, help="default: as many as an evaluation has"
     )
     parser.add_argument("--gif", metavar="FILE", type=Path, help="record the first episode")
+    parser.add_argument(
+        "--trust", action="store_true", help="run code from outside dqn_cli that the run names"
+    )
     return parser
 
 

@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,13 +23,11 @@ from omegaconf import DictConfig, OmegaConf
 if TYPE_CHECKING:  # torch and pandas are imported when a run begins, so that --help is quick
     from dqn_cli.config import Config
     from dqn_cli.loop import Loop
-    from dqn_cli.progress import Display
-    from dqn_cli.results.writer import RunWriter
 
 HERE = Path(__file__).parent
 # The checkout has conf/ beside the package; a wheel carries it inside.
 CONF = next(c for c in (HERE.parent / "conf", HERE / "conf") if (c / "config.yaml").is_file())
-FAILED = "error.txt"  # in a job's directory: one line, why the job failed
+FAILED = ".error.txt"  # beside a job's directory, after its name: one line, why the job failed
 log = logging.getLogger("dqn_cli")
 
 
@@ -54,17 +51,18 @@ class Hooks(Callback):
 
     sweep_directory: Path | None = None  # of the sweep that this process runs, if it runs one
     swept: frozenset[str] = frozenset()  # the keys that it varies
-    run_accepted = False  # a single run may go ahead, whatever goes wrong from here is no bad input
+    ready: tuple[Config, Loop] | None = None  # the single run that may go ahead
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
-            prepare(config, Path(config.hydra.run.dir))
+            Hooks.ready = prepare(config, Path(config.hydra.run.dir))
         except ValueError as error:
             refuse(error)  # exits: Hydra would turn an Exception from here into a warning
-        Hooks.run_accepted = True
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         Hooks.sweep_directory = Path(config.hydra.sweep.dir)
+        for stale in Hooks.sweep_directory.glob(f"*{FAILED}"):  # of an earlier sweep to this place
+            stale.unlink()
         overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
         Hooks.swept = frozenset(o.get_key_element() for o in overrides if o.is_sweep_override())
 
@@ -89,119 +87,21 @@ def prepare(composed: DictConfig, directory: Path) -> tuple[Config, Loop]:
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(composed: DictConfig) -> None:
     """One run, in the directory that Hydra chose for it."""
+    from dqn_cli.record import train
+
     settings = HydraConfig.get()
     directory = Path(settings.runtime.output_dir)
     swept = settings.mode == RunMode.MULTIRUN
     try:
-        config, loop = prepare(composed, directory)
+        config, loop = Hooks.ready or prepare(composed, directory)
         train(config, loop, directory, dict(settings.runtime.choices), quiet=swept)
     except Exception as error:
-        if swept:  # the other jobs go on; the sweep tells at its end
-            line = " ".join(str(error).split()) or type(error).__name__
-            (directory / FAILED).write_text(line + "\n", encoding="utf-8")
-            log.exception("failed")
-        raise
-
-
-def train(
-    config: Config, loop: Loop, directory: Path, choices: dict[str, Any], *, quiet: bool
-) -> None:
-    """Run to the end, or to an interrupt, writing everything down on the way."""
-    from dqn_cli.config import ROOMS
-    from dqn_cli.plot import draw
-    from dqn_cli.progress import Display
-    from dqn_cli.results import schema
-    from dqn_cli.results.reader import read_run
-    from dqn_cli.results.writer import RunWriter
-
-    display = Display(config.seeds, (config.episodes, config.steps), quiet)
-    log.info("seeds %s into %s", config.seeds, directory)
-    with RunWriter(
-        directory,
-        config=OmegaConf.to_yaml(OmegaConf.create(config.model_dump())),
-        choices={room: choices[room] for room in ROOMS if choices.get(room)},
-        seeds=config.seeds,
-        threshold=loop.env.threshold,
-        versions=versions(),
-    ) as writer:
-        (directory / schema.CHECKPOINTS).mkdir()
-        record = Recorder(loop, writer, display, directory)
-        status, error = "failed", None
-        try:
-            for event in loop.run():
-                record.event(event)
-            status = "finished"
-        except KeyboardInterrupt:
-            for event in loop.stop():
-                record.event(event)
-            status = "interrupted"
+        if not swept:
             raise
-        except Exception as problem:
-            error = " ".join(str(problem).split()) or type(problem).__name__
-            raise
-        finally:
-            display.advanced(loop.step, loop.lane_steps, loop.seeds)
-            display.close()
-            writer.finish(status, env_steps_per_second=record.speed, error=error)
-            log.info("%s: %s", status, display.text)
-    draw([read_run(directory)], directory / schema.FIGURE, metric=None)
-    if not quiet:
-        print(f"{display.text}\n{directory}")
-
-
-class Recorder:
-    """Turns a loop's events into files and progress."""
-
-    def __init__(self, loop: Loop, writer: RunWriter, display: Display, directory: Path) -> None:
-        self.loop = loop
-        self.writer = writer
-        self.display = display
-        self.directory = directory
-        self.started = time.perf_counter()
-        self.episode = dict.fromkeys(loop.seeds, 0)
-
-    @property
-    def seconds(self) -> float:
-        """Since training began."""
-        return time.perf_counter() - self.started
-
-    @property
-    def speed(self) -> float:
-        """Env steps of all seeds per second, evaluation apart."""
-        return self.loop.lane_steps / (self.seconds - self.loop.evaluation_seconds)
-
-    def event(self, event: Any) -> None:
-        from dqn_cli.loop import Episode, Finished, Tick
-
-        match event:
-            case Episode():
-                self.writer.episode(event.seed, event.row, self.seconds)
-                self.episode[event.seed] = event.episode
-                self.display.episode_ended(event.seed, event.episode, event.step, event.score)
-                if event.best is not None:
-                    self._save(event.seed, "best", event.step, event.score, event.best)
-            case Finished():
-                self._save(event.seed, "last", event.step, None, event.params)
-            case Tick():
-                self.display.advanced(event.step, event.lane_steps, self.loop.seeds)
-
-    def _save(self, seed: int, kind: str, step: int, score: float | None, params: Any) -> None:
-        from dqn_cli.checkpoint import Checkpoint, dump
-        from dqn_cli.results.schema import checkpoint_file
-        from dqn_cli.results.writer import write_atomic
-
-        named = self.loop.network.named(params.cpu())
-        checkpoint = Checkpoint(seed, self.episode[seed], step, score, named)
-        write_atomic(self.directory / checkpoint_file(seed, kind), dump(checkpoint))
-
-
-def versions() -> dict[str, str]:
-    """Of what the results depend on."""
-    import platform
-    from importlib.metadata import version
-
-    packages = ("dqn-cli", "torch", "numpy", "gymnasium")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+        # The other jobs go on; the sweep tells at its end.
+        line = " ".join(str(error).split()) or type(error).__name__
+        directory.with_name(directory.name + FAILED).write_text(line + "\n", encoding="utf-8")
+        log.exception("failed")
 
 
 def main() -> None:
@@ -216,9 +116,14 @@ def main() -> None:
         print("dqn-train: interrupted; what was trained so far is kept", file=sys.stderr)
     except Exception as error:
         code = 1
-        if debug or Hooks.run_accepted:
+        if debug or Hooks.ready is not None:
             raise
-        if Hooks.sweep_directory is None:
+        sweep = Hooks.sweep_directory
+        if sweep is None or not any(path.is_dir() for path in sweep.glob("*")):  # no job began
+            if sweep is not None:
+                (sweep / "multirun.yaml").unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    sweep.rmdir()
             refuse(explain(error))
     if Hooks.sweep_directory is not None:
         code = max(conclude(Hooks.sweep_directory), code)
@@ -229,13 +134,13 @@ def conclude(sweep: Path) -> int:
     """Draw what the jobs of a sweep brought and name those that failed; the exit code."""
     from dqn_cli.plot import main as plot
 
-    failed = sorted(sweep.glob(f"*/{FAILED}"))
+    failed = sorted(sweep.glob(f"*{FAILED}"))
     if any(sweep.glob("*/config.yaml")):
         with contextlib.suppress(SystemExit):  # it said why
             plot([str(sweep), "-o", str(sweep / "comparison.png")])
     for file in failed:
         reason = file.read_text(encoding="utf-8").strip()
-        print(f"dqn-train: {file.parent.name} failed: {reason}", file=sys.stderr)
+        print(f"dqn-train: {file.name.removesuffix(FAILED)} failed: {reason}", file=sys.stderr)
     print(sweep)
     return 1 if failed else 0
 

@@ -27,6 +27,10 @@ ALLOWED = {
     "build": ("config learner loop", ""),  # rooms by the names in conf/
     "progress": ("types", "rich"),
     "results": ("", "numpy pandas yaml"),
+    "record": (
+        "checkpoint config loop plot progress results",
+        "torch omegaconf",
+    ),
     "plot": ("results", "numpy pandas matplotlib"),
     "play": (
         "build config evaluation checkpoint results",

@@ -96,8 +96,8 @@ def test_notes_follow_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")] == [
         f"note: dqn uniform mlp hard: seed 2 counted once, from {runs[0]} and not from {runs[1]}, "
         "which has no more episodes",
-        "note: dqn uniform mlp hard: smoothed over 20 instead of 25, because its shortest seed "
-        "has no more values",
+        "note: dqn uniform mlp hard: smoothed over 5 instead of 25, because its shortest seed "
+        "has too few values",
         "note: dqn uniform mlp hard: its seeds end between episode 20 and 30; dashed from where "
         "some have ended",
     ]

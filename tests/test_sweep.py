@@ -171,7 +171,7 @@ def test_directory_names_are_safe_whatever_is_varied(dqn_train, tmp_path: Path, 
     assert [name[:4] for name in names] == ["000_", "001_"]
     for name in names:
         assert value.partition("=")[0].lstrip("+") in name
-        assert (sweep / name / "error.txt").is_file()
+        assert (sweep / f"{name}.error.txt").is_file()
         assert len(name.encode()) < 200
         assert name == name.strip(" .-") and not set(name) & set("/\\*?|<>:\"' \n")
     assert {path.name for path in tmp_path.iterdir()} == {"outputs"}
@@ -195,7 +195,7 @@ def test_a_sweep_into_the_place_of_another_changes_nothing(dqn_train, tmp_path: 
     assert done.code != 0
     assert "already holds a run" in done.err
     assert {path: path.read_bytes() for path in kept} == before
-    assert not list(tmp_path.rglob("error.txt"))  # those runs have not failed
+    assert not list(tmp_path.glob("sweep/*/*.error.txt"))  # those runs have not failed
 
 
 @pytest.mark.slow

@@ -23,16 +23,20 @@ class Ring:
         self.device = device
         self.added = 0  # rows ever added, per lane
         dtype = torch.from_numpy(np.empty(0, space.obs_dtype)).dtype
-        self.fields: dict[str, Tensor] = {
-            name: torch.zeros((lanes, capacity, *shape), dtype=kind, device=device)
-            for name, shape, kind in (
-                ("obs", space.obs_shape, dtype),
-                ("action", (), torch.int64),
-                ("reward", (), torch.float32),
-                ("next_obs", space.obs_shape, dtype),
-                ("discount", (), torch.float32),
-            )
+        fields = {
+            "obs": (space.obs_shape, dtype),
+            "action": ((), torch.int64),
+            "reward": ((), torch.float32),
+            "next_obs": (space.obs_shape, dtype),
+            "discount": ((), torch.float32),
         }
+        try:
+            self.fields: dict[str, Tensor] = {
+                name: torch.zeros((lanes, capacity, *shape), dtype=kind, device=device)
+                for name, (shape, kind) in fields.items()
+            }
+        except RuntimeError as error:
+            raise ValueError(f"capacity={capacity}: {lanes} seeds do not fit: {error}") from error
 
     def __len__(self) -> int:
         """Rows held, per lane."""

@@ -41,7 +41,7 @@ def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> 
         if line.window < window and line.seeds:
             said.append(
                 f"smoothed over {line.window} instead of {window}, "
-                f"because its shortest seed has no more values"
+                f"because its shortest seed has too few values"
             )
         if len(set(line.ends)) > 1:
             first, last = line.ends.min(), line.ends.max()

@@ -87,7 +87,8 @@ def curve(scores: Scores, metric: Metric, x: Axis, window: int) -> Curve:
     """The learning curve over seeds.
 
     Each seed is smoothed first, a mean standing at the last of its `window` rows; the window is the
-    same for all seeds, so it shrinks to the values of the shortest. A seed then holds its latest
+    same for all seeds; where the shortest has no more values than it, it is a quarter of those, so
+    that a curve is left. A seed then holds its latest
     value up to its own last row, never beyond: where seeds end, n drops. The grid is the episodes
     (steps) at which any seed has a value, from where all have one; for steps it is thinned to
     GRID_POINTS evenly spaced points if there are more.
@@ -95,7 +96,9 @@ def curve(scores: Scores, metric: Metric, x: Axis, window: int) -> Curve:
     frames = [frame for frame in scores.values() if frame[metric].notna().any()]
     ends = np.array([frame[x].iloc[-1] for frame in frames], dtype=np.float64)
     rows = [frame.loc[frame[metric].notna(), [x, metric]].to_numpy(np.float64) for frame in frames]
-    window = min([window, *(len(row) for row in rows)])
+    shortest = min((len(row) for row in rows), default=0)
+    if shortest <= window:  # a mean of all there is would be a single point
+        window = max(1, shortest // 4)
     places = [row[window - 1 :, 0] for row in rows]
     smooth = [sliding_mean(row[:, 1], window) for row in rows]
     grid = _grid(places, x)

@@ -43,7 +43,7 @@ def test_notes_say_what_is_not_as_asked_for() -> None:
     assert notes([odd], "score", "episode", 25) == [
         "odd: told",
         "odd: no score in 1 of 3 seeds",
-        "odd: smoothed over 2 instead of 25, because its shortest seed has no more values",
+        "odd: smoothed over 1 instead of 25, because its shortest seed has too few values",
         "odd: its seeds end between episode 2 and 3; dashed from where some have ended",
     ]
     even = variant("even", {1: [1, 2, 3], 2: [1, 2, 3]})

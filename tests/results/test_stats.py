@@ -52,8 +52,8 @@ def test_n_drops_where_a_seed_ends() -> None:
 def test_only_rows_with_a_score_count() -> None:
     scores = {1: seed([NAN, 4, NAN, 8]), 2: seed([NAN, 6, NAN, 2, NAN])}
     line = curve(scores, "score", "episode", 25)
-    # evaluations at episodes 2 and 4; the window shrinks to two: (4+8)/2 = 6, (6+2)/2 = 4
-    assert (line.x.tolist(), line.mean.tolist(), line.window) == ([4], [5], 2)
+    # evaluations at episodes 2 and 4: (4 + 6) / 2 = 5, (8 + 2) / 2 = 5, too few to smooth
+    assert (line.x.tolist(), line.mean.tolist(), line.window) == ([2, 4], [5, 5], 1)
     assert curve(scores, "score", "episode", 1).x.tolist() == [2, 4]
 
 
