@@ -87,11 +87,11 @@ def curve(scores: Scores, metric: Metric, x: Axis, window: int) -> Curve:
     """The learning curve over seeds.
 
     Each seed is smoothed first, a mean standing at the last of its `window` rows; the window is the
-    same for all seeds; where the shortest has no more values than it, it is a quarter of those, so
-    that a curve is left. A seed then holds its latest
-    value up to its own last row, never beyond: where seeds end, n drops. The grid is the episodes
-    (steps) at which any seed has a value, from where all have one; for steps it is thinned to
-    GRID_POINTS evenly spaced points if there are more.
+    same for all seeds, and a quarter of the shortest seed's values if those are no more than it, so
+    that a curve is left. A seed then holds its latest value up to its own last row, never beyond:
+    where seeds end, n drops. The grid is the episodes (steps) at which any seed has a value, from
+    where all have one; for steps it is thinned to GRID_POINTS evenly spaced points if there are
+    more.
     """
     frames = [frame for frame in scores.values() if frame[metric].notna().any()]
     ends = np.array([frame[x].iloc[-1] for frame in frames], dtype=np.float64)

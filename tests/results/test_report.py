@@ -47,7 +47,7 @@ def test_notes_say_what_is_not_as_asked_for() -> None:
         "odd: its seeds end between episode 2 and 3; dashed from where some have ended",
     ]
     even = variant("even", {1: [1, 2, 3], 2: [1, 2, 3]})
-    assert notes([even], "score", "step", 3) == ["even: told"]
+    assert notes([even], "score", "step", 2) == ["even: told"]
     empty = variant("empty", {1: []})
     assert notes([empty], "score", "step", 3) == ["empty: told", "empty: no score in 1 of 1 seeds"]
 
