@@ -149,7 +149,7 @@ def test_seeds_of_a_sweep_are_one_variant(
     assert jobs(tmp_path / "sweep") == ["000_seed=1", "001_seed=2"]
     plot(["sweep", "-o", "x.png"])
     _, row, *_ = capfd.readouterr().out.splitlines()
-    assert row.split()[:5] == ["dqn", "uniform", "mlp", "polyak", "2"]
+    assert row.split()[:5] == ["dqn", "uniform", "mlp", "hard", "2"]
     # and each is what it was when the two were trained together
     for seed, job in ((1, "000_seed=1"), (2, "001_seed=2")):
         name = f"scores/seed_{seed}.csv"

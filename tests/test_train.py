@@ -86,7 +86,7 @@ def test_the_summary_says_what_the_scores_say(trained: Path) -> None:
     assert (found["status"], found["error"], found["threshold"]) == ("finished", None, 475.0)
     assert found["choices"] == {
         **{"env": "cartpole", "algo": "dqn", "buffer": "uniform", "network": "mlp"},
-        **{"target": "polyak", "exploration": "exponential", "optimizer": "adam", "device": "auto"},
+        **{"target": "hard", "exploration": "exponential", "optimizer": "adam", "device": "auto"},
     }
     assert {"python", "dqn-cli", "torch", "numpy", "gymnasium"} == found["versions"].keys()
     assert found["env_steps_per_second"] > 0
@@ -144,7 +144,7 @@ def test_a_rerun_is_the_same_bytes_and_nothing_is_overwritten(
 def test_a_run_of_its_own_place_is_named_by_its_rooms(dqn_train, tmp_path: Path) -> None:
     done = dqn_train(*SMALL[:-1], "algo=ddqn", "buffer=per", "episodes=1", "env.id=Acrobot-v1")
     assert (done.code, done.err) == (0, "")
-    (run,) = tmp_path.glob("outputs/Acrobot-v1/ddqn-per-mlp-polyak/*")
+    (run,) = tmp_path.glob("outputs/Acrobot-v1/ddqn-per-mlp-hard/*")
     assert done.out.splitlines()[-1] == str(run)
     assert summary(run)["status"] == "finished"
 
