@@ -34,6 +34,11 @@ def linear(start: float, end: float, fraction: float) -> float:
     return end if fraction >= 1 else start + (end - start) * fraction
 
 
+def annealed(start: float, end: float | None, steps: int, step: int) -> float:
+    """From start to end on a straight line over `steps`, at `step`; always start if end is None."""
+    return start if end is None else linear(start, end, step / steps)
+
+
 def root(square: Tensor) -> Tensor:
     """The square root of numbers >= 0, as an optimizer divides by it (after adding its eps).
 

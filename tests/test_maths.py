@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import huber_loss, mse_loss
 
-from dqn_cli.maths import REGRESSION, clip_lanes, gather_action, lane_norm, linear, root
+from dqn_cli.maths import REGRESSION, annealed, clip_lanes, gather_action, lane_norm, linear, root
 
 ERRORS = [-5.0, -1.5, -1.0, -0.3, 0.0, 0.3, 1.0, 1.5, 5.0]
 
@@ -77,3 +77,9 @@ def test_clip_of_a_lane_does_not_depend_on_its_neighbours(size: int) -> None:
         assert torch.equal(clipped[lane], clip_lanes(grad[lane : lane + 1].clone(), 0.5)[0])
     grad[0], grad[2] = math.nan, 1e30
     assert torch.equal(clip_lanes(grad, 0.5)[[1, 3, 4]], clipped[[1, 3, 4]])
+
+
+def test_annealed_goes_to_its_end_or_stays_where_it_is() -> None:
+    """From 1 to 0.5 over 10 steps: 0.75 at 5; without an end 1 throughout."""
+    assert [annealed(1.0, 0.5, 10, step) for step in (0, 5, 10, 99)] == [1.0, 0.75, 0.5, 0.5]
+    assert [annealed(1.0, None, 10, step) for step in (0, 5, 99)] == [1.0, 1.0, 1.0]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dqn_cli.buffer.ring import Ring
 from dqn_cli.buffer.sum_tree import SumTree
-from dqn_cli.maths import linear
+from dqn_cli.maths import annealed
 from dqn_cli.seeding import Uniforms
 from dqn_cli.types import Batch, Count, Fraction, Positive, Space, Step
 
@@ -59,8 +59,7 @@ class Prioritized:
         total = self.tree.total[:, None]
         index = self.tree.find(share * total)
         probability = self.tree.get(index) / total
-        start, end, steps = self.beta
-        weight = (len(self.ring) * probability) ** -linear(start, end, step / steps)
+        weight = (len(self.ring) * probability) ** -annealed(*self.beta, step)
         weight /= weight.max(axis=-1, keepdims=True)
         return self.ring.gather(index, torch.from_numpy(weight).float().to(self.ring.device))
 

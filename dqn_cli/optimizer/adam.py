@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dqn_cli.maths import linear, root
+from dqn_cli.maths import annealed, root
 from dqn_cli.types import Count, Momentum, Positive
 
 
@@ -32,14 +32,13 @@ class Adam:
         self.mean = torch.zeros_like(params)
         self.square = torch.zeros_like(params)
         self.steps = 0
-        self.lr = (lr, lr if lr_end is None else lr_end, lr_steps)
+        self.lr = (lr, lr_end, lr_steps)
         self.beta1 = beta1
         self.beta2 = beta2
         self.eps = eps
 
     def step(self, params: Tensor, grad: Tensor, step: int) -> None:
-        start, end, steps = self.lr
-        lr = linear(start, end, step / steps)
+        lr = annealed(*self.lr, step)
         self.steps += 1
         self.mean.lerp_(grad, 1 - self.beta1)
         self.square.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)

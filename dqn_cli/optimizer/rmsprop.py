@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dqn_cli.maths import linear, root
+from dqn_cli.maths import annealed, root
 from dqn_cli.types import Count, Momentum, Positive
 
 
@@ -29,13 +29,12 @@ class RMSprop:
         eps: Positive,
     ) -> None:
         self.square = torch.zeros_like(params)
-        self.lr = (lr, lr if lr_end is None else lr_end, lr_steps)
+        self.lr = (lr, lr_end, lr_steps)
         self.alpha = alpha
         self.eps = eps
 
     def step(self, params: Tensor, grad: Tensor, step: int) -> None:
-        start, end, steps = self.lr
-        lr = linear(start, end, step / steps)
+        lr = annealed(*self.lr, step)
         self.square.mul_(self.alpha).addcmul_(grad, grad, value=1 - self.alpha)
         params.addcdiv_(grad, root(self.square).add_(self.eps), value=-lr)
 
