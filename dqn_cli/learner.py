@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dqn_cli.maths import clip_lanes
-from dqn_cli.types import Algo, Batch, Buffer, Network, Optimizer, Target, Weights
+from dqn_cli.types import Algo, Batch, Buffer, Network, Optimizer, Target
 
 
 class Learner:
@@ -38,6 +38,7 @@ class Learner:
     ) -> None:
         self.online = online
         self.behind = online.clone()  # the target network's parameters
+        self.grad = torch.zeros_like(online)
         self.network = network
         self.algo = algo
         self.buffer = buffer
@@ -47,7 +48,10 @@ class Learner:
         self.update_every = update_every
         self.updates = updates
         self.grad_clip = grad_clip
-        self.sums = torch.zeros(3, len(online), device=online.device)  # loss, q, updates
+        self.loss_sum = torch.zeros(len(online), device=online.device)  # since the last report
+        self.q_sum = torch.zeros_like(self.loss_sum)
+        self.count = 0  # updates made
+        self.reported = [0] * len(online)  # the count when each lane last reported
         self.gradient = torch.compile(self._gradient) if compile else self._gradient
         self._split()
 
@@ -60,30 +64,29 @@ class Learner:
 
     def update(self, step: int) -> None:
         batch = self.buffer.sample(step)
-        grad, loss, q, priority = self.gradient(self.weights, self.weights_behind, batch)
-        if self.grad_clip is not None:
-            grad = clip_lanes(grad, self.grad_clip)
+        loss, q, priority = self.gradient(batch)
+        grad = self.grad if self.grad_clip is None else clip_lanes(self.grad, self.grad_clip)
         self.optimizer.step(self.online, grad, step)
         self.buffer.update(batch.index, priority)
-        self.sums += torch.stack([loss, q, torch.ones_like(q)])
+        self.loss_sum += loss
+        self.q_sum += q
+        self.count += 1
 
-    def _gradient(
-        self, online: Weights, behind: Weights, batch: Batch
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Gradient [S, P], loss [S], mean Q of the actions taken [S], priority [S, B]."""
-        values, tape = self.network.forward(online, batch.obs)
+    def _gradient(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Fills `grad`; loss [S], mean Q of the actions taken [S], priority [S, B]."""
+        values, tape = self.network.forward(self.weights, batch.obs)
 
         def online_q(obs: Tensor) -> Tensor:
-            return values if obs is batch.obs else self.network.forward(online, obs)[0]
+            return values if obs is batch.obs else self.network.forward(self.weights, obs)[0]
 
         def target_q(obs: Tensor) -> Tensor:
-            return self.network.forward(behind, obs)[0]
+            return self.network.forward(self.weights_behind, obs)[0]
 
         loss = self.algo.loss(online_q, target_q, batch)
         slope = batch.weight * loss.slope / batch.weight.shape[-1]  # of the lane's mean
         dq = torch.zeros_like(values).scatter_(-1, batch.action.unsqueeze(-1), slope.unsqueeze(-1))
-        grad = self.network.backward(online, tape, dq)
-        return grad, (batch.weight * loss.per_sample).mean(-1), loss.q.mean(-1), loss.priority
+        self.network.backward(self.weights, tape, dq, self.grads)
+        return (batch.weight * loss.per_sample).mean(-1), loss.q.mean(-1), loss.priority
 
     def act(self, obs: Tensor) -> Tensor:
         """The greedy action [S] for observations [S, *obs], both on the CPU."""
@@ -93,15 +96,20 @@ class Learner:
 
     def report(self, lane: int) -> tuple[float | None, float | None]:
         """Mean loss and mean Q over this lane's updates since it last reported."""
-        loss, q, updates = self.sums[:, lane].tolist()
-        self.sums[:, lane] = 0
+        loss, q = self.loss_sum[lane].item(), self.q_sum[lane].item()
+        updates = self.count - self.reported[lane]
+        self.loss_sum[lane] = self.q_sum[lane] = 0
+        self.reported[lane] = self.count
         return (loss / updates, q / updates) if updates else (None, None)
 
     def keep(self, lanes: Sequence[int]) -> None:
         chosen = list(lanes)
         self.online = self.online[chosen]
         self.behind = self.behind[chosen]
-        self.sums = self.sums[:, chosen]
+        self.grad = self.grad[chosen]
+        self.loss_sum = self.loss_sum[chosen]
+        self.q_sum = self.q_sum[chosen]
+        self.reported = [self.reported[lane] for lane in chosen]
         self._split()
         self.optimizer.keep(lanes)
         self.buffer.keep(lanes)
@@ -109,3 +117,4 @@ class Learner:
     def _split(self) -> None:
         self.weights = self.network.split(self.online)
         self.weights_behind = self.network.split(self.behind)
+        self.grads = self.network.split(self.grad)

@@ -119,6 +119,7 @@ class Loop:
         self.lengths = np.zeros(len(seeds), np.int64)
         self.obs = np.stack([self._reset(lane) for lane in range(len(seeds))])
 
+    @torch.inference_mode()
     def run(self) -> Iterator[Event]:
         """Until every seed is finished; then everything is closed."""
         while self.seeds:
@@ -140,6 +141,7 @@ class Loop:
                 yield Tick(self.step, self.lane_steps)
         self.close()
 
+    @torch.inference_mode()
     def stop(self) -> Iterator[Event]:
         """End early, with everything known so far told."""
         yield from self._leave(list(range(len(self.seeds))))

@@ -106,8 +106,9 @@ class Network(Protocol):
     def forward(self, weights: Weights, obs: Tensor) -> tuple[Tensor, Tape]:
         """Q-values [S, N, A] and what `backward` needs to know of how they came about."""
 
-    def backward(self, weights: Weights, tape: Tape, dq: Tensor) -> Tensor:
-        """The gradient [S, P] of a loss whose derivative by the Q-values is dq [S, N, A]."""
+    def backward(self, weights: Weights, tape: Tape, dq: Tensor, grad: Weights) -> None:
+        """Write into `grad`, split as the weights are, the gradient of a loss whose derivative by
+        the Q-values is dq [S, N, A]."""
 
     def named(self, row: Tensor) -> dict[str, Tensor]:
         """One lane's parameters [P] as weights [out, in] and biases [out] by name."""

@@ -13,7 +13,11 @@ from dqn_cli.types import Batch, Space, Step
 
 
 class Ring:
-    """Lanes add their rows together, so one write position serves them all."""
+    """Lanes add their rows together, so one write position serves them all.
+
+    A row is in two pieces, (obs, next_obs) in the environment's type and (action, reward,
+    discount) as float32, so that a batch is gathered by two copies.
+    """
 
     def __init__(
         self, lanes: int, space: Space, capacity: int, gamma: float, device: torch.device
@@ -22,21 +26,14 @@ class Ring:
         self.gamma = gamma
         self.device = device
         self.added = 0  # rows ever added, per lane
-        dtype = torch.from_numpy(np.empty(0, space.obs_dtype)).dtype
-        fields = {
-            "obs": (space.obs_shape, dtype),
-            "action": ((), torch.int64),
-            "reward": ((), torch.float32),
-            "next_obs": (space.obs_shape, dtype),
-            "discount": ((), torch.float32),
-        }
+        self.obs_shape = space.obs_shape
+        kind = torch.from_numpy(np.empty(0, space.obs_dtype)).dtype
         try:
-            self.fields: dict[str, Tensor] = {
-                name: torch.zeros((lanes, capacity, *shape), dtype=kind, device=device)
-                for name, (shape, kind) in fields.items()
-            }
+            self.pairs = torch.zeros(lanes, capacity, 2, *space.obs_shape, dtype=kind, device=device)
+            self.numbers = torch.zeros(lanes, capacity, 3, device=device)
         except RuntimeError as error:
             raise ValueError(f"capacity={capacity}: {lanes} seeds do not fit: {error}") from error
+        self._stage()
 
     def __len__(self) -> int:
         """Rows held, per lane."""
@@ -45,23 +42,30 @@ class Ring:
     def add(self, step: Step) -> int:
         """Store one row for every lane; returns the position it took."""
         position = self.added % self.capacity
-        discount = self.gamma * ~step.terminated
-        rows = (step.obs, step.action, step.reward, step.next_obs, discount)
-        for field, row in zip(self.fields.values(), rows, strict=True):
-            field[:, position] = torch.from_numpy(row)
+        pair, numbers = self.new_pair.numpy(), self.new_numbers.numpy()
+        pair[:, 0], pair[:, 1] = step.obs, step.next_obs
+        numbers[:, 0], numbers[:, 1] = step.action, step.reward
+        numbers[:, 2] = self.gamma * ~step.terminated
+        self.pairs[:, position] = self.new_pair
+        self.numbers[:, position] = self.new_numbers
         self.added += 1
         return position
 
     def gather(self, index: NDArray[np.int64], weight: Tensor) -> Batch:
         """The rows at `index` [S, B], weighted by `weight` [S, B]."""
-        lanes, n = index.shape
-        offset = np.arange(lanes)[:, None] * self.capacity
-        flat = torch.from_numpy((index + offset).ravel()).to(self.device)
-        rows = {
-            name: field.flatten(0, 1).index_select(0, flat).view(lanes, n, *field.shape[2:])
-            for name, field in self.fields.items()
-        }
-        return Batch(**rows, weight=weight, index=index)
+        flat = torch.from_numpy((index + self.offset).ravel()).to(self.device)
+        pairs = self.pairs.flatten(0, 1).index_select(0, flat).view(*index.shape, 2, *self.obs_shape)
+        numbers = self.numbers.flatten(0, 1).index_select(0, flat).view(*index.shape, 3)
+        action, reward, discount = numbers.unbind(-1)
+        return Batch(pairs[:, :, 0], action.long(), reward, pairs[:, :, 1], discount, weight, index)
 
     def keep(self, lanes: Sequence[int]) -> None:
-        self.fields = {name: field[list(lanes)] for name, field in self.fields.items()}
+        self.pairs = self.pairs[list(lanes)]
+        self.numbers = self.numbers[list(lanes)]
+        self._stage()
+
+    def _stage(self) -> None:
+        """Room on the CPU for the row that comes in, and where each lane's rows begin."""
+        self.new_pair = torch.empty_like(self.pairs[:, 0], device="cpu")
+        self.new_numbers = torch.empty_like(self.numbers[:, 0], device="cpu")
+        self.offset = np.arange(len(self.pairs))[:, None] * self.capacity

@@ -1,11 +1,14 @@
-"""The processor that holds networks and replay, and how PyTorch uses it."""
+"""The processor that holds networks and replay, and how PyTorch and NumPy use it."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 from typing import Literal
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from dqn_cli.types import Count
 
@@ -20,8 +23,21 @@ def present() -> list[str]:
     return found
 
 
+def keep_memory() -> None:
+    """Have the C library keep freed memory for the next update (glibc; elsewhere nothing).
+
+    Arrays of megabytes come and go with every update. Otherwise they are handed back to the
+    system each time, and asked for again page by page, which takes as long as the arithmetic.
+    """
+    trim_threshold, mmap_threshold, megabyte = -1, -3, 2**20  # from glibc's malloc.h
+    with contextlib.suppress(AttributeError, TypeError, OSError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_threshold, 32 * megabyte)
+        libc.mallopt(trim_threshold, 512 * megabyte)
+
+
 class Device:
-    """Sets PyTorch's process-wide switches; ValueError for a device that is not there."""
+    """Sets process-wide switches; ValueError for a device that is not there."""
 
     def __init__(
         self,
@@ -39,9 +55,11 @@ class Device:
             raise ValueError(f"name={name}: not present; this machine has {', '.join(here)}")
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic asks for
         torch.set_num_threads(threads)
+        threadpool_limits(threads, user_api="blas")  # NumPy's
         torch.use_deterministic_algorithms(deterministic)
         # The optimizer's averages of units that no longer fire shrink into denormal numbers, on
         # which a CPU takes ten times as long.
         torch.set_flush_denormal(True)
+        keep_memory()
         self.torch = torch.device(name)
         self.compile = compile

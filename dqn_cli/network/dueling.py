@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from dqn_cli.network.layers import Activation, Chain, Linear, Stack, features, join, prepare, widen
+from dqn_cli.network.layers import Activation, Chain, Linear, Stack, features, prepare
 from dqn_cli.types import Count, Space, Tape, Weights
 
 
@@ -45,16 +45,12 @@ class Dueling(Stack):
         shared = self.shared.forward(weights, prepare(obs, self.space))
         value = self.value.forward(weights, shared[-1])
         advantage = self.advantage.forward(weights, shared[-1])
-        q = aggregate(value[-1][..., :1], advantage[-1][..., : self.space.actions])
-        return q, [shared, value, advantage]
+        return aggregate(value[-1], advantage[-1]), [shared, value, advantage]
 
-    def backward(self, weights: Weights, tape: Tape, dq: Tensor) -> Tensor:
+    def backward(self, weights: Weights, tape: Tape, dq: Tensor, grad: Weights) -> None:
         shared, value, advantage = tape
-        d_value = widen(dq.sum(dim=-1, keepdim=True))
-        d_advantage = widen(dq - dq.mean(dim=-1, keepdim=True))
-        of_value, d_left = self.value.backward(weights, value, d_value, through=True)
-        of_advantage, d_right = self.advantage.backward(
-            weights, advantage, d_advantage, through=True
-        )
-        of_shared, _ = self.shared.backward(weights, shared, d_left + d_right, through=False)
-        return join(of_shared + of_value + of_advantage)
+        d_value = dq.sum(dim=-1, keepdim=True)
+        d_advantage = dq - dq.mean(dim=-1, keepdim=True)
+        d_left = self.value.backward(weights, value, d_value, grad, through=True)
+        d_right = self.advantage.backward(weights, advantage, d_advantage, grad, through=True)
+        self.shared.backward(weights, shared, d_left + d_right, grad, through=False)

@@ -1,10 +1,7 @@
 """Linear layers of many networks at once: every lane's parameters are one row of a matrix [S, P].
 
 A network is then a pure function of (parameters, observations), and copying, averaging, clipping,
-optimising or saving a lane is an operation on its row. Widths are padded to multiples of 16, which
-keeps every matrix on a 64-byte boundary: matrix kernels choose their path by alignment, and a
-lane must not change in its last bits with its place in the stack. Padding is zero and stays zero,
-since no gradient reaches it.
+optimising or saving a lane is an operation on its row.
 """
 
 from __future__ import annotations
@@ -28,12 +25,24 @@ SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # (gradient, output) 
 }
 
 
-def padded(width: int) -> int:
-    return -(-width // 16) * 16
+
+def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
+    """The matrix product [S, N, M] of a [S, N, K] and b [S, K, M], lane by lane.
+
+    On a CPU it is NumPy's: a product of matrices this small costs half as much there as in
+    PyTorch, and one lane's is the same to the last bit in any company, at any size and place in
+    memory. Where a gradient is to be recorded it must be PyTorch's.
+    """
+    if a.device.type != "cpu" or a.requires_grad or b.requires_grad:
+        return torch.bmm(a, b, out=out)
+    if out is None:
+        return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
+    np.matmul(a.numpy(), b.numpy(), out=out.numpy())
+    return out
 
 
 class Linear(NamedTuple):
-    """The shape of one layer; its weights lie as [in, out], so a forward is one baddbmm."""
+    """The shape of one layer; its weights lie as [in, out]."""
 
     name: str
     inputs: int
@@ -41,16 +50,20 @@ class Linear(NamedTuple):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Numbers taken in a row of parameters by (weight, bias), padding included."""
-        return padded(self.inputs) * padded(self.outputs), padded(self.outputs)
+        """Numbers taken in a row of parameters by (weight, bias)."""
+        return self.inputs * self.outputs, self.outputs
 
 
 class Stack:
-    """The layers of a network and where each lies in a row of parameters."""
+    """The layers of a network and where each lies in a row of parameters.
+
+    Rows end in zeros up to a multiple of 16, which `maths.lane_norm` counts on.
+    """
 
     def __init__(self, layers: Sequence[Linear]) -> None:
         self.layers = list(layers)
         self.sizes = [size for layer in self.layers for size in layer.sizes]
+        self.sizes.append(-sum(self.sizes) % 16)
 
     def init(self, seeds: Sequence[int]) -> Tensor:
         """Parameters [S, P]: weights and biases uniform within 1 / sqrt(inputs), as nn.Linear."""
@@ -74,18 +87,18 @@ class Stack:
         lanes = params.shape[0]
         return [
             (
-                next(chunks).view(lanes, padded(layer.inputs), padded(layer.outputs)),
-                next(chunks).view(lanes, 1, padded(layer.outputs)),
+                next(chunks).view(lanes, layer.inputs, layer.outputs),
+                next(chunks).view(lanes, 1, layer.outputs),
             )
             for layer in self.layers
         ]
 
     def named(self, row: Tensor) -> dict[str, Tensor]:
-        """One lane's parameters [P] by name, without padding, shaped as nn.Linear has them."""
+        """One lane's parameters [P] by name, shaped as nn.Linear has them."""
         named = {}
         for layer, (weight, bias) in zip(self.layers, self.split(row.unsqueeze(0)), strict=True):
-            named[f"{layer.name}.weight"] = weight[0, : layer.inputs, : layer.outputs].T.clone()
-            named[f"{layer.name}.bias"] = bias[0, 0, : layer.outputs].clone()
+            named[f"{layer.name}.weight"] = weight[0].T.clone()
+            named[f"{layer.name}.bias"] = bias[0, 0].clone()
         return named
 
     def flat(self, named: dict[str, Tensor]) -> Tensor:
@@ -103,8 +116,8 @@ class Stack:
             raise ValueError(f"parameters {found} where the network has {expected}")
         row = torch.zeros(sum(self.sizes))
         for layer, (weight, bias) in zip(self.layers, self.split(row.unsqueeze(0)), strict=True):
-            weight[0, : layer.inputs, : layer.outputs] = named[f"{layer.name}.weight"].T
-            bias[0, 0, : layer.outputs] = named[f"{layer.name}.bias"]
+            weight[0] = named[f"{layer.name}.weight"].T
+            bias[0, 0] = named[f"{layer.name}.bias"]
         return row
 
 
@@ -119,37 +132,28 @@ class Chain:
         self.activated = self.count if closed else self.count - 1
 
     def forward(self, weights: Weights, x: Tensor) -> list[Tensor]:
-        """x [S, N, in] and the output [S, N, out] of every layer, padding included."""
+        """x [S, N, in] and the output [S, N, out] of every layer."""
         outputs = [x]
         for i, (weight, bias) in enumerate(weights[self.layers]):
-            x = torch.baddbmm(bias, x, weight)
+            x = product(x, weight).add_(bias)
             x = self.activation(x) if i < self.activated else x
             outputs.append(x)
         return outputs
 
     def backward(
-        self, weights: Weights, outputs: list[Tensor], dx: Tensor, through: bool
-    ) -> tuple[list[Tensor], Tensor]:
-        """Gradients of every weight and bias, in order, given that of the last output, and that of
-        the input if asked to go `through` to it."""
-        grads: list[Tensor] = []
+        self, weights: Weights, outputs: list[Tensor], dx: Tensor, grad: Weights, through: bool
+    ) -> Tensor:
+        """Given the gradient of the last output, writes that of every weight and bias into `grad`
+        and returns that of the input, if asked to go `through` to it."""
         for i in reversed(range(self.count)):
             if i < self.activated:
                 dx = self.slope(dx, outputs[i + 1])
-            grads[:0] = [torch.bmm(outputs[i].transpose(1, 2), dx), dx.sum(1)]
+            of_weight, of_bias = grad[self.layers][i]
+            product(outputs[i].transpose(1, 2), dx, out=of_weight)
+            torch.sum(dx, dim=1, keepdim=True, out=of_bias)
             if i or through:
-                dx = torch.bmm(dx, weights[self.layers][i][0].transpose(1, 2))
-        return grads, dx
-
-
-def join(grads: list[Tensor]) -> Tensor:
-    """Gradients of all weights and biases, in the order of the layers, as rows [S, P]."""
-    return torch.cat([grad.flatten(1) for grad in grads], dim=1)
-
-
-def widen(rows: Tensor) -> Tensor:
-    """Rows [S, N, width] with zeros up to the padded width."""
-    return torch.nn.functional.pad(rows, (0, padded(rows.shape[-1]) - rows.shape[-1]))
+                dx = product(dx, weights[self.layers][i][0].transpose(1, 2))
+        return dx
 
 
 def features(space: Space) -> int:
@@ -158,8 +162,6 @@ def features(space: Space) -> int:
 
 
 def prepare(obs: Tensor, space: Space) -> Tensor:
-    """Observations [S, N, *obs] as rows [S, N, padded features]; bytes are scaled to [0, 1]."""
-    width = features(space)
-    rows = obs.reshape(obs.shape[0], -1, width)
-    rows = rows.float() / 255 if rows.dtype == torch.uint8 else rows
-    return widen(rows)
+    """Observations [S, N, *obs] as rows [S, N, features]; bytes are scaled to [0, 1]."""
+    rows = obs.reshape(obs.shape[0], -1, features(space))
+    return rows.float() / 255 if rows.dtype == torch.uint8 else rows

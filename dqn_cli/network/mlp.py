@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from dqn_cli.network.layers import Activation, Chain, Linear, Stack, features, join, prepare, widen
+from dqn_cli.network.layers import Activation, Chain, Linear, Stack, features, prepare
 from dqn_cli.types import Count, Space, Tape, Weights
 
 
@@ -25,8 +25,7 @@ class MLP(Stack):
 
     def forward(self, weights: Weights, obs: Tensor) -> tuple[Tensor, Tape]:
         outputs = self.chain.forward(weights, prepare(obs, self.space))
-        return outputs[-1][..., : self.space.actions], [outputs]
+        return outputs[-1], [outputs]
 
-    def backward(self, weights: Weights, tape: Tape, dq: Tensor) -> Tensor:
-        grads, _ = self.chain.backward(weights, tape[0], widen(dq), through=False)
-        return join(grads)
+    def backward(self, weights: Weights, tape: Tape, dq: Tensor, grad: Weights) -> None:
+        self.chain.backward(weights, tape[0], dq, grad, through=False)

@@ -1,0 +1,37 @@
+"""Our training loop with given overrides, evaluation off: prints env steps per second, all seeds.
+
+    python -m benchmarks.ours steps=8000 seed=[1,2,3] network.hidden=[64,64] batch_size=64
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from dqn_cli import build, config
+from dqn_cli.train import CONF
+
+WARM = 1000  # env steps before the clock starts: the first updates pay for allocations
+
+
+def main() -> None:
+    fixed = ["eval.every_episodes=null", "episodes=null", "target.every_steps=100"]
+    given = dict(argument.split("=", 1) for argument in sys.argv[1:])
+    given["steps"] = str(WARM + int(given["steps"]))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("config", [*fixed, *(f"{key}={value}" for key, value in given.items())])
+    values = OmegaConf.to_container(composed, resolve=True)
+    loop = build.loop(config.check(values))
+    seeds = len(loop.seeds)
+    started, before = 0.0, 0
+    for _ in loop.run():
+        if not started and loop.step >= WARM:
+            started, before = time.perf_counter(), loop.lane_steps
+    print((loop.lane_steps - before) / (time.perf_counter() - started), seeds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""stable-baselines3's DQN at given sizes: prints env steps per second.
+
+    python -m benchmarks.peer hidden=64,64 batch=64 steps=8000
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import torch
+from stable_baselines3 import DQN
+from stable_baselines3.common.callbacks import BaseCallback
+
+WARM = 1000  # steps before the clock starts: the first updates pay for allocations
+
+
+class Clock(BaseCallback):
+    """Notes when the warm-up is over."""
+
+    started = 0.0
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps == WARM:
+            self.started = time.perf_counter()
+        return True
+
+
+def main() -> None:
+    given = dict(argument.split("=") for argument in sys.argv[1:])
+    torch.set_num_threads(1)
+    agent = DQN(
+        "MlpPolicy",
+        "CartPole-v1",
+        learning_rate=1e-3,
+        buffer_size=100_000,
+        learning_starts=320,
+        batch_size=int(given["batch"]),
+        train_freq=1,
+        gradient_steps=1,
+        target_update_interval=100,
+        policy_kwargs={"net_arch": [int(width) for width in given["hidden"].split(",")]},
+        device="cpu",
+        seed=1,
+    )
+    clock, steps = Clock(), int(given["steps"])
+    agent.learn(WARM + steps, callback=clock)
+    print(steps / (time.perf_counter() - clock.started))
+
+
+if __name__ == "__main__":
+    main()
