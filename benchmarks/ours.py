@@ -1,6 +1,6 @@
 """Our training loop with given overrides, evaluation off: prints env steps per second, all seeds.
 
-    python -m benchmarks.ours steps=8000 seed=[1,2,3] network.hidden=[64,64] batch_size=64
+python -m benchmarks.ours steps=8000 seed=[1,2,3] network.hidden=[64,64] batch_size=64
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """stable-baselines3's DQN at given sizes: prints env steps per second.
 
-    python -m benchmarks.peer hidden=64,64 batch=64 steps=8000
+python -m benchmarks.peer hidden=64,64 batch=64 steps=8000
 """
 
 from __future__ import annotations

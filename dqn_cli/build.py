@@ -44,7 +44,6 @@ def _loop(config: Config) -> Loop:
         update_every=config.update_every,
         updates=config.updates,
         grad_clip=config.grad_clip,
-        compile=device.compile,
     )
     return Loop(
         seeds,

@@ -53,9 +53,7 @@ def greedy_returns(
             actions = network(playing_params, rows).argmax(-1).cpu().numpy()  # [playing, E]
         where = np.nonzero(open_[playing])
         k, e = playing[where[0]], where[1]
-        next_obs, reward, terminated, truncated = envs.step(
-            (k * episodes + e).tolist(), actions[where]
-        )
+        next_obs, reward, terminated, truncated = envs.step(k * episodes + e, actions[where])
         obs[k, e] = next_obs
         returns[k, e] += reward
         open_[k, e] = ~(terminated | truncated)

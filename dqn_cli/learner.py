@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dqn_cli.maths import clip_lanes
-from dqn_cli.types import Algo, Batch, Buffer, Network, Optimizer, Target
+from dqn_cli.types import Algo, Buffer, Network, Optimizer, Target
 
 
 class Learner:
@@ -34,7 +34,6 @@ class Learner:
         update_every: int,
         updates: int,
         grad_clip: float | None,
-        compile: bool,
     ) -> None:
         self.online = online
         self.behind = online.clone()  # the target network's parameters
@@ -48,11 +47,10 @@ class Learner:
         self.update_every = update_every
         self.updates = updates
         self.grad_clip = grad_clip
-        self.loss_sum = torch.zeros(len(online), device=online.device)  # since the last report
-        self.q_sum = torch.zeros_like(self.loss_sum)
+        self.loss_sum = torch.zeros(len(online), 1, device=online.device)  # since the last report,
+        self.q_sum = torch.zeros_like(self.loss_sum)  # and once there are updates [S, B]
         self.count = 0  # updates made
         self.reported = [0] * len(online)  # the count when each lane last reported
-        self.gradient = torch.compile(self._gradient) if compile else self._gradient
         self._split()
 
     def learn(self, step: int) -> None:
@@ -64,16 +62,6 @@ class Learner:
 
     def update(self, step: int) -> None:
         batch = self.buffer.sample(step)
-        loss, q, priority = self.gradient(batch)
-        grad = self.grad if self.grad_clip is None else clip_lanes(self.grad, self.grad_clip)
-        self.optimizer.step(self.online, grad, step)
-        self.buffer.update(batch.index, priority)
-        self.loss_sum += loss
-        self.q_sum += q
-        self.count += 1
-
-    def _gradient(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Fills `grad`; loss [S], mean Q of the actions taken [S], priority [S, B]."""
         values, tape = self.network.forward(self.weights, batch.obs)
 
         def online_q(obs: Tensor) -> Tensor:
@@ -86,17 +74,21 @@ class Learner:
         slope = batch.weight * loss.slope / batch.weight.shape[-1]  # of the lane's mean
         dq = torch.zeros_like(values).scatter_(-1, batch.action.unsqueeze(-1), slope.unsqueeze(-1))
         self.network.backward(self.weights, tape, dq, self.grads)
-        return (batch.weight * loss.per_sample).mean(-1), loss.q.mean(-1), loss.priority
+        grad = self.grad if self.grad_clip is None else clip_lanes(self.grad, self.grad_clip)
+        self.optimizer.step(self.online, grad, step)
+        self.buffer.update(batch.index, loss.priority)
+        self.loss_sum = torch.addcmul(self.loss_sum, batch.weight, loss.per_sample)
+        self.q_sum = self.q_sum + loss.q
+        self.count += 1
 
     def act(self, obs: Tensor) -> Tensor:
         """The greedy action [S] for observations [S, *obs], both on the CPU."""
-        with torch.no_grad():
-            q, _ = self.network.forward(self.weights, obs.unsqueeze(1).to(self.online.device))
-            return q.argmax(-1).squeeze(1).cpu()
+        q, _ = self.network.forward(self.weights, obs.unsqueeze(1).to(self.online.device))
+        return q.argmax(-1).squeeze(1).cpu()
 
     def report(self, lane: int) -> tuple[float | None, float | None]:
         """Mean loss and mean Q over this lane's updates since it last reported."""
-        loss, q = self.loss_sum[lane].item(), self.q_sum[lane].item()
+        loss, q = self.loss_sum[lane].mean().item(), self.q_sum[lane].mean().item()
         updates = self.count - self.reported[lane]
         self.loss_sum[lane] = self.q_sum[lane] = 0
         self.reported[lane] = self.count

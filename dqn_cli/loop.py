@@ -112,7 +112,7 @@ class Loop:
         self.best = dict.fromkeys(seeds, -np.inf)
 
         self.envs = env.make(len(seeds))
-        self.rows = list(range(len(seeds)))  # the environment each lane plays in
+        self.rows = np.arange(len(seeds))  # the environment each lane plays in
         self.score_envs = env.make(WAITING * evaluation.episodes)
         self.episode = np.ones(len(seeds), np.int64)  # number of the open episode, from 1
         self.returns = np.zeros(len(seeds))
@@ -154,9 +154,10 @@ class Loop:
     def _advance(self, epsilon: float) -> list[int]:
         """One env step of every lane and what is learned from it; the lanes whose episode ended."""
         chance, choice = self.draws.at(self.step).T
-        greedy = self.learner.act(torch.from_numpy(self.obs)).cpu().numpy()
-        uniform = (choice * self.env.space.actions).astype(np.int64)
-        action = np.where(chance < epsilon, uniform, greedy)
+        action = (choice * self.env.space.actions).astype(np.int64)
+        greedy = chance >= epsilon
+        if greedy.any():
+            action[greedy] = self.learner.act(torch.from_numpy(self.obs)).numpy()[greedy]
         next_obs, reward, terminated, truncated = self.envs.step(self.rows, action)
         self.learner.buffer.add(Step(self.obs, action, reward, next_obs, terminated))
         self.step += 1
@@ -171,7 +172,7 @@ class Loop:
         self.returns[lane] = 0
         self.lengths[lane] = 0
         seed = episode_seed(self.seeds[lane], "env", int(self.episode[lane]))
-        return self.envs.reset(self.rows[lane], seed)
+        return self.envs.reset(int(self.rows[lane]), seed)
 
     def _end_episode(self, lane: int, epsilon: float) -> Iterator[Event]:
         loss, q = self.learner.report(lane)
@@ -229,7 +230,7 @@ class Loop:
             yield Finished(self.seeds[lane], self.step, self.learner.online[lane].clone())
         lanes = [lane for lane in range(len(self.seeds)) if lane not in leaving]
         self.seeds = [self.seeds[lane] for lane in lanes]
-        self.rows = [self.rows[lane] for lane in lanes]
+        self.rows = self.rows[lanes]
         self.obs = self.obs[lanes]
         self.episode = self.episode[lanes]
         self.returns = self.returns[lanes]

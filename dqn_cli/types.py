@@ -141,7 +141,7 @@ class Envs(Protocol):
         """Begin the episode that `seed` names; its first observation [*obs]."""
 
     def step(
-        self, rows: Sequence[int], action: NDArray[np.int64]
+        self, rows: NDArray[np.int64], action: NDArray[np.int64]
     ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         """next_obs [N, *obs], reward [N], terminated [N], truncated [N] of the given rows."""
 
@@ -160,4 +160,3 @@ class EnvMaker(Protocol):
 
 class Device(Protocol):
     torch: torch.device
-    compile: bool

@@ -203,18 +203,9 @@ def deterministic(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
     return torch.are_deterministic_algorithms_enabled()
 
 
-def compiled(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
-    called: list[object] = []
-    monkeypatch.setattr(torch, "compile", lambda f, **_: called.append(f) or f)
-    config.device["name"] = "cpu"
-    build.loop(config)
-    return bool(called)
-
-
 DEVICE = {
     "name": Try("cpu", device),
     "threads": Try(3, threads),
-    "compile": Try(True, compiled),
     "deterministic": Try(False, deterministic),
 }
 TRIES: dict[str, dict[str, Try]] = {

@@ -18,7 +18,7 @@ ALLOWED = {
     "types": ("", ARRAYS),
     "maths": ("types", ARRAYS),
     "seeding": ("types", ARRAYS),
-    **dict.fromkeys(ROOMS.split(), ("types maths seeding", f"{ARRAYS} gymnasium")),
+    **dict.fromkeys(ROOMS.split(), ("types maths seeding", f"{ARRAYS} gymnasium threadpoolctl")),
     "learner": ("types maths seeding", ARRAYS),
     "evaluation": ("types maths seeding", ARRAYS),
     "loop": ("learner evaluation types maths seeding", ARRAYS),

@@ -77,7 +77,7 @@ def learner(space) -> Callable[..., Learner]:
             "target": Hard(every_steps=10**6),
         }
         when = {"learning_starts": 0, "update_every": 1, "updates": 1}
-        return Learner(**parts | when | {"grad_clip": None, "compile": False} | keys)
+        return Learner(**parts | when | {"grad_clip": None} | keys)
 
     return make
 
@@ -149,9 +149,10 @@ def test_a_lane_that_diverges_harms_no_other(learner) -> None:
     rewards = [[1.0, 2.0], [float("nan"), 1.0], [float("inf"), 1e38]]
     many = learner(batch_of(reward=rewards), grad_clip=1.0)
     alone = learner(batch_of(reward=rewards[:1]), grad_clip=1.0)
-    for step in (1, 2):
-        many.learn(step)
-        alone.learn(step)
+    with np.errstate(invalid="ignore", over="ignore"):  # as a run's device sets it
+        for step in (1, 2):
+            many.learn(step)
+            alone.learn(step)
     assert torch.equal(many.online[0], alone.online[0])
     assert many.report(0) == alone.report(0)
 
@@ -194,7 +195,6 @@ def test_twelve_updates_equal_a_plain_pytorch_loop(
         update_every=1,
         updates=per_step,
         grad_clip=clip,
-        compile=False,
     )
     for step in range(1, 7):
         ours.learn(step)
@@ -344,7 +344,6 @@ def test_a_lane_is_the_same_bits_in_company_and_after_others_left(space) -> None
             update_every=1,
             updates=1,
             grad_clip=0.5,
-            compile=False,
         )
 
     def step(seeds: list[int], number: int) -> Step:

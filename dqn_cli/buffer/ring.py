@@ -26,10 +26,10 @@ class Ring:
         self.gamma = gamma
         self.device = device
         self.added = 0  # rows ever added, per lane
-        self.obs_shape = space.obs_shape
         kind = torch.from_numpy(np.empty(0, space.obs_dtype)).dtype
         try:
-            self.pairs = torch.zeros(lanes, capacity, 2, *space.obs_shape, dtype=kind, device=device)
+            shape = (lanes, capacity, 2, *space.obs_shape)
+            self.pairs = torch.zeros(shape, dtype=kind, device=device)
             self.numbers = torch.zeros(lanes, capacity, 3, device=device)
         except RuntimeError as error:
             raise ValueError(f"capacity={capacity}: {lanes} seeds do not fit: {error}") from error
@@ -54,10 +54,13 @@ class Ring:
     def gather(self, index: NDArray[np.int64], weight: Tensor) -> Batch:
         """The rows at `index` [S, B], weighted by `weight` [S, B]."""
         flat = torch.from_numpy((index + self.offset).ravel()).to(self.device)
-        pairs = self.pairs.flatten(0, 1).index_select(0, flat).view(*index.shape, 2, *self.obs_shape)
-        numbers = self.numbers.flatten(0, 1).index_select(0, flat).view(*index.shape, 3)
-        action, reward, discount = numbers.unbind(-1)
-        return Batch(pairs[:, :, 0], action.long(), reward, pairs[:, :, 1], discount, weight, index)
+        pairs, numbers = (
+            rows.flatten(0, 1).index_select(0, flat).view(*index.shape, *rows.shape[2:])
+            for rows in (self.pairs, self.numbers)
+        )
+        obs, next_obs = pairs.unbind(2)
+        action, reward, discount = numbers.unbind(2)
+        return Batch(obs, action.long(), reward, next_obs, discount, weight, index)
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.pairs = self.pairs[list(lanes)]

@@ -7,6 +7,7 @@ import ctypes
 import os
 from typing import Literal
 
+import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -44,7 +45,6 @@ class Device:
         *,
         name: Literal["auto", "cpu", "cuda", "mps"],
         threads: Count,
-        compile: bool,
         deterministic: bool,
     ) -> None:
         here = present()
@@ -60,6 +60,6 @@ class Device:
         # The optimizer's averages of units that no longer fire shrink into denormal numbers, on
         # which a CPU takes ten times as long.
         torch.set_flush_denormal(True)
+        np.seterr(invalid="ignore", over="ignore")  # as PyTorch: a network may diverge
         keep_memory()
         self.torch = torch.device(name)
-        self.compile = compile

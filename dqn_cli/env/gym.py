@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
-from dqn_cli.types import Space
+from dqn_cli.env.cartpole import CartPoleRow
+from dqn_cli.types import Envs, Space
+
+TOGETHER = 4  # CartPoles from which on stepping them together is quicker
 
 
 def one_line(text: object) -> str:
@@ -60,12 +63,16 @@ class Gym:
         kind = np.uint8 if observed.dtype == np.uint8 else np.float32
         self.space = Space(observed.shape, np.dtype(kind), int(acted.n))
         self.threshold = env.spec.reward_threshold if env.spec else None
+        self.cartpole = type(env.unwrapped) is CartPoleEnv and not kwargs
         env.close()
 
-    def make(self, rows: int, render: bool = False) -> GymRow:
+    def make(self, rows: int, render: bool = False) -> Envs:
         """`rows` environments; with `render`, frames can be asked of them."""
-        mode = {"render_mode": "rgb_array"} if render else {}
-        return GymRow(self, rows, mode)
+        if render:
+            return GymRow(self, rows, {"render_mode": "rgb_array"})
+        if rows >= TOGETHER and self.cartpole:
+            return CartPoleRow(self.one(), rows)
+        return GymRow(self, rows, {})
 
     def one(self, **extra: Any) -> gymnasium.Env[Any, Any]:
         return gymnasium.make(self.id, disable_env_checker=True, **{**self.kwargs, **extra})
@@ -88,18 +95,17 @@ class GymRow:
         return np.array(obs, self.space.obs_dtype)
 
     def step(
-        self, rows: Sequence[int], action: NDArray[np.int64]
+        self, rows: NDArray[np.int64], action: NDArray[np.int64]
     ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        n = len(rows)
-        obs = np.empty((n, *self.space.obs_shape), self.space.obs_dtype)
-        reward = np.empty(n)
-        terminated = np.empty(n, np.bool_)
-        truncated = np.empty(n, np.bool_)
-        for i, (row, chosen) in enumerate(zip(rows, action.tolist(), strict=True)):
-            obs[i], reward[i], terminated[i], truncated[i], _ = self.envs[row].step(
-                chosen + self.first_action
-            )
-        return obs, reward, terminated, truncated
+        chosen = (action + self.first_action).tolist()
+        told = [self.envs[row].step(a) for row, a in zip(rows.tolist(), chosen, strict=True)]
+        obs, reward, terminated, truncated, _ = zip(*told, strict=True)
+        return (
+            np.array(obs, self.space.obs_dtype),
+            np.array(reward, np.float64),
+            np.array(terminated, np.bool_),
+            np.array(truncated, np.bool_),
+        )
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         """What a person would see of it now, [height, width, 3]; ValueError if it cannot draw."""

@@ -25,7 +25,6 @@ SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # (gradient, output) 
 }
 
 
-
 def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     """The matrix product [S, N, M] of a [S, N, K] and b [S, K, M], lane by lane.
 
@@ -33,7 +32,7 @@ def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     PyTorch, and one lane's is the same to the last bit in any company, at any size and place in
     memory. Where a gradient is to be recorded it must be PyTorch's.
     """
-    if a.device.type != "cpu" or a.requires_grad or b.requires_grad:
+    if not a.is_cpu or a.requires_grad or b.requires_grad:
         return torch.bmm(a, b, out=out)
     if out is None:
         return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))

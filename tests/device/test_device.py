@@ -1,8 +1,10 @@
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from dqn_cli.device.device import Device, present
 
@@ -29,7 +31,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def make(**keys: Any) -> Device:
-    return Device(**{"name": "cpu", "threads": 1, "compile": False, "deterministic": True, **keys})
+    return Device(**{"name": "cpu", "threads": 1, "deterministic": True, **keys})
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
@@ -74,9 +76,11 @@ def test_a_device_that_is_there_is_the_one_used(machine) -> None:
 
 
 @pytest.mark.parametrize("threads", [2, 1])
-def test_threads_are_set(threads: int) -> None:
+def test_threads_are_set_for_pytorch_and_for_numpy(threads: int) -> None:
     make(threads=threads)
     assert torch.get_num_threads() == threads
+    blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    assert [pool["num_threads"] for pool in blas] == [min(threads, os.cpu_count() or 1)] * len(blas)
 
 
 @pytest.mark.parametrize("deterministic", [True, False])
@@ -84,8 +88,3 @@ def test_deterministic_is_set_either_way(deterministic: bool) -> None:
     torch.use_deterministic_algorithms(not deterministic)
     make(deterministic=deterministic)
     assert torch.are_deterministic_algorithms_enabled() is deterministic
-
-
-@pytest.mark.parametrize("wanted", [True, False])
-def test_compile_is_told_to_whoever_asks(wanted: bool) -> None:
-    assert make(compile=wanted).compile is wanted

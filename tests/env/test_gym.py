@@ -77,7 +77,7 @@ def test_floats_become_float32_and_bytes_stay(given: Any, kept: Any) -> None:
     assert env.space.obs_dtype == kept
     row = env.make(1)
     assert row.reset(0, 1).dtype == kept
-    assert row.step([0], actions(0))[0].dtype == kept
+    assert row.step(np.array([0]), actions(0))[0].dtype == kept
 
 
 def test_steps_equal_the_raw_environment() -> None:
@@ -90,7 +90,7 @@ def test_steps_equal_the_raw_environment() -> None:
         done = False
         while not done:
             action = int(draw.integers(2))
-            obs, reward, terminated, truncated = row.step([0], actions(action))
+            obs, reward, terminated, truncated = row.step(np.array([0]), actions(action))
             expected, *others, _ = raw.step(action)
             assert np.array_equal(obs[0], expected)
             assert [reward[0], terminated[0], truncated[0]] == others
@@ -105,11 +105,11 @@ def test_gymnasium_autoreset() -> None:
     ended, and the environment stays there until it is reset."""
     row = make(length=2).make(1)
     first = row.reset(0, 3)
-    row.step([0], actions(1))
-    obs, _, terminated, truncated = row.step([0], actions(1))
+    row.step(np.array([0]), actions(1))
+    obs, _, terminated, truncated = row.step(np.array([0]), actions(1))
     assert obs[0].tolist() == [2, first[1]]
     assert (terminated.tolist(), truncated.tolist()) == ([True], [False])
-    assert row.step([0], actions(1))[0][0].tolist() == [3, first[1]]
+    assert row.step(np.array([0]), actions(1))[0][0].tolist() == [3, first[1]]
     assert row.reset(0, 3).tolist() == first.tolist()
 
 
@@ -121,8 +121,8 @@ def test_truncation_is_not_termination(length: int, limit: int, ends: tuple[bool
     """Trap. Also: a real end on the last step allowed is a real end."""
     row = make(length=length, max_episode_steps=limit).make(1)
     first = row.reset(0, 3)
-    assert row.step([0], actions(0))[2:] == (np.array([False]), np.array([False]))
-    obs, _, terminated, truncated = row.step([0], actions(0))
+    assert row.step(np.array([0]), actions(0))[2:] == (np.array([False]), np.array([False]))
+    obs, _, terminated, truncated = row.step(np.array([0]), actions(0))
     assert (terminated[0], truncated[0]) == ends
     assert obs[0].tolist() == [2, first[1]]
 
@@ -134,7 +134,7 @@ def test_an_episode_is_a_function_of_its_seed() -> None:
     """Whatever was played before, in whichever row."""
     row = make("CartPole-v1").make(2)
     first = row.reset(0, 5)
-    row.step([0], actions(1))
+    row.step(np.array([0]), actions(1))
     assert not np.array_equal(row.reset(0, 6), first)
     assert np.array_equal(row.reset(1, 5), first)
     assert np.array_equal(row.reset(0, 5), first)
@@ -146,10 +146,10 @@ def test_replaying_the_actions_rebuilds_an_open_episode() -> None:
     lived, rebuilt = env.make(1), env.make(1)
     lived.reset(0, 99)
     rebuilt.reset(0, 1)
-    rebuilt.step([0], actions(0))
+    rebuilt.step(np.array([0]), actions(0))
     rebuilt.reset(0, 99)
     for action in chosen:
-        ours, theirs = lived.step([0], actions(action)), rebuilt.step([0], actions(action))
+        ours, theirs = (row.step(np.array([0]), actions(action)) for row in (lived, rebuilt))
         assert np.array_equal(ours[0], theirs[0])
 
 
@@ -159,11 +159,11 @@ def test_replaying_the_actions_rebuilds_an_open_episode() -> None:
 def test_only_the_rows_named_are_stepped() -> None:
     row = make(length=9).make(3)
     own = [row.reset(i, seed)[1] for i, seed in enumerate((10, 11, 12))]
-    row.step([1], actions(0))
-    obs, reward, *_ = row.step([2, 1], actions(3, 4))
+    row.step(np.array([1]), actions(0))
+    obs, reward, *_ = row.step(np.array([2, 1]), actions(3, 4))
     assert obs.tolist() == [[1, own[2]], [2, own[1]]]
     assert reward.tolist() == [3.0, 4.0]
-    assert row.step([0], actions(0))[0].tolist() == [[1, own[0]]]
+    assert row.step(np.array([0]), actions(0))[0].tolist() == [[1, own[0]]]
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
@@ -171,8 +171,8 @@ def test_observations_are_copies(kind: Any) -> None:
     """Of an environment that hands out its own array; what `reset` gives must be copied at once."""
     row = make(length=9, observed=Box(0, 1000, (2,), kind)).make(1)
     row.reset(0, 1)
-    obs = row.step([0], actions(0))[0]
-    row.step([0], actions(0))
+    obs = row.step(np.array([0]), actions(0))[0]
+    row.step(np.array([0]), actions(0))
     assert obs[0, 0] == 1
 
 
@@ -182,14 +182,14 @@ def test_actions_count_from_the_start_of_the_space(start: int) -> None:
     row = env.make(1)
     row.reset(0, 1)
     assert env.space.actions == 3
-    taken = [row.step([0], actions(a))[1][0] for a in (0, 1, 2)]
+    taken = [row.step(np.array([0]), actions(a))[1][0] for a in (0, 1, 2)]
     assert taken == [start, start + 1, start + 2]
 
 
 def test_frames_are_pictures_of_now() -> None:
     row = make().make(2, render=True)
     row.reset(1, 1)
-    row.step([1], actions(0))
+    row.step(np.array([1]), actions(0))
     frame = row.frame(1)
     assert (frame.shape, frame.dtype, frame.max()) == ((4, 6, 3), np.uint8, 1)
     row.close()
@@ -244,7 +244,7 @@ def test_arguments_that_the_environment_refuses_are_one_line(fault: type[Excepti
 def test_kwargs_reach_the_environment() -> None:
     row = make(length=1).make(1)
     row.reset(0, 1)
-    assert row.step([0], actions(0))[2].tolist() == [True]
+    assert row.step(np.array([0]), actions(0))[2].tolist() == [True]
 
 
 @pytest.mark.parametrize(("name", "function"), [("at_import", ""), ("by_call", ":register_all")])
