@@ -42,6 +42,8 @@ class Prioritized:
         self.ring = Ring(len(seeds), space, capacity, gamma, device)
         self.tree = SumTree(len(seeds), capacity)
         self.largest = np.ones(len(seeds))  # priority given to new rows, per lane, before alpha
+        # What is to be put into the tree before the next draw: indices and values [S, n].
+        self.pending: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
         self.draws = Uniforms(seeds, "replay", (batch_size,))
         self.samples = 0
         self.strata = np.arange(batch_size)
@@ -51,9 +53,10 @@ class Prioritized:
 
     def add(self, step: Step) -> None:
         position = np.full((len(self.largest), 1), self.ring.add(step))
-        self.tree.set(position, self.largest[:, None] ** self.alpha)
+        self.pending.append((position, self.largest[:, None] ** self.alpha))
 
     def sample(self, step: int) -> Batch:
+        self._settle()
         share = (self.strata + self.draws.at(self.samples)) / len(self.strata)
         self.samples += 1
         total = self.tree.total[:, None]
@@ -61,14 +64,23 @@ class Prioritized:
         probability = self.tree.get(index) / total
         weight = (len(self.ring) * probability) ** -annealed(*self.beta, step)
         weight /= weight.max(axis=-1, keepdims=True)
-        return self.ring.gather(index, torch.from_numpy(weight).float().to(self.ring.device))
+        weights = torch.from_numpy(weight.astype(np.float32)).to(self.ring.device)
+        return self.ring.gather(index, weights)
 
     def update(self, index: NDArray[np.int64], priority: Tensor) -> None:
         raw = priority.cpu().numpy().astype(np.float64) + self.epsilon
         np.maximum(self.largest, raw.max(axis=-1), out=self.largest)
-        self.tree.set(index, raw**self.alpha)
+        self.pending.append((index, raw**self.alpha))
+
+    def _settle(self) -> None:
+        """Put what is pending into the tree: all at once, since its cost is in the calls."""
+        if self.pending:
+            indices, values = zip(*self.pending, strict=True)
+            self.tree.set(np.concatenate(indices, axis=-1), np.concatenate(values, axis=-1))
+            self.pending.clear()
 
     def keep(self, lanes: Sequence[int]) -> None:
+        self._settle()
         self.ring.keep(lanes)
         self.tree.keep(lanes)
         self.draws.keep(lanes)

@@ -1,68 +1,87 @@
-"""A sum tree per lane: draw an index in proportion to its value in O(log capacity)."""
+"""A sum tree per lane: draw an index in proportion to its value, for many draws and lanes at once.
+
+It is wide and low, and every level is a few operations on all draws of all lanes together: what
+a tree costs here is the number of calls and the memory touched, not the comparisons made.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-FANOUT = 16  # children per node: few levels, each one vectorised over lanes and draws
+FANOUT = 16  # children per node, two cache lines
+BELOW_ONE = 1 - 2.0**-52  # a number times this is less than the number
 
 
 class SumTree:
     """Non-negative values at 0 .. capacity-1, float64, for each of S lanes.
 
-    `levels[0]` holds the values, `levels[k + 1]` the sums of FANOUT neighbours in `levels[k]`.
+    `leaves` [S, T * 256] holds the values, `nodes` [S, T * 16] the sums of 16 leaves each and `top`
+    [S, T] the sums of 16 nodes each. The top is searched whole, by its running sums [S, T].
     Sums are recomputed from their children, never adjusted by differences, so they do not drift.
     """
 
     def __init__(self, lanes: int, capacity: int) -> None:
-        self.capacity = capacity
-        self.levels: list[NDArray[np.float64]] = []
-        nodes = capacity
-        while True:
-            nodes = -(-nodes // FANOUT)
-            self.levels.append(np.zeros((lanes, nodes, FANOUT)))
-            if nodes == 1:
-                break
+        width = -(-capacity // FANOUT**2)
+        self.leaves = np.zeros((lanes, width * FANOUT**2))
+        self.nodes = np.zeros((lanes, width * FANOUT))
+        self.top = np.zeros((lanes, width))
+        self.running = np.zeros((lanes, width))
 
     @property
     def total(self) -> NDArray[np.float64]:
         """The sum of all values [S]."""
-        total: NDArray[np.float64] = self.levels[-1].sum(axis=(1, 2))
-        return total
+        return self.running[:, -1]
 
     def get(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
         """The values at index [S, n]."""
-        leaves = self.levels[0]
-        values: NDArray[np.float64] = leaves[self._lane(leaves), index // FANOUT, index % FANOUT]
-        return values
+        return self.leaves.ravel()[index + starts(*self.leaves.shape)]
 
     def set(self, index: NDArray[np.int64], value: NDArray[np.float64]) -> None:
         """Put value [S, n] at index [S, n]; where an index comes twice, the last one stays."""
-        lane = self._lane(self.levels[0])
-        for level in self.levels:
-            node = index // FANOUT
-            level[lane, node, index % FANOUT] = value
-            value = level[lane, node].sum(axis=-1)
-            index = node
+        place = index + starts(*self.leaves.shape)
+        self.leaves.ravel()[place] = value
+        for children, parents in ((self.leaves, self.nodes), (self.nodes, self.top)):
+            place = place // FANOUT
+            families = torch.from_numpy(children.reshape(-1, FANOUT).take(place, axis=0))
+            parents.ravel()[place] = families.sum(-1).numpy()
+        self.running = torch.from_numpy(self.top).cumsum(-1).numpy()
 
     def find(self, mass: NDArray[np.float64]) -> NDArray[np.int64]:
         """For mass [S, n] in [0, total): the index at which the running sum first exceeds it."""
-        node = np.zeros(mass.shape, np.int64)
-        for level in reversed(self.levels):
-            sums = level[self._lane(level), node].cumsum(axis=-1)
-            # Rounding may leave the mass at a node's very sum: stay on the last non-empty child.
-            mass = np.minimum(mass, np.nextafter(sums[..., -1], 0))
-            child = (sums <= mass[..., None]).sum(axis=-1)
-            before = np.take_along_axis(sums, np.maximum(child - 1, 0)[..., None], -1)[..., 0]
-            mass = mass - np.where(child > 0, before, 0.0)
-            node = node * FANOUT + child
-        return node
+        values, running = self.top, self.running
+        mass = within(running, mass)
+        child = torch.searchsorted(torch.from_numpy(running), torch.from_numpy(mass), right=True)
+        place = at = (child.numpy() + starts(*values.shape)).reshape(-1, 1)
+        mass = mass.reshape(-1, 1)
+        for level in (self.nodes, self.leaves):
+            mass = mass - (running.ravel()[at] - values.ravel()[at])  # less what lies before
+            values = level.reshape(-1, FANOUT).take(place.ravel(), axis=0)
+            running = torch.from_numpy(values).cumsum(-1).numpy()
+            # A search would branch on the unforeseeable: counting passed children is quicker.
+            passed = (running <= within(running, mass)).view(np.uint64)  # 8 truths in a number
+            counts = np.bitwise_count(passed)
+            child = np.add(counts[:, :1], counts[:, 1:], dtype=np.int64)
+            place, at = place * FANOUT + child, child + starts(*values.shape)
+        return place.reshape(len(self.top), -1) - starts(*self.leaves.shape)
 
     def keep(self, lanes: Sequence[int]) -> None:
-        self.levels = [level[list(lanes)] for level in self.levels]
+        chosen = list(lanes)
+        self.leaves, self.nodes = self.leaves[chosen], self.nodes[chosen]
+        self.top, self.running = self.top[chosen], self.running[chosen]
 
-    def _lane(self, level: NDArray[np.float64]) -> NDArray[np.int64]:
-        return np.arange(level.shape[0])[:, None]
+
+def within(running: NDArray[np.float64], mass: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A mass [R, n] that rounding carried a bit past either end of running sums [R, m], put back:
+    where it lies, there is something."""
+    return np.maximum(np.minimum(mass, running[:, -1:] * BELOW_ONE), 0)
+
+
+@functools.lru_cache(16)
+def starts(rows: int, width: int) -> NDArray[np.int64]:
+    """Where each row of an array [rows, width] begins in the whole of it, [rows, 1]."""
+    return np.arange(0, rows * width, width)[:, None]
