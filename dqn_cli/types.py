@@ -73,8 +73,8 @@ class QFunction(Protocol):
 
 # The parameters of all lanes as views of one matrix [S, P], and what a forward leaves for its
 # backward; both are a network's own affair.
-Weights = list[tuple[Tensor, Tensor]]
-Tape = list[list[Tensor]]
+Weights = list[tuple[Any, Any]]
+Tape = list[list[Any]]
 
 
 class Algo(Protocol):

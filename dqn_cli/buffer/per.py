@@ -42,8 +42,6 @@ class Prioritized:
         self.ring = Ring(len(seeds), space, capacity, gamma, device)
         self.tree = SumTree(len(seeds), capacity)
         self.largest = np.ones(len(seeds))  # priority given to new rows, per lane, before alpha
-        # What is to be put into the tree before the next draw: indices and values [S, n].
-        self.pending: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
         self.draws = Uniforms(seeds, "replay", (batch_size,))
         self.samples = 0
         self.strata = np.arange(batch_size)
@@ -53,10 +51,9 @@ class Prioritized:
 
     def add(self, step: Step) -> None:
         position = np.full((len(self.largest), 1), self.ring.add(step))
-        self.pending.append((position, self.largest[:, None] ** self.alpha))
+        self.tree.set(position, self.largest[:, None] ** self.alpha)
 
     def sample(self, step: int) -> Batch:
-        self._settle()
         share = (self.strata + self.draws.at(self.samples)) / len(self.strata)
         self.samples += 1
         total = self.tree.total[:, None]
@@ -70,17 +67,9 @@ class Prioritized:
     def update(self, index: NDArray[np.int64], priority: Tensor) -> None:
         raw = priority.cpu().numpy().astype(np.float64) + self.epsilon
         np.maximum(self.largest, raw.max(axis=-1), out=self.largest)
-        self.pending.append((index, raw**self.alpha))
-
-    def _settle(self) -> None:
-        """Put what is pending into the tree: all at once, since its cost is in the calls."""
-        if self.pending:
-            indices, values = zip(*self.pending, strict=True)
-            self.tree.set(np.concatenate(indices, axis=-1), np.concatenate(values, axis=-1))
-            self.pending.clear()
+        self.tree.set(index, raw**self.alpha)
 
     def keep(self, lanes: Sequence[int]) -> None:
-        self._settle()
         self.ring.keep(lanes)
         self.tree.keep(lanes)
         self.draws.keep(lanes)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dqn_cli.maths import Array, array
 from dqn_cli.types import Batch, Space, Step
 
 
@@ -27,13 +29,12 @@ class Ring:
         self.device = device
         self.added = 0  # rows ever added, per lane
         kind = torch.from_numpy(np.empty(0, space.obs_dtype)).dtype
+        shape = (lanes, capacity, 2, *space.obs_shape)
         try:
-            shape = (lanes, capacity, 2, *space.obs_shape)
-            self.pairs = torch.zeros(shape, dtype=kind, device=device)
-            self.numbers = torch.zeros(lanes, capacity, 3, device=device)
+            self.pairs = array(torch.zeros(shape, dtype=kind, device=device))
+            self.numbers = array(torch.zeros(lanes, capacity, 3, device=device))
         except RuntimeError as error:
             raise ValueError(f"capacity={capacity}: {lanes} seeds do not fit: {error}") from error
-        self._stage()
 
     def __len__(self) -> int:
         """Rows held, per lane."""
@@ -42,33 +43,33 @@ class Ring:
     def add(self, step: Step) -> int:
         """Store one row for every lane; returns the position it took."""
         position = self.added % self.capacity
-        pair, numbers = self.new_pair.numpy(), self.new_numbers.numpy()
-        pair[:, 0], pair[:, 1] = step.obs, step.next_obs
-        numbers[:, 0], numbers[:, 1] = step.action, step.reward
-        numbers[:, 2] = self.gamma * ~step.terminated
-        self.pairs[:, position] = self.new_pair
-        self.numbers[:, position] = self.new_numbers
+        pair, numbers = self.pairs[:, position], self.numbers[:, position]
+        discount = self.gamma * ~step.terminated
+        pair[:, 0], pair[:, 1] = self._here(step.obs), self._here(step.next_obs)
+        numbers[:, 0], numbers[:, 1] = self._here(step.action), self._here(step.reward)
+        numbers[:, 2] = self._here(discount)
         self.added += 1
         return position
 
     def gather(self, index: NDArray[np.int64], weight: Tensor) -> Batch:
         """The rows at `index` [S, B], weighted by `weight` [S, B]."""
-        flat = torch.from_numpy((index + self.offset).ravel()).to(self.device)
-        pairs, numbers = (
-            rows.flatten(0, 1).index_select(0, flat).view(*index.shape, *rows.shape[2:])
-            for rows in (self.pairs, self.numbers)
-        )
-        obs, next_obs = pairs.unbind(2)
-        action, reward, discount = numbers.unbind(2)
+        lanes, n = index.shape
+        flat = (index + np.arange(0, lanes * self.capacity, self.capacity)[:, None]).ravel()
+        pairs, numbers = self._rows(self.pairs, flat), self._rows(self.numbers, flat)
+        obs, next_obs = pairs.view(lanes, n, *pairs.shape[1:]).unbind(2)
+        action, reward, discount = numbers.view(lanes, n, 3).unbind(2)
         return Batch(obs, action.long(), reward, next_obs, discount, weight, index)
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.pairs = self.pairs[list(lanes)]
         self.numbers = self.numbers[list(lanes)]
-        self._stage()
 
-    def _stage(self) -> None:
-        """Room on the CPU for the row that comes in, and where each lane's rows begin."""
-        self.new_pair = torch.empty_like(self.pairs[:, 0], device="cpu")
-        self.new_numbers = torch.empty_like(self.numbers[:, 0], device="cpu")
-        self.offset = np.arange(len(self.pairs))[:, None] * self.capacity
+    def _here(self, row: NDArray[Any]) -> Array:
+        return row if self.device.type == "cpu" else torch.from_numpy(row)
+
+    def _rows(self, storage: Array, flat: NDArray[np.int64]) -> Tensor:
+        """The rows of storage [S, C, ...] at `flat`, which counts through all lanes."""
+        rows = storage.reshape(-1, *storage.shape[2:])
+        if isinstance(rows, np.ndarray):
+            return torch.from_numpy(rows.take(flat, axis=0))
+        return torch.index_select(rows, 0, torch.from_numpy(flat).to(self.device))

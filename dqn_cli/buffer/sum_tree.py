@@ -23,6 +23,7 @@ class SumTree:
     `leaves` [S, T * 256] holds the values, `nodes` [S, T * 16] the sums of 16 leaves each and `top`
     [S, T] the sums of 16 nodes each. The top is searched whole, by its running sums [S, T].
     Sums are recomputed from their children, never adjusted by differences, so they do not drift.
+    What is set is kept until it is asked for, and then put in all at once.
     """
 
     def __init__(self, lanes: int, capacity: int) -> None:
@@ -31,20 +32,31 @@ class SumTree:
         self.nodes = np.zeros((lanes, width * FANOUT))
         self.top = np.zeros((lanes, width))
         self.running = np.zeros((lanes, width))
+        self.pending: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
 
     @property
     def total(self) -> NDArray[np.float64]:
         """The sum of all values [S]."""
+        self._settle()
         return self.running[:, -1]
 
     def get(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
         """The values at index [S, n]."""
-        return self.leaves.ravel()[index + starts(*self.leaves.shape)]
+        self._settle()
+        values: NDArray[np.float64] = self.leaves.ravel()[index + starts(*self.leaves.shape)]
+        return values
 
     def set(self, index: NDArray[np.int64], value: NDArray[np.float64]) -> None:
         """Put value [S, n] at index [S, n]; where an index comes twice, the last one stays."""
-        place = index + starts(*self.leaves.shape)
-        self.leaves.ravel()[place] = value
+        self.pending.append((index, value))
+
+    def _settle(self) -> None:
+        if not self.pending:
+            return
+        indices, values = zip(*self.pending, strict=True)
+        self.pending.clear()
+        place = np.concatenate(indices, axis=-1) + starts(*self.leaves.shape)
+        self.leaves.ravel()[place] = np.concatenate(values, axis=-1)
         for children, parents in ((self.leaves, self.nodes), (self.nodes, self.top)):
             place = place // FANOUT
             families = torch.from_numpy(children.reshape(-1, FANOUT).take(place, axis=0))
@@ -53,10 +65,11 @@ class SumTree:
 
     def find(self, mass: NDArray[np.float64]) -> NDArray[np.int64]:
         """For mass [S, n] in [0, total): the index at which the running sum first exceeds it."""
+        self._settle()
         values, running = self.top, self.running
         mass = within(running, mass)
-        child = torch.searchsorted(torch.from_numpy(running), torch.from_numpy(mass), right=True)
-        place = at = (child.numpy() + starts(*values.shape)).reshape(-1, 1)
+        found = torch.searchsorted(torch.from_numpy(running), torch.from_numpy(mass), right=True)
+        place = at = (found.numpy() + starts(*values.shape)).reshape(-1, 1)
         mass = mass.reshape(-1, 1)
         for level in (self.nodes, self.leaves):
             mass = mass - (running.ravel()[at] - values.ravel()[at])  # less what lies before
@@ -70,6 +83,7 @@ class SumTree:
         return place.reshape(len(self.top), -1) - starts(*self.leaves.shape)
 
     def keep(self, lanes: Sequence[int]) -> None:
+        self._settle()
         chosen = list(lanes)
         self.leaves, self.nodes = self.leaves[chosen], self.nodes[chosen]
         self.top, self.running = self.top[chosen], self.running[chosen]

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from dqn_cli.maths import array, tensor
 from dqn_cli.network.layers import Activation, Chain, Linear, Stack, features, prepare
 from dqn_cli.types import Count, Space, Tape, Weights
 
@@ -42,15 +43,15 @@ class Dueling(Stack):
         return self.forward(self.split(params), obs)[0]
 
     def forward(self, weights: Weights, obs: Tensor) -> tuple[Tensor, Tape]:
-        shared = self.shared.forward(weights, prepare(obs, self.space))
+        shared = self.shared.forward(weights, prepare(obs, self.space, weights))
         value = self.value.forward(weights, shared[-1])
         advantage = self.advantage.forward(weights, shared[-1])
-        return aggregate(value[-1], advantage[-1]), [shared, value, advantage]
+        return aggregate(tensor(value[-1]), tensor(advantage[-1])), [shared, value, advantage]
 
     def backward(self, weights: Weights, tape: Tape, dq: Tensor, grad: Weights) -> None:
         shared, value, advantage = tape
-        d_value = dq.sum(dim=-1, keepdim=True)
-        d_advantage = dq - dq.mean(dim=-1, keepdim=True)
+        d_value = array(dq.sum(dim=-1, keepdim=True))
+        d_advantage = array(dq - dq.mean(dim=-1, keepdim=True))
         d_left = self.value.backward(weights, value, d_value, grad, through=True)
         d_right = self.advantage.backward(weights, advantage, d_advantage, grad, through=True)
         self.shared.backward(weights, shared, d_left + d_right, grad, through=False)

@@ -14,30 +14,49 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dqn_cli.maths import Array, array, tensor
 from dqn_cli.seeding import uniform_init
 from dqn_cli.types import Space, Weights
 
 Activation = Literal["relu", "tanh"]  # others round differently along a vector's length
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "tanh": torch.tanh_}
-SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # (gradient, output) -> gradient
-    "relu": lambda grad, out: torch.ops.aten.threshold_backward(grad, out, 0),
-    "tanh": lambda grad, out: torch.ops.aten.tanh_backward(grad, out),
+
+
+def relu(x: Array) -> Array:
+    return np.maximum(x, 0, out=x) if small(x) else array(torch.relu_(tensor(x)))
+
+
+def relu_slope(dx: Array, y: Array) -> Array:
+    """Gradient [...] of the input, given that of the output y [...]."""
+    if small(y):
+        return np.multiply(dx, y > 0, out=dx)
+    return array(torch.ops.aten.threshold_backward(tensor(dx), tensor(y), 0))
+
+
+def tanh(x: Array) -> Array:
+    return array(torch.tanh_(tensor(x)))
+
+
+def tanh_slope(dx: Array, y: Array) -> Array:
+    return array(torch.ops.aten.tanh_backward(tensor(dx), tensor(y)))
+
+
+def small(x: Array) -> bool:
+    """Whether NumPy's calls are quicker than PyTorch's; the result is the same."""
+    return isinstance(x, np.ndarray) and x.size < 2**14
+
+
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]] = {
+    "relu": (relu, relu_slope),
+    "tanh": (tanh, tanh_slope),
 }
 
 
-def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-    """The matrix product [S, N, M] of a [S, N, K] and b [S, K, M], lane by lane.
-
-    On a CPU it is NumPy's: a product of matrices this small costs half as much there as in
-    PyTorch, and one lane's is the same to the last bit in any company, at any size and place in
-    memory. Where a gradient is to be recorded it must be PyTorch's.
-    """
-    if not a.is_cpu or a.requires_grad or b.requires_grad:
-        return torch.bmm(a, b, out=out)
-    if out is None:
-        return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
-    np.matmul(a.numpy(), b.numpy(), out=out.numpy())
-    return out
+def product(a: Array, b: Array, out: Array) -> None:
+    """The matrix product [S, N, M] of a [S, N, K] and b [S, K, M], lane by lane, into `out`."""
+    if isinstance(a, np.ndarray):
+        np.matmul(a, b, out=out)
+    else:
+        torch.bmm(a, b, out=out)
 
 
 class Linear(NamedTuple):
@@ -86,8 +105,8 @@ class Stack:
         lanes = params.shape[0]
         return [
             (
-                next(chunks).view(lanes, layer.inputs, layer.outputs),
-                next(chunks).view(lanes, 1, layer.outputs),
+                array(next(chunks).view(lanes, layer.inputs, layer.outputs)),
+                array(next(chunks).view(lanes, 1, layer.outputs)),
             )
             for layer in self.layers
         ]
@@ -96,8 +115,8 @@ class Stack:
         """One lane's parameters [P] by name, shaped as nn.Linear has them."""
         named = {}
         for layer, (weight, bias) in zip(self.layers, self.split(row.unsqueeze(0)), strict=True):
-            named[f"{layer.name}.weight"] = weight[0].T.clone()
-            named[f"{layer.name}.bias"] = bias[0, 0].clone()
+            named[f"{layer.name}.weight"] = tensor(weight[0].T).clone()
+            named[f"{layer.name}.bias"] = tensor(bias[0, 0]).clone()
         return named
 
     def flat(self, named: dict[str, Tensor]) -> Tensor:
@@ -125,33 +144,33 @@ class Chain:
 
     def __init__(self, stack: Stack, layers: slice, activation: Activation, closed: bool) -> None:
         self.layers = layers
-        self.activation = ACTIVATIONS[activation]
-        self.slope = SLOPES[activation]
+        self.activation, self.slope = ACTIVATIONS[activation]
         self.count = len(stack.layers[layers])
         self.activated = self.count if closed else self.count - 1
 
-    def forward(self, weights: Weights, x: Tensor) -> list[Tensor]:
+    def forward(self, weights: Weights, x: Array) -> list[Array]:
         """x [S, N, in] and the output [S, N, out] of every layer."""
         outputs = [x]
         for i, (weight, bias) in enumerate(weights[self.layers]):
-            x = product(x, weight).add_(bias)
+            x = x @ weight
+            x += bias
             x = self.activation(x) if i < self.activated else x
             outputs.append(x)
         return outputs
 
     def backward(
-        self, weights: Weights, outputs: list[Tensor], dx: Tensor, grad: Weights, through: bool
-    ) -> Tensor:
+        self, weights: Weights, outputs: list[Array], dx: Array, grad: Weights, through: bool
+    ) -> Array:
         """Given the gradient of the last output, writes that of every weight and bias into `grad`
         and returns that of the input, if asked to go `through` to it."""
         for i in reversed(range(self.count)):
             if i < self.activated:
                 dx = self.slope(dx, outputs[i + 1])
             of_weight, of_bias = grad[self.layers][i]
-            product(outputs[i].transpose(1, 2), dx, out=of_weight)
-            torch.sum(dx, dim=1, keepdim=True, out=of_bias)
+            product(outputs[i].swapaxes(1, 2), dx, out=of_weight)
+            of_bias[:] = dx.sum(1, keepdims=True)
             if i or through:
-                dx = product(dx, weights[self.layers][i][0].transpose(1, 2))
+                dx = dx @ weights[self.layers][i][0].swapaxes(1, 2)
         return dx
 
 
@@ -160,7 +179,9 @@ def features(space: Space) -> int:
     return int(np.prod(space.obs_shape))
 
 
-def prepare(obs: Tensor, space: Space) -> Tensor:
-    """Observations [S, N, *obs] as rows [S, N, features]; bytes are scaled to [0, 1]."""
+def prepare(obs: Tensor, space: Space, weights: Weights) -> Array:
+    """Observations [S, N, *obs] as rows [S, N, features], of the kind that these weights are;
+    bytes are scaled to [0, 1]."""
     rows = obs.reshape(obs.shape[0], -1, features(space))
-    return rows.float() / 255 if rows.dtype == torch.uint8 else rows
+    rows = rows.float() / 255 if rows.dtype == torch.uint8 else rows
+    return array(rows) if isinstance(weights[0][0], np.ndarray) else rows

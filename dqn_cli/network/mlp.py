@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from dqn_cli.maths import array, tensor
 from dqn_cli.network.layers import Activation, Chain, Linear, Stack, features, prepare
 from dqn_cli.types import Count, Space, Tape, Weights
 
@@ -24,8 +25,8 @@ class MLP(Stack):
         return self.forward(self.split(params), obs)[0]
 
     def forward(self, weights: Weights, obs: Tensor) -> tuple[Tensor, Tape]:
-        outputs = self.chain.forward(weights, prepare(obs, self.space))
-        return outputs[-1], [outputs]
+        outputs = self.chain.forward(weights, prepare(obs, self.space, weights))
+        return tensor(outputs[-1]), [outputs]
 
     def backward(self, weights: Weights, tape: Tape, dq: Tensor, grad: Weights) -> None:
-        self.chain.backward(weights, tape[0], dq, grad, through=False)
+        self.chain.backward(weights, tape[0], array(dq), grad, through=False)

@@ -82,7 +82,7 @@ def test_dtypes_bytes_stay_bytes_and_actions_do_not_overflow(space) -> None:
     assert batch.obs.dtype == batch.next_obs.dtype == torch.uint8
     assert batch.action.dtype == torch.int64
     assert batch.reward.dtype == batch.discount.dtype == torch.float32
-    assert ring.pairs.element_size() == 1
+    assert ring.pairs.dtype == np.uint8
     assert batch.obs.tolist() == [[[[250, 251, 252], [253, 254, 255]]]]
     assert batch.next_obs.tolist() == [[[[245, 246, 247], [248, 249, 250]]]]
     assert batch.action.item() == 399

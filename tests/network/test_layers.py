@@ -3,12 +3,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
+from dqn_cli.maths import array, tensor
 from dqn_cli.network.dueling import Dueling
-from dqn_cli.network.layers import Linear, Stack, features, prepare, product
+from dqn_cli.network.layers import ACTIVATIONS, Linear, Stack, features, prepare, product
 from dqn_cli.network.mlp import MLP
 from dqn_cli.types import Space
 
+NUMPY = [(np.zeros(1), np.zeros(1))]  # weights of a network on a CPU
 ODD = [Linear("first", 5, 33), Linear("second", 33, 17), Linear("last", 17, 2)]
 
 
@@ -106,20 +109,27 @@ def test_split_is_a_view_of_the_row() -> None:
 
 def test_bytes_are_scaled_to_one_and_floats_are_left(space) -> None:
     obs = torch.tensor([[[0, 51, 255]]], dtype=torch.uint8)
-    rows = prepare(obs, space(3, dtype=np.uint8))
-    assert rows.dtype == torch.float32
-    torch.testing.assert_close(rows[0, 0, :3], torch.tensor([0.0, 0.2, 1.0]))
+    rows = prepare(obs, space(3, dtype=np.uint8), NUMPY)
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows, [[[0.0, 0.2, 1.0]]], rtol=1e-6)
     floats = torch.tensor([[[0.0, 51.0, 255.0]]])
-    assert torch.equal(prepare(floats, space(3))[..., :3], floats)
+    assert prepare(floats, space(3), NUMPY).tolist() == floats.tolist()
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (16,), (2, 3, 4)])
 def test_observations_become_rows(space, shape: tuple[int, ...]) -> None:
     obs = torch.randn(2, 5, *shape)
-    rows = prepare(obs, space(shape))
+    rows = prepare(obs, space(shape), NUMPY)
     width = features(space(shape))
     assert width == math.prod(shape)
-    assert torch.equal(rows, obs.reshape(2, 5, width))
+    assert np.array_equal(rows, obs.reshape(2, 5, width))
+
+
+def test_networks_compute_in_numpy_unless_autograd_watches(space) -> None:
+    obs, params = torch.randn(1, 5, 3), Stack(ODD).init([4])
+    ours, watched = Stack(ODD).split(params), Stack(ODD).split(params.requires_grad_())
+    assert {type(x) for x in (*ours[0], prepare(obs, space(3), ours))} == {np.ndarray}
+    assert {type(x) for x in (*watched[0], prepare(obs, space(3), watched))} == {torch.Tensor}
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
@@ -154,17 +164,18 @@ SHAPES = [(64, 4, 64), (64, 64, 2), (128, 120, 84), (5, 7, 3), (1, 33, 17), (32,
 @pytest.mark.parametrize("turned", ["neither", "first", "second"])
 def test_a_product_of_a_lane_has_the_bits_it_has_alone(n: int, k: int, m: int, turned: str) -> None:
     """Wherever it lies: at any place in the stack and at any number of bytes from a boundary."""
-    draw = torch.Generator().manual_seed(0)
+    draw = np.random.default_rng(0)
 
-    def stack(lanes: int, rows: int, columns: int, turn: bool, shift: int) -> torch.Tensor:
+    def stack(lanes: int, rows: int, columns: int, turn: bool, shift: int) -> NDArray[np.float32]:
         shape = (lanes, columns, rows) if turn else (lanes, rows, columns)
-        memory = torch.randn(math.prod(shape) + shift, generator=draw)[shift:].view(shape)
-        return memory.transpose(1, 2) if turn else memory
+        numbers = draw.standard_normal(math.prod(shape) + shift).astype(np.float32)
+        numbers = numbers[shift:].reshape(shape)
+        return numbers.swapaxes(1, 2) if turn else numbers
 
     a = stack(1, n, k, turned == "first", 0)
     b = stack(1, k, m, turned == "second", 0)
-    alone = product(a, b)[0]
-    torch.testing.assert_close(alone, a[0] @ b[0])
+    alone = a @ b
+    np.testing.assert_allclose(alone, np.einsum("snk,skm->snm", a, b), rtol=1e-3, atol=1e-4)
     for lanes in (1, 2, 7):
         for place in {0, lanes - 1}:
             for shift in range(5):
@@ -172,5 +183,32 @@ def test_a_product_of_a_lane_has_the_bits_it_has_alone(n: int, k: int, m: int, t
                 weights = stack(lanes, k, m, turned == "second", 3 * shift % 5)
                 many[place], weights[place] = a[0], b[0]
                 out = stack(lanes, n, m, False, 2 * shift % 5)
-                assert torch.equal(product(many, weights)[place], alone)
-                assert torch.equal(product(many, weights, out=out)[place], alone)
+                product(many, weights, out=out)
+                assert np.array_equal((many @ weights)[place], alone[0])
+                assert np.array_equal(out[place], alone[0])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("size", [2**13, 2**15])
+def test_activations_and_their_slopes_are_those_of_pytorch(activation: str, size: int) -> None:
+    """Also those of small arrays, for which another way is quicker: to the last bit."""
+    function, slope = ACTIVATIONS[activation]
+    x = torch.randn(size, generator=torch.Generator().manual_seed(0))
+    x[:3] = torch.tensor([0.0, -0.0, 1e-30])
+    dy = torch.randn(size, generator=torch.Generator().manual_seed(1))
+    leaf = x.clone().requires_grad_()
+    expected = getattr(torch, activation)(leaf)
+    expected.backward(dy)
+    y = function(array(x.clone()))
+    assert torch.equal(tensor(y), expected.detach())
+    assert torch.equal(tensor(slope(array(dy.clone()), y)), leaf.grad)
+
+
+def test_a_small_array_is_treated_as_a_large_one() -> None:
+    many = np.random.default_rng(0).standard_normal((30, 64, 64)).astype(np.float32)
+    for function, slope in ACTIVATIONS.values():
+        together = function(many.copy())
+        assert np.array_equal(function(many[3].copy()), together[3])
+        assert np.array_equal(
+            slope(many[4].copy(), together[3]), slope(many[[4]], together[[3]])[0]
+        )
