@@ -25,12 +25,11 @@ def main() -> None:
         composed = compose("config", [*fixed, *(f"{key}={value}" for key, value in given.items())])
     values = OmegaConf.to_container(composed, resolve=True)
     loop = build.loop(config.check(values))
-    seeds = len(loop.seeds)
-    started, before = 0.0, 0
+    seeds, started, before = len(loop.seeds), 0.0, 0
     for _ in loop.run():
         if not started and loop.step >= WARM:
-            started, before = time.perf_counter(), loop.lane_steps
-    print((loop.lane_steps - before) / (time.perf_counter() - started), seeds)
+            started, before = time.perf_counter(), loop.step
+    print(seeds * (loop.step - before) / (time.perf_counter() - started))
 
 
 if __name__ == "__main__":

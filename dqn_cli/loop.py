@@ -36,7 +36,7 @@ class Episode(NamedTuple):
     epsilon: float
     loss: float | None
     q: float | None
-    best: Tensor | None  # the lane's parameters [P] if no earlier score was as high
+    best: NDArray[np.float32] | None  # the lane's parameters [P] if no earlier score was as high
 
     @property
     def row(self) -> dict[str, int | float | None]:
@@ -49,14 +49,17 @@ class Finished(NamedTuple):
 
     seed: int
     step: int
-    params: Tensor
+    params: NDArray[np.float32]
 
 
 class Tick(NamedTuple):
-    """A sign of life: `step` env steps per seed are done, `lane_steps` of all seeds together."""
+    """A sign of life: these seeds have done `step` env steps each. Since the last one there were
+    `lane_steps` of all together, and `seconds` went into evaluation."""
 
+    seeds: list[int]
     step: int
     lane_steps: int
+    seconds: float
 
 
 Event = Episode | Finished | Tick
@@ -105,8 +108,7 @@ class Loop:
         self.evaluation = evaluation
         self.limits = (episodes, steps)
         self.step = 0
-        self.lane_steps = 0
-        self.evaluation_seconds = 0.0
+        self.since_tick = [0, 0.0]  # env steps of all seeds, seconds of evaluation
         self.draws = Uniforms(seeds, "explore", (2,))
         self.waiting: list[tuple[Episode, Tensor]] = []
         self.best = dict.fromkeys(seeds, -np.inf)
@@ -138,18 +140,24 @@ class Loop:
             if leaving:
                 yield from self._leave(leaving)
             if self.step % TICK == 0:
-                yield Tick(self.step, self.lane_steps)
-        self.close()
+                yield self._tick()
+        yield from self._close()
 
     @torch.inference_mode()
     def stop(self) -> Iterator[Event]:
         """End early, with everything known so far told."""
         yield from self._leave(list(range(len(self.seeds))))
-        self.close()
+        yield from self._close()
 
-    def close(self) -> None:
+    def _close(self) -> Iterator[Event]:
         self.envs.close()
         self.score_envs.close()
+        yield self._tick()
+
+    def _tick(self) -> Tick:
+        lane_steps, seconds = self.since_tick
+        self.since_tick = [0, 0.0]
+        return Tick(self.seeds, self.step, int(lane_steps), seconds)
 
     def _advance(self, epsilon: float) -> list[int]:
         """One env step of every lane and what is learned from it; the lanes whose episode ended."""
@@ -161,7 +169,7 @@ class Loop:
         next_obs, reward, terminated, truncated = self.envs.step(self.rows, action)
         self.learner.buffer.add(Step(self.obs, action, reward, next_obs, terminated))
         self.step += 1
-        self.lane_steps += len(self.seeds)
+        self.since_tick[0] += len(self.seeds)
         self.learner.learn(self.step)
         self.obs = next_obs
         self.returns += reward
@@ -206,7 +214,7 @@ class Loop:
             best = None
             if score is not None and score > self.best[event.seed]:
                 self.best[event.seed] = score
-                best = params
+                best = params.cpu().numpy()
             yield event._replace(score=score, best=best)
 
     def _scores(self, due: list[tuple[Episode, Tensor]]) -> dict[tuple[int, int], float]:
@@ -218,7 +226,7 @@ class Loop:
         seeds = [evaluation_seeds(event.seed, event.episode, numbers) for event, _ in due]
         params = torch.stack([params for _, params in due])
         returns = greedy_returns(self.network, params, self.score_envs, seeds).mean(axis=-1)
-        self.evaluation_seconds += time.perf_counter() - started
+        self.since_tick[1] += time.perf_counter() - started
         return {
             (event.seed, event.episode): float(score)
             for (event, _), score in zip(due, returns, strict=True)
@@ -227,7 +235,8 @@ class Loop:
     def _leave(self, leaving: list[int]) -> Iterator[Event]:
         yield from self._tell()
         for lane in leaving:
-            yield Finished(self.seeds[lane], self.step, self.learner.online[lane].clone())
+            params = self.learner.online[lane].cpu().numpy().copy()
+            yield Finished(self.seeds[lane], self.step, params)
         lanes = [lane for lane in range(len(self.seeds)) if lane not in leaving]
         self.seeds = [self.seeds[lane] for lane in lanes]
         self.rows = self.rows[lanes]

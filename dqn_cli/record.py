@@ -8,8 +8,10 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from omegaconf import OmegaConf
-from torch import Tensor
 
 from dqn_cli.checkpoint import Checkpoint, dump
 from dqn_cli.config import ROOMS, Config
@@ -19,12 +21,13 @@ from dqn_cli.progress import Display
 from dqn_cli.results import schema
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.writer import RunWriter, write_atomic
+from dqn_cli.workers import Workers
 
 log = logging.getLogger("dqn_cli")
 
 
 def train(
-    config: Config, loop: Loop, directory: Path, choices: dict[str, str], *, quiet: bool
+    config: Config, loop: Loop | Workers, directory: Path, choices: dict[str, str], *, quiet: bool
 ) -> None:
     """Run to the end, or to an interrupt (raised again), writing everything down on the way."""
     display = Display(config.seeds, (config.episodes, config.steps), quiet)
@@ -52,7 +55,6 @@ def train(
             error = " ".join(str(problem).split()) or type(problem).__name__
             raise
         finally:
-            display.advanced(loop.step, loop.lane_steps, loop.seeds)
             text = display.text
             display.close()
             writer.finish(status, env_steps_per_second=record.speed, error=error)
@@ -67,13 +69,17 @@ def train(
 class Recorder:
     """Turns a loop's events into files and progress."""
 
-    def __init__(self, loop: Loop, writer: RunWriter, display: Display, directory: Path) -> None:
+    def __init__(
+        self, loop: Loop | Workers, writer: RunWriter, display: Display, directory: Path
+    ) -> None:
         self.loop = loop
         self.writer = writer
         self.display = display
         self.directory = directory
         self.started = time.perf_counter()
         self.episode = dict.fromkeys(loop.seeds, 0)
+        self.lane_steps = 0
+        self.evaluation = 0.0  # seconds
 
     @property
     def seconds(self) -> float:
@@ -83,7 +89,7 @@ class Recorder:
     @property
     def speed(self) -> float:
         """Env steps of all seeds per second, evaluation apart."""
-        return self.loop.lane_steps / (self.seconds - self.loop.evaluation_seconds)
+        return self.lane_steps / (self.seconds - self.evaluation)
 
     def event(self, event: Event) -> None:
         match event:
@@ -96,10 +102,14 @@ class Recorder:
             case Finished():
                 self._save(event.seed, "last", event.step, None, event.params)
             case Tick():
-                self.display.advanced(event.step, event.lane_steps, self.loop.seeds)
+                self.lane_steps += event.lane_steps
+                self.evaluation += event.seconds
+                self.display.advanced(event.step, self.lane_steps, event.seeds)
 
-    def _save(self, seed: int, kind: str, step: int, score: float | None, params: Tensor) -> None:
-        named = self.loop.network.named(params.cpu())
+    def _save(
+        self, seed: int, kind: str, step: int, score: float | None, params: NDArray[np.float32]
+    ) -> None:
+        named = self.loop.network.named(torch.from_numpy(params))
         checkpoint = Checkpoint(seed, self.episode[seed], step, score, named)
         write_atomic(self.directory / schema.checkpoint_file(seed, kind), dump(checkpoint))
 

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 if TYPE_CHECKING:  # torch and pandas are imported when a run begins, so that --help is quick
     from dqn_cli.config import Config
     from dqn_cli.loop import Loop
+    from dqn_cli.workers import Workers
 
 HERE = Path(__file__).parent
 # The checkout has conf/ beside the package; a wheel carries it inside.
@@ -51,7 +52,7 @@ class Hooks(Callback):
 
     sweep_directory: Path | None = None  # of the sweep that this process runs, if it runs one
     swept: frozenset[str] = frozenset()  # the keys that it varies
-    ready: tuple[Config, Loop] | None = None  # the single run that may go ahead
+    ready: tuple[Config, Loop | Workers] | None = None  # the single run that may go ahead
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
@@ -67,9 +68,9 @@ class Hooks(Callback):
         Hooks.swept = frozenset(o.get_key_element() for o in overrides if o.is_sweep_override())
 
 
-def prepare(composed: DictConfig, directory: Path) -> tuple[Config, Loop]:
+def prepare(composed: DictConfig, directory: Path) -> tuple[Config, Loop | Workers]:
     """A run that may go ahead, checked and built; BadInput if it may not."""
-    from dqn_cli import build, config
+    from dqn_cli import build, config, workers
     from dqn_cli.results.writer import holds_run
 
     own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
@@ -81,7 +82,7 @@ def prepare(composed: DictConfig, directory: Path) -> tuple[Config, Loop]:
     place = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not (place.is_dir() and os.access(place, os.W_OK)):
         raise config.BadInput(f"{directory}: cannot be made, {place} is no directory to write in")
-    return checked, build.loop(checked)
+    return checked, workers.share_out(checked, build.loop(checked))
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

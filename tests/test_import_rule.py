@@ -25,11 +25,12 @@ ALLOWED = {
     "checkpoint": ("types maths", ARRAYS),
     "config": ("types", "pydantic annotated_types"),
     "build": ("config learner loop", ""),  # rooms by the names in conf/
+    "workers": ("build config loop", ""),
     "progress": ("types", "rich"),
     "results": ("", "numpy pandas yaml"),
     "record": (
-        "checkpoint config loop plot progress results",
-        "torch omegaconf",
+        "checkpoint config loop plot progress results workers",
+        "numpy torch omegaconf",
     ),
     "plot": ("results", "numpy pandas matplotlib"),
     "play": (

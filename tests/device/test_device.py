@@ -31,7 +31,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def make(**keys: Any) -> Device:
-    return Device(**{"name": "cpu", "threads": 1, "deterministic": True, **keys})
+    return Device(**{"name": "cpu", "threads": 1, "workers": 1, "deterministic": True, **keys})
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
