@@ -17,7 +17,7 @@ from hydra import compose as compose_config
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
-from dqn_cli import build
+from dqn_cli import build, workers
 from dqn_cli.config import ROOMS, BadInput, Config, check, locate
 from dqn_cli.loop import Episode, Finished
 from dqn_cli.results.reader import Run
@@ -62,7 +62,7 @@ def finite(config: Config) -> None:
             case Episode():
                 rows.append(event.row)
             case Finished():
-                after[event.seed] = event.params.cpu()
+                after[event.seed] = torch.from_numpy(event.params)
     assert list(after) == config.seeds
     trained = torch.stack(list(after.values()))
     assert trained.isfinite().all()
@@ -172,7 +172,7 @@ def training(config: Config, _: pytest.MonkeyPatch) -> object:
             case Episode():
                 told.append(tuple(event.row.items()))
             case Finished():
-                told.append(hashlib.sha256(event.params.cpu().numpy().tobytes()).hexdigest())
+                told.append(hashlib.sha256(event.params.tobytes()).hexdigest())
     return told
 
 
@@ -206,6 +206,7 @@ def deterministic(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
 DEVICE = {
     "name": Try("cpu", device),
     "threads": Try(3, threads),
+    "workers": Try(3, lambda config, _: workers.processes(config, "cpu")),
     "deterministic": Try(False, deterministic),
 }
 TRIES: dict[str, dict[str, Try]] = {

@@ -28,7 +28,7 @@ def told(compose, *overrides: str) -> dict[int, list[object]]:
             case Episode():
                 seeds[event.seed].append(tuple(event.row.items()))
             case Finished():
-                bits = hashlib.sha256(event.params.numpy().tobytes()).hexdigest()
+                bits = hashlib.sha256(event.params.tobytes()).hexdigest()
                 seeds[event.seed].append((event.step, bits))
     return seeds
 

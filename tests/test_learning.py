@@ -91,7 +91,7 @@ def test_the_chain_is_worth_what_it_is_worth(compose, algo, buffer, network):
     states = torch.eye(6)[:4]
     right = torch.tensor([0.6561, 0.729, 0.81, 0.9])
     for event in finished:
-        q = loop.network(event.params.unsqueeze(0), states.unsqueeze(0))[0]
+        q = loop.network(torch.from_numpy(event.params)[None], states[None])[0]
         torch.testing.assert_close(q[:, 1], right, atol=0.05, rtol=0)
         torch.testing.assert_close(q[:, 0], torch.full((4,), 0.1), atol=0.05, rtol=0)
 

@@ -1,0 +1,132 @@
+"""Seeds shared out to processes: the same bytes, one stream of events, no process left behind."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from dqn_cli import build, workers
+from dqn_cli.loop import Episode, Finished, Tick
+from dqn_cli.results.reader import read_run
+
+SMALL = (
+    *("seed=[3,1,2]", "network.hidden=[8]", "learning_starts=8", "batch_size=8"),
+    *("eval.episodes=2", "hydra.run.dir=run"),
+)
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
+@pytest.fixture(autouse=True)
+def none_left() -> None:
+    """Every process that a test started has ended when it ends."""
+    yield
+    for process in multiprocessing.active_children():
+        process.join(10)
+        assert process.exitcode is not None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (("device.workers=1", "episodes=5000"), 1),
+        (("device.workers=2", "episodes=1"), 2),
+        (("device.workers=9", "episodes=1"), 3),  # no more than seeds
+        (("episodes=167",), 3),  # 501 in all
+        (("episodes=166",), 1),
+        (("episodes=null", "steps=17000"), 3),  # 51,000 in all
+        (("episodes=null", "steps=16000"), 1),
+        (("episodes=5000", "steps=16000"), 1),  # the nearer limit counts
+    ],
+)
+def test_auto_starts_processes_where_a_run_is_long(compose, monkeypatch, overrides, expected):
+    monkeypatch.setattr(workers, "cores", lambda: 4)
+    config = compose(*SMALL[:-1], *overrides)
+    assert workers.processes(config, "cpu") == expected
+
+
+def test_auto_is_never_more_than_the_cores_and_one_on_a_gpu(compose, monkeypatch):
+    monkeypatch.setattr(workers, "cores", lambda: 2)
+    config = compose(*SMALL[:-1], "episodes=5000")
+    assert workers.processes(config, "cpu") == 2
+    assert workers.processes(config, "cuda") == 1
+
+
+def test_how_seeds_are_shared_out_changes_no_byte(dqn_train, tmp_path: Path):
+    for number in ("1", "2"):
+        place = f"hydra.run.dir=by{number}"
+        done = dqn_train(*SMALL, "episodes=6", f"device.workers={number}", place)
+        assert (done.code, done.err) == (0, "")
+    files = [p.relative_to(tmp_path / "by1") for p in (tmp_path / "by1").glob("[cs]*/*")]
+    assert len(files) == 9  # scores, best and last of three seeds
+    for file in files:
+        assert (tmp_path / "by1" / file).read_bytes() == (tmp_path / "by2" / file).read_bytes()
+
+
+def test_the_events_are_those_of_one_loop(compose):
+    def told(loop):
+        events = list(loop.run())
+        rows = {}
+        for event in events:
+            if not isinstance(event, Tick):
+                rows.setdefault(event.seed, []).append(type(event))
+        return rows, sum(event.lane_steps for event in events if isinstance(event, Tick))
+
+    config = compose(*SMALL[:-1], "episodes=6")
+    shared = workers.Workers(config, build.loop(config), 2)
+    assert [share.seeds for share in shared.shares] == [[3, 2], [1]]
+    ours, theirs = told(shared), told(build.loop(config))
+    assert ours == theirs
+    assert ours[0] == dict.fromkeys([3, 1, 2], [Episode] * 6 + [Finished])
+
+
+def test_stopping_tells_what_is_known(compose):
+    config = compose(*SMALL[:-1], "episodes=100000")
+    shared = workers.Workers(config, build.loop(config), 2)
+    events = []
+    for event in shared.run():
+        events.append(event)
+        if isinstance(event, Tick):
+            break
+    events += shared.stop()
+    assert {event.seed for event in events if isinstance(event, Finished)} == {1, 2, 3}
+    assert {event.seed for event in events if isinstance(event, Episode)} == {1, 2, 3}
+
+
+def test_a_process_that_is_killed_ends_the_run_and_what_was_written_stays(
+    dqn_train, tmp_path: Path, monkeypatch
+):
+    read = workers.Workers._events
+
+    def killing(self):
+        for event in read(self):
+            if isinstance(event, Tick):
+                os.kill(self.processes[1].pid, signal.SIGKILL)
+            yield event
+
+    monkeypatch.setattr(workers.Workers, "_events", killing)
+    done = dqn_train(*SMALL, "episodes=100000", "device.workers=2")
+    assert done.code == 1
+    assert "a worker process died, exit code -9" in done.err
+    run = read_run(tmp_path / "run")
+    assert run.summary["status"] == "failed"
+    assert run.summary["error"] == "a worker process died, exit code -9"
+
+
+def test_what_a_process_raises_is_told_with_its_place(compose, tmp_path: Path, monkeypatch):
+    (tmp_path / "brittle.py").write_text(
+        "import gymnasium\n"
+        "class Brittle(gymnasium.envs.classic_control.CartPoleEnv):\n"
+        "    def step(self, action):\n"
+        "        raise OSError('the cart\\nis gone')\n"
+        "gymnasium.register('Brittle-v0', Brittle)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = compose(*SMALL[:-1], "episodes=9", "env.id=Brittle-v0", "env.import=brittle")
+    shared = workers.Workers(config, build.loop(config), 2)
+    with pytest.raises(RuntimeError) as caught:
+        list(shared.run())
+    assert str(caught.value) == "the cart is gone"
+    assert "brittle.py" in caught.value.__notes__[0]
