@@ -68,12 +68,13 @@ def root(square: Tensor) -> Tensor:
 
 
 def lane_norm(rows: Tensor) -> Tensor:
-    """Euclidean norm [S, 1] of each row of [S, P], P a multiple of 16.
+    """Euclidean norm [S, 1] of each row of [S, P].
 
-    Summed in two short steps: one long reduction would be split by how many lanes and threads
-    there are, and a lane's last bits would depend on its neighbours.
+    As a product of each row with itself: a sum along the rows would be split by how many lanes
+    and threads there are, and a lane's last bits would depend on its neighbours.
     """
-    return (rows * rows).view(rows.shape[0], -1, 16).sum(-1).sum(-1, keepdim=True).sqrt()
+    lanes = array(rows)
+    return tensor((lanes[:, None, :] @ lanes[:, :, None])[:, 0]).sqrt()
 
 
 def clip_lanes(grad: Tensor, limit: float) -> Tensor:

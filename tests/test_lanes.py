@@ -1,10 +1,13 @@
 """Seeds are an axis: a seed's files are the same bytes alone, in company, evaluated or not."""
 
 import hashlib
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
+from threadpoolctl import threadpool_limits
 
 from dqn_cli import build
 from dqn_cli.loop import Episode, Finished
@@ -17,6 +20,14 @@ ROOMS = {
     "bounded replay": ("buffer=per", "buffer.capacity=90", "target.every_steps=7"),
     "three numbers": ("env.id=Acrobot-v1", "+env.kwargs.max_episode_steps=40", "target=polyak"),
 }
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """A run sets its threads for the whole process; the other tests get one back."""
+    yield
+    torch.set_num_threads(1)
+    threadpool_limits(1, user_api="blas")
 
 
 def told(compose, *overrides: str) -> dict[int, list[object]]:
@@ -42,6 +53,12 @@ def test_a_lane_in_company_is_the_same_seed_alone(compose, rooms):
     assert len(alone) == 10  # nine episodes and the end
     assert alone == pair[41] == many[41]
     assert len({str(rows) for rows in many.values()}) == 7  # and no two seeds are the same
+
+
+def test_it_is_the_same_on_two_threads_too(compose, two_threads):
+    wide = ("network.hidden=[512,300]", "grad_clip=1", "device.threads=2", "episodes=3")
+    alone = told(compose, *wide, "seed=41")[41]
+    assert alone == told(compose, *wide, "seed=[1,2,41,5]")[41]
 
 
 def test_a_rerun_is_the_same(compose):

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import huber_loss, mse_loss
@@ -69,14 +70,15 @@ def test_clip_leaves_what_is_within_the_limit() -> None:
     assert torch.equal(clip_lanes(torch.zeros(1, 16), 0.5), torch.zeros(1, 16))
 
 
-@pytest.mark.parametrize("size", [16, 48, 544, 70_000])
+@pytest.mark.parametrize("size", [16, 47, 545, 70_001])
 def test_clip_of_a_lane_does_not_depend_on_its_neighbours(size: int) -> None:
     grad = torch.randn(5, size, generator=torch.Generator().manual_seed(0))
     clipped = clip_lanes(grad, 0.5)
     for lane in range(5):
         assert torch.equal(clipped[lane], clip_lanes(grad[lane : lane + 1].clone(), 0.5)[0])
     grad[0], grad[2] = math.nan, 1e30
-    assert torch.equal(clip_lanes(grad, 0.5)[[1, 3, 4]], clipped[[1, 3, 4]])
+    with np.errstate(invalid="ignore", over="ignore"):  # as a run's device sets it
+        assert torch.equal(clip_lanes(grad, 0.5)[[1, 3, 4]], clipped[[1, 3, 4]])
 
 
 def test_annealed_goes_to_its_end_or_stays_where_it_is() -> None:

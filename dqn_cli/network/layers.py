@@ -73,15 +73,11 @@ class Linear(NamedTuple):
 
 
 class Stack:
-    """The layers of a network and where each lies in a row of parameters.
-
-    Rows end in zeros up to a multiple of 16, which `maths.lane_norm` counts on.
-    """
+    """The layers of a network and where each lies in a row of parameters."""
 
     def __init__(self, layers: Sequence[Linear]) -> None:
         self.layers = list(layers)
         self.sizes = [size for layer in self.layers for size in layer.sizes]
-        self.sizes.append(-sum(self.sizes) % 16)
 
     def init(self, seeds: Sequence[int]) -> Tensor:
         """Parameters [S, P]: weights and biases uniform within 1 / sqrt(inputs), as nn.Linear."""

@@ -70,15 +70,6 @@ def test_named_is_a_copy() -> None:
     assert torch.equal(row, before)
 
 
-def test_a_row_ends_in_zeros_up_to_a_multiple_of_16() -> None:
-    stack = Stack(ODD)
-    row = stack.init([4])[0]
-    numbers = sum(values.numel() for values in stack.named(row).values())
-    assert len(row) % 16 == 0
-    assert 0 < len(row) - numbers < 16
-    assert not row[numbers:].any()
-
-
 @pytest.mark.parametrize("change", ["missing", "unknown", "shape", "transposed"])
 def test_flat_refuses_what_is_not_this_network(change: str) -> None:
     stack = Stack(ODD)
