@@ -110,7 +110,7 @@ class Loop:
         self.step = 0
         self.since_tick = [0, 0.0]  # env steps of all seeds, seconds of evaluation
         self.draws = Uniforms(seeds, "explore", (2,))
-        self.waiting: list[tuple[Episode, Tensor]] = []
+        self.waiting: list[tuple[Episode, Tensor | None]] = []  # with a snapshot if it is evaluated
         self.best = dict.fromkeys(seeds, -np.inf)
 
         self.envs = env.make(len(seeds))
@@ -196,23 +196,19 @@ class Loop:
             q=q,
             best=None,
         )
-        self.waiting.append((event, self.learner.online[lane].clone()))
+        due = self.evaluation.due(event.episode, event.step, event.length)
+        self.waiting.append((event, self.learner.online[lane].clone() if due else None))
         if len(self.waiting) == WAITING:
             yield from self._tell()
 
     def _tell(self) -> Iterator[Event]:
         """Evaluate all snapshots that wait for it together, and tell their episodes in order."""
-        due = [
-            (event, params)
-            for event, params in self.waiting
-            if self.evaluation.due(event.episode, event.step, event.length)
-        ]
-        scores = self._scores(due)
+        scores = self._scores([(event, row) for event, row in self.waiting if row is not None])
         while self.waiting:
             event, params = self.waiting.pop(0)
             score = scores.get((event.seed, event.episode))
             best = None
-            if score is not None and score > self.best[event.seed]:
+            if params is not None and score is not None and score > self.best[event.seed]:
                 self.best[event.seed] = score
                 best = params.cpu().numpy()
             yield event._replace(score=score, best=best)

@@ -21,6 +21,11 @@ from dqn_cli.types import Space, Weights
 Activation = Literal["relu", "tanh"]  # others round differently along a vector's length
 
 
+def add_bias(x: Array, bias: Array) -> Array:
+    """x [S, N, M] += bias [S, 1, M]."""
+    return np.add(x, bias, out=x) if small(x) else array(tensor(x).add_(tensor(bias)))
+
+
 def relu(x: Array) -> Array:
     return np.maximum(x, 0, out=x) if small(x) else array(torch.relu_(tensor(x)))
 
@@ -57,6 +62,14 @@ def product(a: Array, b: Array, out: Array) -> None:
         np.matmul(a, b, out=out)
     else:
         torch.bmm(a, b, out=out)
+
+
+def sum_rows(x: Array, out: Array) -> None:
+    """The sum over N of x [S, N, M], into `out` [S, 1, M]. NumPy is quickest by a product."""
+    if isinstance(x, np.ndarray):
+        np.matmul(np.ones((1, 1, x.shape[1]), x.dtype), x, out=out)
+    else:
+        torch.sum(x, dim=1, keepdim=True, out=out)
 
 
 class Linear(NamedTuple):
@@ -148,8 +161,7 @@ class Chain:
         """x [S, N, in] and the output [S, N, out] of every layer."""
         outputs = [x]
         for i, (weight, bias) in enumerate(weights[self.layers]):
-            x = x @ weight
-            x += bias
+            x = add_bias(x @ weight, bias)
             x = self.activation(x) if i < self.activated else x
             outputs.append(x)
         return outputs
@@ -164,7 +176,7 @@ class Chain:
                 dx = self.slope(dx, outputs[i + 1])
             of_weight, of_bias = grad[self.layers][i]
             product(outputs[i].swapaxes(1, 2), dx, out=of_weight)
-            of_bias[:] = dx.sum(1, keepdims=True)
+            sum_rows(dx, out=of_bias)
             if i or through:
                 dx = dx @ weights[self.layers][i][0].swapaxes(1, 2)
         return dx
