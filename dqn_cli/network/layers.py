@@ -33,7 +33,8 @@ def relu(x: Array) -> Array:
 def relu_slope(dx: Array, y: Array) -> Array:
     """Gradient [...] of the input, given that of the output y [...]."""
     if small(y):
-        return np.multiply(dx, y > 0, out=dx)
+        np.putmask(dx, y <= 0, 0)  # and not dx * (y > 0), which is nan where dx is infinite
+        return dx
     return array(torch.ops.aten.threshold_backward(tensor(dx), tensor(y), 0))
 
 

@@ -186,13 +186,16 @@ def test_activations_and_their_slopes_are_those_of_pytorch(activation: str, size
     function, slope = ACTIVATIONS[activation]
     x = torch.randn(size, generator=torch.Generator().manual_seed(0))
     x[:3] = torch.tensor([0.0, -0.0, 1e-30])
+    x[3:6] = torch.tensor([math.nan, math.inf, -math.inf])
     dy = torch.randn(size, generator=torch.Generator().manual_seed(1))
+    dy[4:8] = torch.tensor([math.inf, math.inf, -math.inf, math.nan])
     leaf = x.clone().requires_grad_()
     expected = getattr(torch, activation)(leaf)
     expected.backward(dy)
     y = function(array(x.clone()))
-    assert torch.equal(tensor(y), expected.detach())
-    assert torch.equal(tensor(slope(array(dy.clone()), y)), leaf.grad)
+    dx = slope(array(dy.clone()), y)
+    torch.testing.assert_close(tensor(y), expected.detach(), rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(tensor(dx), leaf.grad, rtol=0, atol=0, equal_nan=True)
 
 
 def test_a_small_array_is_treated_as_a_large_one() -> None:
