@@ -4,6 +4,7 @@ stream. Lanes do not see each other, so that how they are shared out changes no 
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import queue
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 from dqn_cli import build
 from dqn_cli.config import Config, check
 from dqn_cli.loop import Event, Loop, Tick
+
+log = logging.getLogger("dqn_cli")
 
 # `auto` starts processes if a run is long enough to earn back their two seconds of starting.
 LONG_EPISODES, LONG_STEPS = 500, 50_000  # of all seeds together
@@ -77,6 +80,7 @@ class Workers:
 
     def run(self) -> Iterator[Event]:
         """Until every seed is finished. RuntimeError if a process fails; the others are ended."""
+        log.info("seeds shared out to %d processes", len(self.shares))
         for process, (receiver, sender) in zip(self.processes, self.pipes, strict=True):
             process.start()
             sender.close()  # so that the receiver learns if the process dies
