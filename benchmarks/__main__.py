@@ -1,7 +1,8 @@
 """All measurements, or those named: python -m benchmarks [peer] [per] [floor] [memory] [document]
 
-Every program runs in a process of its own on one core, one thread, alternating with what it is
-compared to; the best of three counts. `document` takes both cores and twenty minutes.
+Every program of the first three runs in a process of its own on one core, one thread, alternating
+with what it is compared to; the best of three counts. `memory` and `document` are whole commands on
+all cores, once; the last takes a quarter of an hour.
 """
 
 from __future__ import annotations

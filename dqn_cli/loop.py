@@ -141,18 +141,20 @@ class Loop:
                 yield from self._leave(leaving)
             if self.step % TICK == 0:
                 yield self._tick()
-        yield from self._close()
+        self.close()
+        yield self._tick()
 
     @torch.inference_mode()
     def stop(self) -> Iterator[Event]:
         """End early, with everything known so far told."""
-        yield from self._leave(list(range(len(self.seeds))))
-        yield from self._close()
+        if self.seeds:
+            yield from self._leave(list(range(len(self.seeds))))
+            self.close()
+            yield self._tick()
 
-    def _close(self) -> Iterator[Event]:
+    def close(self) -> None:
         self.envs.close()
         self.score_envs.close()
-        yield self._tick()
 
     def _tick(self) -> Tick:
         lane_steps, seconds = self.since_tick

@@ -4,6 +4,7 @@ stream. Lanes do not see each other, so that how they are shared out changes no 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -66,8 +67,9 @@ class Workers:
         self.shares = [
             config.model_copy(update={"seed": self.seeds[i::count]}) for i in range(count)
         ]
-        self.working = count
+        loop.close()
         self.inbox: queue.SimpleQueue[Event | Failure | None] = queue.SimpleQueue()
+        self.readers: list[threading.Thread] = []  # of the processes that have not ended
         context = multiprocessing.get_context("spawn")  # PyTorch's threads do not survive a fork
         self.stopping = context.Event()
         self.pipes = [context.Pipe(duplex=False) for _ in self.shares]
@@ -81,10 +83,13 @@ class Workers:
     def run(self) -> Iterator[Event]:
         """Until every seed is finished. RuntimeError if a process fails; the others are ended."""
         log.info("seeds shared out to %d processes", len(self.shares))
-        for process, (receiver, sender) in zip(self.processes, self.pipes, strict=True):
-            process.start()
-            sender.close()  # so that the receiver learns if the process dies
-            threading.Thread(target=self._read, args=(process, receiver), daemon=True).start()
+        with interrupts_held():
+            for process, (receiver, sender) in zip(self.processes, self.pipes, strict=True):
+                process.start()
+                sender.close()  # so that the receiver learns if the process dies
+                reader = threading.Thread(target=self._read, args=(process, receiver), daemon=True)
+                self.readers.append(reader)
+                reader.start()
         yield from self._events()
 
     def stop(self) -> Iterator[Event]:
@@ -93,11 +98,16 @@ class Workers:
         yield from self._events()
 
     def _events(self) -> Iterator[Event]:
-        while self.working:
-            message = self.inbox.get()
+        while self.readers or not self.inbox.empty():
+            try:
+                message = self.inbox.get(timeout=0.2)  # an interrupt may have swallowed the last
+            except queue.Empty:
+                message = None
             match message:
                 case None:
-                    self.working -= 1
+                    self.readers = [reader for reader in self.readers if reader.is_alive()]
+                case Failure() if self.stopping.is_set():
+                    log.warning(message.line)
                 case Failure():
                     for process in self.processes:
                         process.terminate()
@@ -114,11 +124,25 @@ class Workers:
         try:
             while (message := receiver.recv()) is not None:
                 self.inbox.put(message)
-        except EOFError:
+        except (EOFError, OSError):  # it ended between messages, or within one
             process.join()
             line = f"a worker process died, exit code {process.exitcode}"
             self.inbox.put(Failure(line, "It may have run out of memory."))
         self.inbox.put(None)
+
+
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Ctrl-C reaches every process of a terminal. Those started here never see it; this one does
+    afterwards. (Windows has no such mask: there it may end processes that are just starting.)"""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def work(values: dict[str, Any], sender: Connection, stopping: Signal) -> None:

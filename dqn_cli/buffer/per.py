@@ -22,6 +22,8 @@ from dqn_cli.maths import annealed
 from dqn_cli.seeding import Uniforms
 from dqn_cli.types import Batch, Count, Fraction, Positive, Space, Step
 
+LARGEST = 1e30  # |TD error| that counts, so that sums stay finite; nan, of a diverged lane, is that
+
 
 class Prioritized:
     def __init__(
@@ -66,6 +68,7 @@ class Prioritized:
 
     def update(self, index: NDArray[np.int64], priority: Tensor) -> None:
         raw = priority.cpu().numpy().astype(np.float64) + self.epsilon
+        raw = np.fmin(raw, LARGEST)
         np.maximum(self.largest, raw.max(axis=-1), out=self.largest)
         self.tree.set(index, raw**self.alpha)
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dqn_cli.maths import Array, array
+from dqn_cli.maths import Array
 from dqn_cli.types import Batch, Space, Step
 
 
@@ -28,12 +28,11 @@ class Ring:
         self.gamma = gamma
         self.device = device
         self.added = 0  # rows ever added, per lane
-        kind = torch.from_numpy(np.empty(0, space.obs_dtype)).dtype
         shape = (lanes, capacity, 2, *space.obs_shape)
         try:
-            self.pairs = array(torch.zeros(shape, dtype=kind, device=device))
-            self.numbers = array(torch.zeros(lanes, capacity, 3, device=device))
-        except RuntimeError as error:
+            self.pairs = zeros(shape, space.obs_dtype, device)
+            self.numbers = zeros((lanes, capacity, 3), np.dtype(np.float32), device)
+        except (RuntimeError, MemoryError, ValueError) as error:
             raise ValueError(f"capacity={capacity}: {lanes} seeds do not fit: {error}") from error
 
     def __len__(self) -> int:
@@ -73,3 +72,10 @@ class Ring:
         if isinstance(rows, np.ndarray):
             return torch.from_numpy(rows.take(flat, axis=0))
         return torch.index_select(rows, 0, torch.from_numpy(flat).to(self.device))
+
+
+def zeros(shape: tuple[int, ...], kind: np.dtype[Any], device: torch.device) -> Array:
+    """Storage: on a CPU NumPy's, which takes memory only as it is written to."""
+    if device.type == "cpu":
+        return np.zeros(shape, kind)
+    return torch.zeros(shape, dtype=torch.from_numpy(np.empty(0, kind)).dtype, device=device)

@@ -18,7 +18,7 @@ BELOW_ONE = 1 - 2.0**-52  # a number times this is less than the number
 
 
 class SumTree:
-    """Non-negative values at 0 .. capacity-1, float64, for each of S lanes.
+    """Finite values from 0 on at 0 .. capacity-1, float64, for each of S lanes.
 
     `leaves` [S, T * 256] holds the values, `nodes` [S, T * 16] the sums of 16 leaves each and `top`
     [S, T] the sums of 16 nodes each. The top is searched whole, by its running sums [S, T].
@@ -49,6 +49,8 @@ class SumTree:
     def set(self, index: NDArray[np.int64], value: NDArray[np.float64]) -> None:
         """Put value [S, n] at index [S, n]; where an index comes twice, the last one stays."""
         self.pending.append((index, value))
+        if len(self.pending) == 256:  # nobody asks before learning starts
+            self._settle()
 
     def _settle(self) -> None:
         if not self.pending:

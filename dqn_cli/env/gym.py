@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.spaces import Box, Discrete
+from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from numpy.typing import NDArray
 
 from dqn_cli.env.cartpole import CartPoleRow
@@ -31,6 +32,16 @@ def register(module: str) -> None:
             getattr(imported, function)()
     except Exception as error:  # the module's own code may raise anything
         raise ValueError(f"import={module}: {one_line(error)}") from error
+
+
+def is_cartpole(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether it is Gymnasium's CartPole as it comes, with no arguments and no wrapper beside
+    Gymnasium's own."""
+    if env.spec is None or env.spec.kwargs:
+        return False
+    while isinstance(env, TimeLimit | OrderEnforcing):
+        env = env.env
+    return type(env) is CartPoleEnv
 
 
 class Gym:
@@ -63,7 +74,7 @@ class Gym:
         kind = np.uint8 if observed.dtype == np.uint8 else np.float32
         self.space = Space(observed.shape, np.dtype(kind), int(acted.n))
         self.threshold = env.spec.reward_threshold if env.spec else None
-        self.cartpole = type(env.unwrapped) is CartPoleEnv and not kwargs
+        self.cartpole = is_cartpole(env)
         env.close()
 
     def make(self, rows: int, render: bool = False) -> Envs:

@@ -47,7 +47,8 @@ def tanh_slope(dx: Array, y: Array) -> Array:
 
 
 def small(x: Array) -> bool:
-    """Whether NumPy's calls are quicker than PyTorch's; the result is the same."""
+    """Whether NumPy's calls are quicker than PyTorch's; the result is the same, up to the sign of
+    a zero."""
     return isinstance(x, np.ndarray) and x.size < 2**14
 
 
@@ -62,7 +63,7 @@ def product(a: Array, b: Array, out: Array) -> None:
     if isinstance(a, np.ndarray):
         np.matmul(a, b, out=out)
     else:
-        torch.bmm(a, b, out=out)
+        out.copy_(a @ b)
 
 
 def sum_rows(x: Array, out: Array) -> None:
@@ -70,7 +71,7 @@ def sum_rows(x: Array, out: Array) -> None:
     if isinstance(x, np.ndarray):
         np.matmul(np.ones((1, 1, x.shape[1]), x.dtype), x, out=out)
     else:
-        torch.sum(x, dim=1, keepdim=True, out=out)
+        out.copy_(x.sum(1, keepdim=True))
 
 
 class Linear(NamedTuple):

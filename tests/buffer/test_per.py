@@ -1,5 +1,6 @@
 """Proportional prioritised replay, by hand and against the same thing done slowly (`Dense`)."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -240,3 +241,23 @@ def test_a_lane_is_the_same_bits_in_any_company_and_after_others_left(
             assert np.array_equal(batch.index[lane], solo.index[0])
             assert torch.equal(batch.weight[lane], solo.weight[0])
             assert torch.equal(batch.reward[lane], solo.reward[0])
+
+
+@pytest.mark.parametrize("error", [math.nan, math.inf])
+@pytest.mark.parametrize("bad", [0, 1])
+def test_a_lane_that_diverges_harms_no_other(make, row, error: float, bad: int) -> None:
+    """Its draws stay its own, and whoever is beside it draws and weighs what it would alone."""
+    pair, alone = make([0, 1], capacity=30), make([1 - bad], capacity=30)
+    for k in range(20):
+        pair.add(row(k, [0, 1]))
+        alone.add(row(k, [1 - bad]))
+    for _ in range(5):
+        ours, theirs = pair.sample(0), alone.sample(0)
+        assert ours.index.min() >= 0 and ours.index.max() < 20
+        assert torch.equal(ours.weight[1 - bad], theirs.weight[0])
+        assert np.array_equal(ours.index[1 - bad], theirs.index[0])
+        assert ours.weight.isfinite().all()
+        errors = torch.rand(ours.weight.shape, generator=torch.Generator().manual_seed(1))
+        alone.update(theirs.index, errors[[1 - bad]].clone())
+        errors[bad, 0] = error
+        pair.update(ours.index, errors)

@@ -59,3 +59,16 @@ def test_a_cartpole_of_the_user_s_own_is_not_taken_for_it() -> None:
     base = gymnasium.envs.classic_control.CartPoleEnv
     gymnasium.register("dqn_cli_tests/Heavy-v0", type("Heavy", (base,), {}))
     assert isinstance(gym("dqn_cli_tests/Heavy-v0").make(30), GymRow)
+
+
+def test_wrappers_and_arguments_of_a_registration_are_not_passed_over() -> None:
+    base = gymnasium.envs.classic_control.CartPoleEnv
+
+    class Negated(gymnasium.RewardWrapper):
+        def reward(self, reward: float) -> float:
+            return -reward
+
+    gymnasium.register("dqn_cli_tests/Negated-v0", lambda **keys: Negated(base(**keys)))
+    gymnasium.register("dqn_cli_tests/Sutton-v0", base, kwargs={"sutton_barto_reward": True})
+    for id in ("Negated", "Sutton"):
+        assert isinstance(gym(f"dqn_cli_tests/{id}-v0").make(30), GymRow)
