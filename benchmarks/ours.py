@@ -24,7 +24,7 @@ def main() -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed = compose("config", [*fixed, *(f"{key}={value}" for key, value in given.items())])
     values = OmegaConf.to_container(composed, resolve=True)
-    loop = build.loop(config.check(values))
+    loop = build.loop(config.check(config.command(values)[1]))
     seeds, started, before = len(loop.seeds), 0.0, 0
     for _ in loop.run():
         if not started and loop.step >= WARM:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dqn_cli.config import BadInput, Config, locate
+from dqn_cli.evaluation import Evaluation
 from dqn_cli.learner import Learner
-from dqn_cli.loop import Evaluation, Loop
+from dqn_cli.loop import Loop
 
 
 def part(config: Config, room: str, *given: Any) -> Any:
@@ -40,6 +41,7 @@ def _loop(config: Config) -> Loop:
         part(config, "buffer", seeds, env.space, config.batch_size, config.gamma, device.torch),
         part(config, "optimizer", online),
         part(config, "target"),
+        batch_size=config.batch_size,
         learning_starts=config.learning_starts,
         update_every=config.update_every,
         updates=config.updates,

@@ -1,19 +1,24 @@
-"""One seed's network in a file: weights by name, as nn.Linear has them, and their origin."""
+"""A seed in a file: its network, weights by name as in nn.Linear; or all it takes to go on."""
 
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from dqn_cli.state import Best, Lane
 
 NOT_OURS = "not a checkpoint of dqn-train, or a damaged one"
 
 
 class Checkpoint(NamedTuple):
+    """A network and where it comes from."""
+
     seed: int
     episode: int  # training episodes done
     step: int  # env steps done
@@ -23,27 +28,95 @@ class Checkpoint(NamedTuple):
 
 def dump(checkpoint: Checkpoint) -> bytes:
     """The file's bytes; a pickle of tensors and numbers only."""
-    data = io.BytesIO()
-    torch.save(checkpoint._asdict(), data)
-    return data.getvalue()
+    return _dump(checkpoint._asdict())
 
 
 def load(path: Path) -> Checkpoint:
     """Read without running code from the file. ValueError, one line, if it is no checkpoint."""
     try:
+        values = Checkpoint(**_load(path))
+    except TypeError:
+        raise ValueError(f"{path}: {NOT_OURS}") from None
+    origin = _counts(values.seed, values.episode, values.step)
+    scored = values.score is None or isinstance(values.score, float)
+    if not (origin and scored and _tensors(values.params)):
+        raise ValueError(f"{path}: {NOT_OURS}")
+    return values
+
+
+def dump_lane(lane: Lane) -> bytes:
+    """The file's bytes; a pickle of tensors and numbers only."""
+    best = lane.best and lane.best._asdict() | {"params": torch.from_numpy(lane.best.params)}
+    values = lane._asdict() | {
+        "best": best,
+        # clones, because a view would take all that it is a view of into the file
+        "actions": lane.actions.clone(),
+        "obs": lane.obs.clone(),
+        "learner": {name: value.clone() for name, value in lane.learner.items()},
+    }
+    return _dump(values)
+
+
+def load_lane(path: Path) -> Lane:
+    """Read without running code from the file. ValueError, one line, if it is no such file."""
+    try:
+        values = _load(path)
+        lane = Lane(**values)
+        best = None if lane.best is None else Best(**values["best"])
+    except TypeError:
+        raise ValueError(f"{path}: {NOT_OURS}") from None
+    origin = _counts(lane.seed, lane.episode, lane.step)
+    open_ = _tensors({"actions": lane.actions, "obs": lane.obs})
+    if not (origin and open_ and lane.actions.dtype == torch.int64 and lane.actions.ndim == 1):
+        raise ValueError(f"{path}: {NOT_OURS}")
+    if best is not None:
+        scored = isinstance(best.score, float) and math.isfinite(best.score)
+        if not (scored and _counts(best.episode, best.step) and _tensors({"": best.params})):
+            raise ValueError(f"{path}: {NOT_OURS}")
+        params: Any = best.params
+        if params.dtype is not torch.float32 or params.ndim != 1:
+            raise ValueError(f"{path}: {NOT_OURS}")
+        best = best._replace(params=params.numpy())
+    if not _tensors(lane.learner):
+        raise ValueError(f"{path}: {NOT_OURS}")
+    return lane._replace(best=best)
+
+
+def _dump(values: dict[str, Any]) -> bytes:
+    data = io.BytesIO()
+    torch.save(values, data)
+    return data.getvalue()
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # PyTorch does not look at the checksums
-        values = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+        values = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such checkpoint") from None
     except Exception:  # what is wrong with the bytes decides what is raised
         raise ValueError(f"{path}: {NOT_OURS}") from None
-    whole = all(isinstance(number, int) for number in (values.seed, values.episode, values.step))
-    scored = values.score is None or isinstance(values.score, float)
-    named = isinstance(values.params, dict) and all(
-        isinstance(name, str) and isinstance(tensor, Tensor)
-        for name, tensor in values.params.items()
-    )
-    if damaged is not None or not (whole and scored and named):
+    if damaged is not None or not isinstance(values, dict) or not all(map(_is_name, values)):
         raise ValueError(f"{path}: {NOT_OURS}")
     return values
+
+
+def _is_name(key: object) -> bool:
+    return isinstance(key, str)
+
+
+def _counts(*numbers: object) -> bool:
+    return all(type(number) is int and number >= 0 for number in numbers)
+
+
+def _tensors(values: object) -> bool:
+    """A dictionary of plain tensors: not sparse, not of a kind that NumPy does not have."""
+    return isinstance(values, dict) and all(
+        isinstance(name, str)
+        and type(tensor) is Tensor
+        and tensor.layout is torch.strided
+        and not tensor.is_quantized
+        and tensor.device.type == "cpu"
+        for name, tensor in values.items()
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections import Counter
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
@@ -36,6 +37,19 @@ class EvalConfig(BaseModel):
     episodes: Count
 
 
+class CheckpointConfig(BaseModel):
+    model_config = STRICT
+    every_seconds: Positive | None
+
+
+class Command(BaseModel):
+    """Keys that are about this command and not about the run."""
+
+    model_config = STRICT
+    resume: Annotated[str, Field(min_length=1)] | None
+    trust: bool
+
+
 class Config(BaseModel):
     """A run: its own keys checked; its rooms as dicts that `build` turns into parts."""
 
@@ -51,6 +65,7 @@ class Config(BaseModel):
     loss: Literal["mse", "huber"]
     grad_clip: Positive | None
     eval: EvalConfig
+    checkpoint: CheckpointConfig
     name: Annotated[str, Field(min_length=1)] | None
     env: dict[str, Any]
     algo: dict[str, Any]
@@ -64,6 +79,12 @@ class Config(BaseModel):
     @property
     def seeds(self) -> list[int]:
         return [self.seed] if isinstance(self.seed, int) else self.seed
+
+
+def command(values: dict[str, Any]) -> tuple[Command, dict[str, Any]]:
+    """The command's own keys, checked, and the others. BadInput."""
+    own = {key: values[key] for key in Command.model_fields if key in values}
+    return _validate(Command, own, ""), {k: v for k, v in values.items() if k not in own}
 
 
 def check(values: dict[str, Any]) -> Config:
@@ -88,6 +109,26 @@ def check(values: dict[str, Any]) -> Config:
             f"buffer.capacity={config.buffer['capacity']} that could be waited for"
         )
     return config
+
+
+def refuse_foreign(run: object, values: dict[str, Any], permit: str) -> None:
+    """BadInput if a configuration found in a result directory names code that is not this package's
+    own; `permit` is what lets it."""
+    for room in ROOMS:
+        section = values.get(room)
+        if not isinstance(section, dict):
+            continue
+        for key in ("_target_", "import", "id"):
+            name = section.get(key)
+            # gymnasium.make imports the module of "module:Name-v0"
+            foreign = ":" in str(name) if key == "id" else name is not None
+            if key == "_target_" and re.fullmatch(rf"dqn_cli\.{room}\.\w+\.\w+", str(name)):
+                foreign = locate(room, name).__module__ != str(name).rpartition(".")[0]
+            if foreign:
+                raise BadInput(
+                    f"{room}.{key}={name}: {run} would run code from outside dqn_cli; "
+                    f"{permit} allows it"
+                )
 
 
 def locate(room: str, target: object) -> Any:

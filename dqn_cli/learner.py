@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dqn_cli.maths import clip_lanes
+from dqn_cli.state import State, count, nested, take, within
 from dqn_cli.types import Algo, Buffer, Network, Optimizer, Target
 
 
@@ -30,6 +31,7 @@ class Learner:
         optimizer: Optimizer,
         target: Target,
         *,
+        batch_size: int,
         learning_starts: int,
         update_every: int,
         updates: int,
@@ -47,8 +49,9 @@ class Learner:
         self.update_every = update_every
         self.updates = updates
         self.grad_clip = grad_clip
-        self.loss_sum = torch.zeros(len(online), 1, device=online.device)  # since the last report,
-        self.q_sum = torch.zeros_like(self.loss_sum)  # and once there are updates [S, B]
+        # [S, B], since the last report
+        self.loss_sum = torch.zeros(len(online), batch_size, device=online.device)
+        self.q_sum = torch.zeros_like(self.loss_sum)
         self.count = 0  # updates made
         self.reported = [0] * len(online)  # the count when each lane last reported
         self._split()
@@ -94,6 +97,11 @@ class Learner:
         self.reported[lane] = self.count
         return (loss / updates, q / updates) if updates else (None, None)
 
+    def finite(self) -> list[bool]:
+        """For each lane: whether its losses and Q-values since its last report were numbers."""
+        whole: list[bool] = (self.loss_sum + self.q_sum).sum(-1).isfinite().tolist()
+        return whole
+
     def keep(self, lanes: Sequence[int]) -> None:
         chosen = list(lanes)
         self.online = self.online[chosen]
@@ -105,6 +113,33 @@ class Learner:
         self._split()
         self.optimizer.keep(lanes)
         self.buffer.keep(lanes)
+
+    def state(self, lane: int) -> State:
+        return {
+            "online": self.online[lane].cpu(),
+            "behind": self.behind[lane].cpu(),
+            "loss_sum": self.loss_sum[lane].cpu(),
+            "q_sum": self.q_sum[lane].cpu(),
+            "count": torch.tensor(self.count),
+            "reported": torch.tensor(self.reported[lane]),
+            **nested("optimizer", self.optimizer.state(lane)),
+            **nested("buffer", self.buffer.state(lane)),
+        }
+
+    def load(self, seeds: Sequence[int], state: State) -> None:
+        """Go on with these seeds from their state; ValueError if it is not of such a learner."""
+        lanes, device = len(seeds), self.online.device
+        shape, sums = (lanes, self.online.shape[1]), (lanes, self.loss_sum.shape[1])
+        self.online = take(state, "online", shape, torch.float32).to(device)
+        self.behind = take(state, "behind", shape, torch.float32).to(device)
+        self.grad = torch.zeros_like(self.online)
+        self.loss_sum = take(state, "loss_sum", sums, torch.float32).to(device)
+        self.q_sum = take(state, "q_sum", sums, torch.float32).to(device)
+        self.count = count(state, "count", lanes)
+        self.reported = take(state, "reported", (lanes,), torch.int64).tolist()
+        self._split()
+        self.optimizer.load(lanes, within("optimizer", state))
+        self.buffer.load(seeds, within("buffer", state))
 
     def _split(self) -> None:
         self.weights = self.network.split(self.online)

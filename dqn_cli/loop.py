@@ -6,83 +6,22 @@ iterates, and nothing they do can change the run.
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from dqn_cli.evaluation import evaluation_seeds, greedy_returns
+from dqn_cli.evaluation import WAITING, Evaluation, Scorer
+from dqn_cli.events import Diverged, Episode, Event, Finished, RunError, Tick
 from dqn_cli.learner import Learner
 from dqn_cli.seeding import Uniforms, episode_seed
-from dqn_cli.types import EnvMaker, Exploration, Network, Step
+from dqn_cli.state import Lane, stack
+from dqn_cli.types import EnvError, EnvMaker, Exploration, Network, Step
 
 TICK = 256  # env steps between signs of life
-WAITING = 32  # snapshots evaluated together
-
-
-class Episode(NamedTuple):
-    """A training episode that ended: the columns of scores/, as the run directory has them."""
-
-    seed: int
-    episode: int
-    step: int
-    return_: float
-    length: int
-    score: float | None
-    epsilon: float
-    loss: float | None
-    q: float | None
-    best: NDArray[np.float32] | None  # the lane's parameters [P] if no earlier score was as high
-
-    @property
-    def row(self) -> dict[str, int | float | None]:
-        """Column -> value."""
-        return {name.rstrip("_"): getattr(self, name) for name in self._fields[1:-1]}
-
-
-class Finished(NamedTuple):
-    """A seed that reached its limit, or was stopped, and the parameters [P] it ends with."""
-
-    seed: int
-    step: int
-    params: NDArray[np.float32]
-
-
-class Tick(NamedTuple):
-    """A sign of life: these seeds have done `step` env steps each. Since the last one there were
-    `lane_steps` of all together, and `seconds` went into evaluation."""
-
-    seeds: list[int]
-    step: int
-    lane_steps: int
-    seconds: float
-
-
-Event = Episode | Finished | Tick
-
-
-class Evaluation(NamedTuple):
-    """When greedy episodes are played, and how many; never, if both periods are None."""
-
-    every_episodes: int | None
-    every_steps: int | None
-    episodes: int
-
-    def due(self, episode: int, step: int, length: int) -> bool:
-        """Whether the episode that ended at `step` is followed by an evaluation.
-
-        A period in steps is due at the end of the episode in which its multiple was reached.
-        """
-        by_episode = self.every_episodes is not None and episode % self.every_episodes == 0
-        by_step = (
-            self.every_steps is not None
-            and step // self.every_steps > (step - length) // self.every_steps
-        )
-        return by_episode or by_step
 
 
 class Loop:
@@ -108,58 +47,88 @@ class Loop:
         self.evaluation = evaluation
         self.limits = (episodes, steps)
         self.step = 0
-        self.since_tick = [0, 0.0]  # env steps of all seeds, seconds of evaluation
+        self.lane_steps = 0  # of all seeds, since the last tick
         self.draws = Uniforms(seeds, "explore", (2,))
-        self.waiting: list[tuple[Episode, Tensor | None]] = []  # with a snapshot if it is evaluated
-        self.best = dict.fromkeys(seeds, -np.inf)
+        self.scorer = Scorer(env, network, evaluation)
+        self.later: list[Lane] = []  # seeds taken up that wait for the others to come to their step
+        self.stopping = False
 
         self.envs = env.make(len(seeds))
-        self.rows = np.arange(len(seeds))  # the environment each lane plays in
-        self.score_envs = env.make(WAITING * evaluation.episodes)
+        self.row = {seed: row for row, seed in enumerate(seeds)}  # the environment it plays in
         self.episode = np.ones(len(seeds), np.int64)  # number of the open episode, from 1
         self.returns = np.zeros(len(seeds))
-        self.lengths = np.zeros(len(seeds), np.int64)
-        self.obs = np.stack([self._reset(lane) for lane in range(len(seeds))])
+        self.lengths = np.zeros(len(seeds), np.int64)  # 0: it is yet to begin
+        self.beginning = True  # some are
+        self.actions = np.zeros((len(seeds), 64), np.int64)  # of the open episode [S, T]
+        self.obs = np.zeros((len(seeds), *env.space.obs_shape), env.space.obs_dtype)
+        self._index()
+
+    def _index(self) -> None:
+        self.lanes = np.arange(len(self.seeds))
+        self.rows = np.array([self.row[seed] for seed in self.seeds], np.int64)
+
+    def stop(self) -> None:
+        """End after the present step."""
+        self.stopping = True
 
     @torch.inference_mode()
     def run(self) -> Iterator[Event]:
-        """Until every seed is finished; then everything is closed."""
-        while self.seeds:
-            epsilon = self.exploration(self.step)
-            ended = self._advance(epsilon)
-            leaving = []
-            for lane in ended:
-                yield from self._end_episode(lane, epsilon)
-                if self.episode[lane] == self.limits[0]:
-                    leaving.append(lane)
-                else:
-                    self.episode[lane] += 1
-                    self.obs[lane] = self._reset(lane)
-            if self.step == self.limits[1]:
-                leaving = list(range(len(self.seeds)))
-            if leaving:
-                yield from self._leave(leaving)
-            if self.step % TICK == 0:
-                yield self._tick()
-        self.close()
+        """Until every seed is finished or `stop` is called; then everything is closed.
+
+        RunError if an environment fails, once everything known so far has been told.
+        """
+        failure: RunError | None = None
+        try:
+            while (self.seeds or self.later) and not self.stopping:
+                yield from self._step()
+        except RunError as error:
+            failure = error
+        for together in (WAITING, 1):  # if an evaluation fails, one by one up to the one that does
+            try:
+                yield from self.scorer.tell(together=together)
+            except RunError as error:
+                failure = failure or error
+        for lane in self.lanes.tolist():
+            yield self._finished(lane)
+        self.envs.close()
+        self.scorer.envs.close()
         yield self._tick()
+        if failure is not None:
+            raise failure
 
     @torch.inference_mode()
-    def stop(self) -> Iterator[Event]:
-        """End early, with everything known so far told."""
-        if self.seeds:
-            yield from self._leave(list(range(len(self.seeds))))
-            self.close()
+    def tell(self) -> Iterator[Event]:
+        """The episodes that are held back to be evaluated with others; between two events."""
+        yield from self.scorer.tell()
+
+    def _step(self) -> Iterator[Event]:
+        """One env step of every lane, and what is to be told of it."""
+        if self.later:
+            self._join()
+        if self.beginning:
+            for lane in np.flatnonzero(self.lengths == 0).tolist():
+                self._reset(lane)
+            self.beginning = False
+        epsilon = self.exploration(self.step)
+        ended = self._advance(epsilon)
+        diverged = [lane for lane in ended if not self._end_episode(lane, epsilon)]
+        if self.step % TICK == 0:
+            diverged += [i for i, finite in enumerate(self.learner.finite()) if not finite]
+        if len(self.scorer.waiting) >= WAITING:
+            yield from self.scorer.tell(least=WAITING)
+        if self.step == self.limits[1]:
+            done = self.lanes.tolist()
+        else:
+            done = [lane for lane in ended if self.episode[lane] - 1 == self.limits[0]]
+        if done or diverged:
+            yield from self.scorer.tell()
+            for lane in diverged:
+                yield Diverged(self.seeds[lane], self.step)
+            for lane in sorted(set(done) - set(diverged)):
+                yield self._finished(lane)
+            self._keep([lane for lane in self.lanes.tolist() if lane not in {*done, *diverged}])
+        if self.step % TICK == 0:
             yield self._tick()
-
-    def close(self) -> None:
-        self.envs.close()
-        self.score_envs.close()
-
-    def _tick(self) -> Tick:
-        lane_steps, seconds = self.since_tick
-        self.since_tick = [0, 0.0]
-        return Tick(self.seeds, self.step, int(lane_steps), seconds)
 
     def _advance(self, epsilon: float) -> list[int]:
         """One env step of every lane and what is learned from it; the lanes whose episode ended."""
@@ -168,24 +137,47 @@ class Loop:
         greedy = chance >= epsilon
         if greedy.any():
             action[greedy] = self.learner.act(torch.from_numpy(self.obs)).numpy()[greedy]
-        next_obs, reward, terminated, truncated = self.envs.step(self.rows, action)
+        next_obs, reward, terminated, truncated = self._play(self.rows, action)
         self.learner.buffer.add(Step(self.obs, action, reward, next_obs, terminated))
         self.step += 1
-        self.since_tick[0] += len(self.seeds)
+        self.lane_steps += len(self.seeds)
         self.learner.learn(self.step)
         self.obs = next_obs
+        try:
+            self.actions[self.lanes, self.lengths] = action
+        except IndexError:  # longer than any episode so far
+            self.actions = np.concatenate([self.actions, np.zeros_like(self.actions)], axis=1)
+            self.actions[self.lanes, self.lengths] = action
         self.returns += reward
         self.lengths += 1
         return [int(lane) for lane in np.flatnonzero(terminated | truncated)]
 
-    def _reset(self, lane: int) -> NDArray[Any]:
-        self.returns[lane] = 0
-        self.lengths[lane] = 0
-        seed = episode_seed(self.seeds[lane], "env", int(self.episode[lane]))
-        return self.envs.reset(int(self.rows[lane]), seed)
+    def _play(
+        self, rows: NDArray[np.int64], action: NDArray[np.int64]
+    ) -> tuple[Any, Any, Any, Any]:
+        try:
+            return self.envs.step(rows, action)
+        except EnvError as error:
+            raise self._located(error) from error
 
-    def _end_episode(self, lane: int, epsilon: float) -> Iterator[Event]:
+    def _reset(self, lane: int) -> None:
+        seed = episode_seed(self.seeds[lane], "env", int(self.episode[lane]))
+        try:
+            self.obs[lane] = self.envs.reset(int(self.rows[lane]), seed)
+        except EnvError as error:
+            raise self._located(error) from error
+
+    def _located(self, error: EnvError) -> RunError:
+        lane = self.rows.tolist().index(error.row)
+        return RunError(
+            f"environment {self.env.id} failed in seed {self.seeds[lane]}, "
+            f"episode {self.episode[lane]}, step {self.step + 1}: {error}"
+        )
+
+    def _end_episode(self, lane: int, epsilon: float) -> bool:
+        """Whether the lane may go on: its losses and Q-values are numbers."""
         loss, q = self.learner.report(lane)
+        finite = loss is None or q is None or (math.isfinite(loss) and math.isfinite(q))
         event = Episode(
             seed=self.seeds[lane],
             episode=int(self.episode[lane]),
@@ -198,49 +190,97 @@ class Loop:
             q=q,
             best=None,
         )
-        due = self.evaluation.due(event.episode, event.step, event.length)
-        self.waiting.append((event, self.learner.online[lane].clone() if due else None))
-        if len(self.waiting) == WAITING:
-            yield from self._tell()
+        due = finite and self.evaluation.due(event.episode, event.step, event.length)
+        self.scorer.waiting.append((event, self.learner.online[lane].clone() if due else None))
+        self.episode[lane] += 1
+        self.returns[lane] = self.lengths[lane] = 0
+        self.beginning = True
+        return finite
 
-    def _tell(self) -> Iterator[Event]:
-        """Evaluate all snapshots that wait for it together, and tell their episodes in order."""
-        scores = self._scores([(event, row) for event, row in self.waiting if row is not None])
-        while self.waiting:
-            event, params = self.waiting.pop(0)
-            score = scores.get((event.seed, event.episode))
-            best = None
-            if params is not None and score is not None and score > self.best[event.seed]:
-                self.best[event.seed] = score
-                best = params.cpu().numpy()
-            yield event._replace(score=score, best=best)
+    def _finished(self, lane: int) -> Finished:
+        return Finished(self.seeds[lane], self.step, self.learner.online[lane].cpu().numpy().copy())
 
-    def _scores(self, due: list[tuple[Episode, Tensor]]) -> dict[tuple[int, int], float]:
-        """(seed, episode) -> mean greedy return of the parameters that the episode ended with."""
-        if not due:
-            return {}
-        started = time.perf_counter()
-        numbers = range(self.evaluation.episodes)
-        seeds = [evaluation_seeds(event.seed, event.episode, numbers) for event, _ in due]
-        params = torch.stack([params for _, params in due])
-        returns = greedy_returns(self.network, params, self.score_envs, seeds).mean(axis=-1)
-        self.since_tick[1] += time.perf_counter() - started
-        return {
-            (event.seed, event.episode): float(score)
-            for (event, _), score in zip(due, returns, strict=True)
-        }
+    def _tick(self) -> Tick:
+        told = Tick(self.seeds, self.step, self.lane_steps, self.scorer.seconds)
+        self.lane_steps, self.scorer.seconds = 0, 0.0
+        return told
 
-    def _leave(self, leaving: list[int]) -> Iterator[Event]:
-        yield from self._tell()
-        for lane in leaving:
-            params = self.learner.online[lane].cpu().numpy().copy()
-            yield Finished(self.seeds[lane], self.step, params)
-        lanes = [lane for lane in range(len(self.seeds)) if lane not in leaving]
-        self.seeds = [self.seeds[lane] for lane in lanes]
-        self.rows = self.rows[lanes]
-        self.obs = self.obs[lanes]
-        self.episode = self.episode[lanes]
-        self.returns = self.returns[lanes]
-        self.lengths = self.lengths[lanes]
-        self.draws.keep(lanes)
-        self.learner.keep(lanes)
+    def _keep(self, lanes: Sequence[int]) -> None:
+        chosen = list(lanes)
+        self.seeds = [self.seeds[lane] for lane in chosen]
+        self.episode = self.episode[chosen]
+        self.returns = self.returns[chosen]
+        self.lengths = self.lengths[chosen]
+        self.actions = self.actions[chosen]
+        self.obs = self.obs[chosen]
+        self.draws.keep(chosen)
+        self.learner.keep(chosen)
+        self._index()
+
+    # A run taken up again: its seeds may have come to different steps. The one furthest behind
+    # begins, and each of the others joins where it belongs.
+
+    def lane(self, lane: int) -> Lane:
+        """All of a lane, between two steps; partly views of what changes with the next one."""
+        seed, length = self.seeds[lane], int(self.lengths[lane])
+        return Lane(
+            seed,
+            int(self.episode[lane]) - 1,
+            self.step,
+            self.scorer.best.get(seed),
+            torch.from_numpy(self.actions[lane, :length]),
+            torch.from_numpy(self.obs[lane]),
+            self.learner.state(lane),
+        )
+
+    def take_up(self, lanes: Sequence[Lane]) -> None:
+        """These seeds go on from where they were."""
+        self.later = sorted(lanes, key=lambda lane: lane.step)
+        taken = {lane.seed for lane in lanes}
+        self._keep([i for i, seed in enumerate(self.seeds) if seed not in taken])
+        self.scorer.best |= {lane.seed: lane.best for lane in lanes if lane.best is not None}
+
+    def _join(self) -> None:
+        if not self.later or (self.seeds and self.later[0].step > self.step):
+            return
+        present = len(self.seeds)
+        self.step = self.later[0].step
+        joining = [lane for lane in self.later if lane.step == self.step]
+        self.later = self.later[len(joining) :]
+        lanes = [self.lane(lane) for lane in range(present)] + joining
+        self.learner.load([lane.seed for lane in lanes], stack([lane.learner for lane in lanes]))
+
+        self.seeds += [lane.seed for lane in joining]
+        self.draws = Uniforms(self.seeds, "explore", (2,))
+        new = len(joining)
+        self.episode = np.append(self.episode, [lane.episode + 1 for lane in joining])
+        self.returns = np.append(self.returns, np.zeros(new))
+        self.lengths = np.append(self.lengths, np.zeros(new, np.int64))
+        self.actions = np.pad(self.actions, ((0, new), (0, 0)))
+        self.obs = np.pad(self.obs, ((0, new), *[(0, 0)] * (self.obs.ndim - 1)))
+        self._index()
+        for place, lane in enumerate(joining, present):
+            self._rebuild(place, lane)
+
+    def _rebuild(self, place: int, lane: Lane) -> None:
+        """The open episode: it is a function of seed, episode number and actions."""
+        length = len(lane.actions)
+        if not length:
+            self.beginning = True
+            return
+        self._reset(place)
+        ended = False
+        for action in lane.actions.numpy()[:, None]:
+            obs, reward, terminated, truncated = self._play(self.rows[place : place + 1], action)
+            self.returns[place] += reward[0]
+            ended |= bool(terminated[0] | truncated[0])
+            self.obs[place] = obs[0]
+        self.actions = np.pad(self.actions, ((0, 0), (0, max(0, length - self.actions.shape[1]))))
+        self.actions[place, :length] = lane.actions
+        self.lengths[place] = length
+        if ended or self.obs[place].tobytes() != lane.obs.numpy().tobytes():
+            raise RunError(
+                f"environment {self.env.id} did not repeat itself in seed {lane.seed}, episode "
+                f"{lane.episode + 1}: the same seed and actions led elsewhere, so the run cannot "
+                "go on to the same scores"
+            )

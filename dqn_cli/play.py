@@ -18,26 +18,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done, 2 bad input."""
     args = _parser().parse_args(argv)
     try:
-        if not args.trust:
-            refuse_foreign(args.run)
         kind = "last" if args.last else "best"
-        play(args.run, args.seed, kind, args.episodes, args.gif)
+        play(args.run, args.seed, kind, args.episodes, args.gif, args.trust)
     except ValueError as error:
         _parser().error(" ".join(str(error).split()))
 
 
-def play(run: Path, seed: int | None, kind: str, episodes: int | None, gif: Path | None) -> None:
+def play(
+    run: Path, seed: int | None, kind: str, episodes: int | None, gif: Path | None, trust: bool
+) -> None:
     """Greedy episodes of one seed's network, told on stdout; ValueError for what cannot be."""
     from dqn_cli import build
     from dqn_cli.checkpoint import load
-    from dqn_cli.config import check
+    from dqn_cli.config import check, refuse_foreign
     from dqn_cli.evaluation import evaluation_seeds, greedy_returns
     from dqn_cli.results.reader import read_run
     from dqn_cli.results.schema import checkpoint_file
 
     if gif is not None and (gif.suffix.lower() != ".gif" or not gif.parent.is_dir()):
         raise ValueError(f"--gif {gif}: expected NAME.gif in a directory that exists")
-    config = check(read_run(run).config)
+    values = read_run(run).config
+    if not trust:
+        refuse_foreign(run, values, "--trust")
+    config = check(values)
     if seed is None:
         seed = config.seeds[0]
     if seed not in config.seeds:
@@ -72,20 +75,6 @@ def play(run: Path, seed: int | None, kind: str, episodes: int | None, gif: Path
     if gif is not None:
         _write_gif(gif, frames)
         print(f"{gif}: episode 1, {len(frames)} frames")
-
-
-def refuse_foreign(run: Path) -> None:
-    """ValueError if the run's configuration names code that is not this package's own."""
-    from dqn_cli.results.reader import read_run
-
-    for room, section in read_run(run).config.items():
-        for key in ("_target_", "import") if isinstance(section, dict) else ():
-            name = section.get(key)
-            if name is not None and not str(name).startswith("dqn_cli."):
-                raise ValueError(
-                    f"{room}.{key}={name}: {run} would run code from outside dqn_cli; "
-                    "--trust allows it"
-                )
 
 
 def _write_gif(path: Path, frames: Sequence[NDArray[Any]]) -> None:

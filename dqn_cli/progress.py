@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from statistics import fmean
 
@@ -18,18 +18,24 @@ LINE_SECONDS = 10.0  # between plain lines
 class Display:
     """Fed with what happens in a run; prints nothing if `quiet`.
 
-    `limits` are the run's (episodes, steps) per seed, at least one of them a number.
+    `limits` are the run's (episodes, steps) per seed, at least one of them a number; `done` are
+    the episodes that seeds come with.
     """
 
     def __init__(
-        self, seeds: Sequence[int], limits: tuple[int | None, int | None], quiet: bool
+        self,
+        seeds: Sequence[int],
+        limits: tuple[int | None, int | None],
+        quiet: bool,
+        done: Mapping[int, int],
     ) -> None:
         self.limits = limits
-        self.episode = dict.fromkeys(seeds, 0)
+        self.episode = {seed: done.get(seed, 0) for seed in seeds}
         self.seed_step = dict.fromkeys(seeds, 0)
         self.scores: dict[int, float] = {}
         self.lane_steps = 0
         self.quiet = quiet
+        self.begun = self.fraction
         self.started = self.told = time.monotonic()
         self.bar: Progress | None = None
         console = Console(file=sys.stdout)
@@ -62,6 +68,13 @@ class Display:
         elif not self.quiet and now - self.told >= LINE_SECONDS:
             self.told = now
             print(f"{100 * self.fraction:3.0f} %  {self.text}{self.left}", flush=True)
+
+    def tell(self, line: str) -> None:
+        """Something that must not be missed."""
+        if self.bar is not None:
+            self.bar.console.print(line)
+        elif not self.quiet:
+            print(line, flush=True)
 
     def close(self) -> None:
         if self.bar is not None:
@@ -104,7 +117,8 @@ class Display:
     @property
     def left(self) -> str:
         """The time left, if the rest of the run goes like what is done of it."""
-        if self.fraction == 0:
+        done = self.fraction - self.begun
+        if done <= 0:
             return ""
         elapsed = time.monotonic() - self.started
-        return f"  {timedelta(seconds=round(elapsed * (1 / self.fraction - 1)))} left"
+        return f"  {timedelta(seconds=round(elapsed * (1 - self.fraction) / done))} left"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import platform
+import signal
+import sys
+import threading
 import time
-from importlib.metadata import version
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,69 +18,136 @@ from omegaconf import OmegaConf
 
 from dqn_cli.checkpoint import Checkpoint, dump
 from dqn_cli.config import ROOMS, Config
-from dqn_cli.loop import Episode, Event, Finished, Loop, Tick
+from dqn_cli.events import Diverged, Episode, Event, Finished, RunError, Saved, Tick
 from dqn_cli.plot import draw
 from dqn_cli.progress import Display
 from dqn_cli.results import schema
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.writer import RunWriter, write_atomic
-from dqn_cli.workers import Workers
+from dqn_cli.resume import Resumed, versions
+from dqn_cli.workers import Alone, Workers
 
 log = logging.getLogger("dqn_cli")
 
 
+class Stopped(KeyboardInterrupt):
+    """A run that ended after this signal, with all it needs to go on."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 def train(
-    config: Config, loop: Loop | Workers, directory: Path, choices: dict[str, str], *, quiet: bool
+    config: Config,
+    source: Alone | Workers,
+    directory: Path,
+    choices: dict[str, str],
+    resumed: Resumed | None,
+    *,
+    quiet: bool,
 ) -> None:
-    """Run to the end, or to an interrupt (raised again), writing everything down on the way."""
-    display = Display(config.seeds, (config.episodes, config.steps), quiet)
+    """Run to the end, writing everything down on the way.
+
+    Stopped after a signal; RunError for an environment, a process or a disk that fails. What was
+    told up to then is written either way.
+    """
     log.info("seeds %s into %s", config.seeds, directory)
+    for note in resumed.notes if resumed else []:
+        log.warning(note)
+        print(f"dqn-train: note: {note}", file=sys.stderr)
     with RunWriter(
         directory,
         config=OmegaConf.to_yaml(OmegaConf.create(config.model_dump())),
         choices={room: choices[room] for room in ROOMS if choices.get(room)},
         seeds=config.seeds,
-        threshold=loop.env.threshold,
+        threshold=source.env.threshold,
         versions=versions(),
+        kept=resumed.kept if resumed else None,
+        diverged=resumed.diverged if resumed else (),
     ) as writer:
-        (directory / schema.CHECKPOINTS).mkdir()
-        record = Recorder(loop, writer, display, directory)
-        status, error, interrupt = "failed", None, None
+        limits = (config.episodes, config.steps)
+        display = Display(config.seeds, limits, quiet, resumed.kept if resumed else {})
+        record = Recorder(source, writer, display, directory)
+        if resumed is not None:
+            record.restore_best(resumed)
+        status, error = "failed", None
         try:
-            for event in loop.run():
-                record.event(event)
-            status = "finished"
-        except KeyboardInterrupt as problem:
-            status, interrupt = "interrupted", problem
-            for event in loop.stop():
-                record.event(event)
-        except Exception as problem:
-            error = " ".join(str(problem).split()) or type(problem).__name__
+            with stopped_by_signals(source.stop) as signals:
+                for event in source.run(directory):
+                    with disk_errors(directory):
+                        record.event(event)
+            status = "interrupted" if signals else "finished"
+        except BaseException as problem:
+            source.kill()
+            if isinstance(problem, KeyboardInterrupt):
+                status = "interrupted"
+            else:
+                error = " ".join(str(problem).split()) or type(problem).__name__
             raise
         finally:
             text = display.text
             display.close()
-            writer.finish(status, env_steps_per_second=record.speed, error=error)
+            with disk_errors(directory):
+                writer.finish(status, env_steps_per_second=record.speed, error=error)
             log.info("%s: %s", status, text)
             if not quiet:
                 print(f"{text}\n{directory}")
-    draw([read_run(directory)], directory / schema.FIGURE, metric=None)
-    if interrupt is not None:
-        raise interrupt
+    with disk_errors(directory):
+        draw([read_run(directory)], directory / schema.FIGURE, metric=None)
+    if signals:
+        raise Stopped(signals[0])
+
+
+@contextlib.contextmanager
+def stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Calls `stop` at the first SIGINT or SIGTERM, and lists it; a second SIGINT ends it at once.
+
+    Only the main thread can receive signals; in another one, the list stays empty.
+    """
+    received: list[int] = []
+
+    def handle(number: int, _: object) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+        stop()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, handle) for number in numbers]
+    try:
+        yield received
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def disk_errors(directory: Path) -> Iterator[None]:
+    """A full disk, or a directory that has gone, as the one line it is worth."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{directory}: cannot be written: {error.strerror or error}") from error
+    except schema.ResultError as error:
+        raise RunError(str(error)) from error
 
 
 class Recorder:
     """Turns a loop's events into files and progress."""
 
     def __init__(
-        self, loop: Loop | Workers, writer: RunWriter, display: Display, directory: Path
+        self, source: Alone | Workers, writer: RunWriter, display: Display, directory: Path
     ) -> None:
-        self.loop = loop
+        self.source = source
         self.writer = writer
         self.display = display
         self.directory = directory
         self.started = time.perf_counter()
-        self.episode = dict.fromkeys(loop.seeds, 0)
+        self.episode = dict(display.episode)
         self.lane_steps = 0
         self.evaluation = 0.0  # seconds
 
@@ -91,30 +161,49 @@ class Recorder:
         """Env steps of all seeds per second, evaluation apart."""
         return self.lane_steps / (self.seconds - self.evaluation)
 
+    def restore_best(self, resumed: Resumed) -> None:
+        """The best networks are those of the checkpoints; later ones will come again."""
+        for seed, best in resumed.best.items():
+            path = self.directory / schema.checkpoint_file(seed, "best")
+            if best is None:
+                path.unlink(missing_ok=True)
+            else:
+                self._save(seed, "best", best.episode, best.step, best.score, best.params)
+
     def event(self, event: Event) -> None:
         match event:
             case Episode():
-                self.writer.episode(event.seed, event.row, self.seconds)
+                self.writer.episode(event.seed, event.row, self.writer.seconds + self.seconds)
                 self.episode[event.seed] = event.episode
                 self.display.episode_ended(event.seed, event.episode, event.step, event.score)
                 if event.best is not None:
-                    self._save(event.seed, "best", event.step, event.score, event.best)
+                    self._save(
+                        event.seed, "best", event.episode, event.step, event.score, event.best
+                    )
             case Finished():
-                self._save(event.seed, "last", event.step, None, event.params)
+                done = self.episode[event.seed]
+                self._save(event.seed, "last", done, event.step, None, event.params)
+            case Diverged():
+                self.writer.diverged(event.seed)
+                text = f"seed {event.seed} diverged: its loss or Q-values are no numbers any more"
+                log.warning("%s, at step %d", text, event.step)
+                self.display.tell(f"{text} (step {event.step})")
+            case Saved():
+                self.writer.commit(event.seed, event.file)
             case Tick():
                 self.lane_steps += event.lane_steps
                 self.evaluation += event.seconds
                 self.display.advanced(event.step, self.lane_steps, event.seeds)
 
     def _save(
-        self, seed: int, kind: str, step: int, score: float | None, params: NDArray[np.float32]
+        self,
+        seed: int,
+        kind: str,
+        episode: int,
+        step: int,
+        score: float | None,
+        params: NDArray[np.float32],
     ) -> None:
-        named = self.loop.network.named(torch.from_numpy(params))
-        checkpoint = Checkpoint(seed, self.episode[seed], step, score, named)
+        named = self.source.network.named(torch.from_numpy(params))
+        checkpoint = Checkpoint(seed, episode, step, score, named)
         write_atomic(self.directory / schema.checkpoint_file(seed, kind), dump(checkpoint))
-
-
-def versions() -> dict[str, str]:
-    """Of what the results depend on."""
-    packages = ("dqn-cli", "torch", "numpy", "gymnasium")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -7,10 +7,12 @@ import difflib
 import logging
 import os
 import re
+import shlex
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -20,10 +22,12 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from dqn_cli.events import RunError
+
 if TYPE_CHECKING:  # torch and pandas are imported when a run begins, so that --help is quick
     from dqn_cli.config import Config
-    from dqn_cli.loop import Loop
-    from dqn_cli.workers import Workers
+    from dqn_cli.resume import Resumed
+    from dqn_cli.workers import Alone, Workers
 
 HERE = Path(__file__).parent
 # The checkout has conf/ beside the package; a wheel carries it inside.
@@ -47,12 +51,22 @@ OmegaConf.register_new_resolver("slug", slug, replace=True)
 OmegaConf.register_new_resolver("job_name", job_name, replace=True)
 
 
+class Prepared(NamedTuple):
+    """A run that may go ahead."""
+
+    config: Config
+    source: Alone | Workers | None  # None: nothing is left to do
+    resumed: Resumed | None
+    claim: contextlib.ExitStack  # on the directory
+
+
 class Hooks(Callback):
     """What must happen before Hydra makes a directory."""
 
     sweep_directory: Path | None = None  # of the sweep that this process runs, if it runs one
     swept: frozenset[str] = frozenset()  # the keys that it varies
-    ready: tuple[Config, Loop | Workers] | None = None  # the single run that may go ahead
+    ready: Prepared | None = None  # the single run that may go ahead
+    failed: dict[str, str] = {}  # noqa: RUF012  jobs of the sweep that have, and why
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
@@ -62,59 +76,120 @@ class Hooks(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         Hooks.sweep_directory = Path(config.hydra.sweep.dir)
+        Hooks.failed = {}
         for stale in Hooks.sweep_directory.glob(f"*{FAILED}"):  # of an earlier sweep to this place
             stale.unlink()
         overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
         Hooks.swept = frozenset(o.get_key_element() for o in overrides if o.is_sweep_override())
+        if any(o.key_or_group == "resume" for o in overrides):
+            refuse("resume: not in a sweep, which makes new runs; without -m it goes on with one")
 
 
-def prepare(composed: DictConfig, directory: Path) -> tuple[Config, Loop | Workers]:
-    """A run that may go ahead, checked and built; BadInput if it may not."""
+def prepare(composed: DictConfig, directory: Path) -> Prepared:
+    """A run that may go ahead, checked and built; ValueError if it may not."""
     from dqn_cli import build, config, workers
     from dqn_cli.results.writer import holds_run
 
     own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     values = OmegaConf.to_container(own, resolve=True)
     assert isinstance(values, dict)
-    checked = config.check({str(key): value for key, value in values.items()})
+    command, values = config.command({str(key): value for key, value in values.items()})
+    if command.resume is not None:
+        return prepare_resumed(composed, Path(command.resume), command.trust, values)
+    checked = config.check(values)
     if holds_run(directory):
-        raise config.BadInput(f"{directory}: already holds a run, and a run is never overwritten")
+        raise config.BadInput(
+            f"{directory}: already holds a run, and a run is never overwritten; "
+            f"resume={directory} goes on with it"
+        )
     place = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not (place.is_dir() and os.access(place, os.W_OK)):
         raise config.BadInput(f"{directory}: cannot be made, {place} is no directory to write in")
-    return checked, workers.share_out(checked, build.loop(checked))
+    source = workers.share_out(checked, build.loop(checked), {})
+    return Prepared(checked, source, None, contextlib.ExitStack())
+
+
+def prepare_resumed(
+    composed: DictConfig, directory: Path, trust: bool, values: dict[str, Any]
+) -> Prepared:
+    """The run in the directory, ready to go on with what the command line changes."""
+    from dqn_cli import build, config, resume, workers
+    from dqn_cli.results.schema import CONFIG
+    from dqn_cli.results.writer import claimed
+
+    if not (directory / CONFIG).is_file():
+        what = "holds no run" if directory.is_dir() else "is no directory"
+        raise config.BadInput(f"resume={directory}: {what}; expected one with {CONFIG} in it")
+    overrides = OverridesParser.create().parse_overrides(list(composed.hydra.overrides.task))
+    keys = [o.key_or_group for o in overrides if o.key_or_group not in config.Command.model_fields]
+    own = OmegaConf.create(values)
+    given = {key: plain(OmegaConf.select(own, key)) for key in keys}
+    with contextlib.ExitStack() as claim:
+        claim.enter_context(claimed(directory))
+        checked = resume.configuration(directory, given, trust)
+        resumed = resume.resumed(directory, checked)
+        source = None
+        if resumed.best:
+            share = checked.model_copy(update={"seed": list(resumed.best)})
+            source = workers.share_out(share, build.loop(share), resumed.files)
+        return Prepared(checked, source, resumed, claim.pop_all())
+
+
+def plain(value: object) -> object:
+    """A value as YAML would have it."""
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(composed: DictConfig) -> None:
     """One run, in the directory that Hydra chose for it."""
     from dqn_cli.record import train
+    from dqn_cli.results.schema import ResultError
+    from dqn_cli.results.writer import claimed
 
     settings = HydraConfig.get()
     directory = Path(settings.runtime.output_dir)
     swept = settings.mode == RunMode.MULTIRUN
     try:
-        config, loop = Hooks.ready or prepare(composed, directory)
-        train(config, loop, directory, dict(settings.runtime.choices), quiet=swept)
+        run = Hooks.ready or prepare(composed, directory)
+        with run.claim as claim:
+            if run.resumed is None:
+                claim.enter_context(claimed(directory))
+            if run.source is None:
+                print(f"nothing left to do; episodes=N or steps=N is its length\n{directory}")
+                return
+            choices = dict(settings.runtime.choices)
+            train(run.config, run.source, directory, choices, run.resumed, quiet=swept)
+    except KeyboardInterrupt:
+        print(f"dqn-train: stopped{go_on(directory)}", file=sys.stderr)
+        raise
     except Exception as error:
+        log.exception("failed")
+        if not swept and isinstance(error, ResultError):
+            refuse(error)
+        if not swept and isinstance(error, RunError):
+            print(f"dqn-train: {error}{go_on(directory)}", file=sys.stderr)
+            sys.exit(1)
         if not swept:
             raise
         # The other jobs go on; the sweep tells at its end.
         line = " ".join(str(error).split()) or type(error).__name__
-        directory.with_name(directory.name + FAILED).write_text(line + "\n", encoding="utf-8")
-        log.exception("failed")
+        Hooks.failed[directory.name] = line
+        with contextlib.suppress(OSError):  # on a full disk the list of this process must do
+            directory.with_name(directory.name + FAILED).write_text(line + "\n", encoding="utf-8")
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    """Entry point. Exit codes: 0 done, 1 failed, 2 bad input, 130 and 143 stopped by a signal."""
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, to be told in one line
+    logging.raiseExceptions = False  # a log that cannot be written is not the problem to tell of
+    sys.argv[1:] = placed(sys.argv[1:])
     code = 0
     try:
         job()
-    except KeyboardInterrupt:
-        code = 130
-        print("dqn-train: interrupted; what was trained so far is kept", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        code = 128 + getattr(stop, "number", signal.SIGINT)
     except Exception as error:
         code = 1
         if debug or Hooks.ready is not None:
@@ -131,17 +206,39 @@ def main() -> None:
     sys.exit(code)
 
 
+def placed(arguments: Sequence[str]) -> list[str]:
+    """A run that is taken up stays where it is. Its path is taken as it is typed, whatever Hydra's
+    grammar makes of the characters in it, such as the = and , in the names of a sweep's jobs."""
+    told = []
+    for argument in arguments:
+        key, _, path = argument.partition("=")
+        if key == "resume" and path != "null":
+            quoted = "'" + path.replace("'", r"\'") + "'"
+            told += [f"resume={quoted}", f"hydra.run.dir={quoted}"]
+        else:
+            told.append(argument)
+    return told
+
+
+def go_on(directory: Path) -> str:
+    """How to go on with the run in a directory, for a POSIX shell; nothing if there is none yet."""
+    if not (directory / "config.yaml").is_file():
+        return ""
+    return f"; go on with: dqn-train {shlex.quote(f'resume={directory}')}"
+
+
 def conclude(sweep: Path) -> int:
     """Draw what the jobs of a sweep brought and name those that failed; the exit code."""
     from dqn_cli.plot import main as plot
 
-    failed = sorted(sweep.glob(f"*{FAILED}"))
+    failed = dict(Hooks.failed)
+    for file in sweep.glob(f"*{FAILED}"):  # of jobs in other processes, too
+        failed[file.name.removesuffix(FAILED)] = file.read_text(encoding="utf-8").strip()
     if any(sweep.glob("*/config.yaml")):
         with contextlib.suppress(SystemExit):  # it said why
             plot([str(sweep), "-o", str(sweep / "comparison.png")])
-    for file in failed:
-        reason = file.read_text(encoding="utf-8").strip()
-        print(f"dqn-train: {file.name.removesuffix(FAILED)} failed: {reason}", file=sys.stderr)
+    for name, reason in sorted(failed.items()):
+        print(f"dqn-train: {name} failed: {reason}", file=sys.stderr)
     print(sweep)
     return 1 if failed else 0
 

@@ -2,7 +2,8 @@
 
 Shapes use one legend everywhere: S seeds ("lanes"), B batch, N rows, A actions, P parameters.
 A trailing ``*obs`` stands for the shape of one observation. Whatever a part keeps, its leading
-axis is S; `keep` drops lanes from it, so a seed that is done leaves and the others go on.
+axis is S; `keep` drops all lanes but those named, so a seed that is done leaves and the others go
+on; `state` and `load` carry lanes over to another process.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import torch
 from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
 from torch import Tensor
+
+from dqn_cli.state import State
 
 # Types of configuration values: a part's keyword-only arguments are its keys in conf/, and these
 # annotations are what its values are held to.
@@ -92,6 +95,12 @@ class Buffer(Protocol):
 
     def keep(self, lanes: Sequence[int]) -> None: ...
 
+    def state(self, lane: int) -> State:
+        """All that `load` needs of a lane to go on to the same bits; it may be a view."""
+
+    def load(self, seeds: Sequence[int], state: State) -> None:
+        """Go on with these seeds from their state; ValueError if it is not of such a buffer."""
+
 
 class Network(Protocol):
     def init(self, seeds: Sequence[int]) -> Tensor:
@@ -133,9 +142,22 @@ class Optimizer(Protocol):
 
     def keep(self, lanes: Sequence[int]) -> None: ...
 
+    def state(self, lane: int) -> State: ...
+
+    def load(self, lanes: int, state: State) -> None: ...
+
+
+class EnvError(RuntimeError):
+    """The environment of this row raised an exception, told in one line."""
+
+    def __init__(self, row: int, problem: str) -> None:
+        super().__init__(problem)
+        self.row = row
+
 
 class Envs(Protocol):
-    """A row of independent environments. Whoever holds them resets them: nothing is automatic."""
+    """A row of independent environments. Whoever holds them resets them: nothing is automatic.
+    `reset` and `step` raise EnvError for what an environment raises."""
 
     def reset(self, row: int, seed: int) -> NDArray[Any]:
         """Begin the episode that `seed` names; its first observation [*obs]."""
@@ -152,6 +174,7 @@ class Envs(Protocol):
 
 
 class EnvMaker(Protocol):
+    id: str
     space: Space
     threshold: float | None  # the mean return at which the environment counts as solved
 

@@ -12,14 +12,17 @@ import queue
 import signal
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Event as Signal
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from dqn_cli import build
+from dqn_cli.checkpoint import load_lane
 from dqn_cli.config import Config, check
-from dqn_cli.loop import Event, Loop, Tick
+from dqn_cli.events import Event, RunError, Tick
+from dqn_cli.loop import Loop
+from dqn_cli.resume import checkpointed
 
 log = logging.getLogger("dqn_cli")
 
@@ -31,13 +34,38 @@ class Failure(NamedTuple):
     """Why a process ended before its seeds were done."""
 
     line: str
-    trace: str
+    trace: str | None  # none where the line says all
 
 
-def share_out(config: Config, loop: Loop) -> Loop | Workers:
-    """The loop itself, or processes that do its work."""
+class Alone:
+    """A run in this process."""
+
+    def __init__(self, config: Config, loop: Loop, files: Mapping[int, Path]) -> None:
+        self.seeds = loop.seeds[:]
+        self.env = loop.env
+        self.network = loop.network
+        self.loop = loop
+        self.every_seconds = config.checkpoint.every_seconds
+        loop.take_up([load_lane(file) for file in files.values()])
+
+    def run(self, directory: Path) -> Iterator[Event]:
+        """Until every seed is finished or it is stopped. Checkpoints lie beside their places in the
+        run directory when they are told. RunError for what ends it from outside."""
+        yield from checkpointed(self.loop, directory, self.every_seconds)
+
+    def stop(self) -> None:
+        """End after the present step, with everything known so far told."""
+        self.loop.stop()
+
+    def kill(self) -> None:
+        """End at once whatever else is running."""
+
+
+def share_out(config: Config, loop: Loop, files: Mapping[int, Path]) -> Alone | Workers:
+    """The loop in this process, or processes that do its work. files: the checkpoints that seeds go
+    on from; the others begin."""
     count = processes(config, loop.learner.online.device.type)
-    return loop if count == 1 else Workers(config, loop, count)
+    return Alone(config, loop, files) if count == 1 else Workers(config, loop, files, count)
 
 
 def processes(config: Config, device: str) -> int:
@@ -57,77 +85,79 @@ def cores() -> int:
 
 
 class Workers:
-    """As a Loop to whoever iterates. `loop` is the whole run's, of which the rooms without a state
+    """As Alone to whoever iterates. `loop` is the whole run's, of which the rooms without a state
     are used; its lanes are trained elsewhere."""
 
-    def __init__(self, config: Config, loop: Loop, count: int) -> None:
+    def __init__(self, config: Config, loop: Loop, files: Mapping[int, Path], count: int) -> None:
         self.seeds = loop.seeds
         self.env = loop.env
         self.network = loop.network
         self.shares = [
             config.model_copy(update={"seed": self.seeds[i::count]}) for i in range(count)
         ]
-        loop.close()
+        self.files = files
         self.inbox: queue.SimpleQueue[Event | Failure | None] = queue.SimpleQueue()
-        self.readers: list[threading.Thread] = []  # of the processes that have not ended
-        context = multiprocessing.get_context("spawn")  # PyTorch's threads do not survive a fork
-        self.stopping = context.Event()
-        self.pipes = [context.Pipe(duplex=False) for _ in self.shares]
-        self.processes = [
-            context.Process(
-                target=work, args=(share.model_dump(), sender, self.stopping), daemon=True
-            )
-            for share, (_, sender) in zip(self.shares, self.pipes, strict=True)
-        ]
+        self.context = multiprocessing.get_context("spawn")  # torch's threads survive no fork
+        self.processes: list[Any] = []
+        self.pipes: list[Connection] = []  # to them: a word on it means stop
 
-    def run(self) -> Iterator[Event]:
-        """Until every seed is finished. RuntimeError if a process fails; the others are ended."""
+    def run(self, directory: Path) -> Iterator[Event]:
+        """Until every seed is finished or it is stopped. If a process fails, the others end after
+        their present step; then RunError, or RuntimeError for what has a trace."""
         log.info("seeds shared out to %d processes", len(self.shares))
-        with interrupts_held():
-            for process, (receiver, sender) in zip(self.processes, self.pipes, strict=True):
+        for share in self.shares:
+            files = [self.files[seed] for seed in share.seeds if seed in self.files]
+            here, there = self.context.Pipe()
+            process = self.context.Process(
+                target=work, args=(share.model_dump(), files, directory, there), daemon=True
+            )
+            with interrupts_held():
                 process.start()
-                sender.close()  # so that the receiver learns if the process dies
-                reader = threading.Thread(target=self._read, args=(process, receiver), daemon=True)
-                self.readers.append(reader)
-                reader.start()
-        yield from self._events()
-
-    def stop(self) -> Iterator[Event]:
-        """End early, with everything known so far told."""
-        self.stopping.set()
-        yield from self._events()
-
-    def _events(self) -> Iterator[Event]:
-        while self.readers or not self.inbox.empty():
-            try:
-                message = self.inbox.get(timeout=0.2)  # an interrupt may have swallowed the last
-            except queue.Empty:
-                message = None
-            match message:
+            there.close()  # so that this end learns if the process dies
+            self.processes.append(process)
+            self.pipes.append(here)
+            threading.Thread(target=self._read, args=(process, here), daemon=True).start()
+        failure: Failure | None = None
+        running = len(self.processes)
+        while running:
+            match message := self.inbox.get():
                 case None:
-                    self.readers = [reader for reader in self.readers if reader.is_alive()]
-                case Failure() if self.stopping.is_set():
-                    log.warning(message.line)
+                    running -= 1
                 case Failure():
-                    for process in self.processes:
-                        process.terminate()
-                    error = RuntimeError(message.line)
-                    error.add_note(message.trace)
-                    raise error
+                    log.error(message.line)
+                    failure = failure or message
+                    self.stop()
                 case Tick():  # seconds of the run: the processes evaluate side by side
                     yield message._replace(seconds=message.seconds / len(self.shares))
                 case _:
                     yield message
+        if failure is not None:
+            if failure.trace is None:
+                raise RunError(failure.line)
+            error = RuntimeError(failure.line)
+            error.add_note(failure.trace)
+            raise error
 
-    def _read(self, process: Any, receiver: Connection) -> None:
-        """In a thread of its own: an interrupt may then come at any time and no message is torn."""
+    def stop(self) -> None:
+        """End after the present step, with everything known so far told."""
+        for pipe in self.pipes:
+            with contextlib.suppress(OSError):  # that process has ended
+                pipe.send("stop")
+
+    def kill(self) -> None:
+        """End at once whatever else is running."""
+        for process in self.processes:
+            process.kill()
+
+    def _read(self, process: Any, pipe: Connection) -> None:
+        """In a thread of its own, so that a second interrupt tears no message; last comes None."""
         try:
-            while (message := receiver.recv()) is not None:
+            while (message := pipe.recv()) is not None:
                 self.inbox.put(message)
         except (EOFError, OSError):  # it ended between messages, or within one
             process.join()
-            line = f"a worker process died, exit code {process.exitcode}"
-            self.inbox.put(Failure(line, "It may have run out of memory."))
+            line = f"a worker process died, exit code {process.exitcode} (out of memory?)"
+            self.inbox.put(Failure(line, None))
         self.inbox.put(None)
 
 
@@ -145,21 +175,35 @@ def interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def work(values: dict[str, Any], sender: Connection, stopping: Signal) -> None:
+def work(
+    values: dict[str, Any],
+    files: Sequence[Path],
+    directory: Path,
+    parent: Connection,
+) -> None:
     """A process's life: train the seeds of this configuration and send every event."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     try:
-        loop = build.loop(check(values))
-        for event in loop.run():
-            sender.send(event)
-            if isinstance(event, Tick) and stopping.is_set():
-                for last in loop.stop():
-                    sender.send(last)
-                break
-        sender.send(None)
+        config = check(values)
+        loop = build.loop(config)
+        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        threading.Thread(target=stop_when_told, args=(parent, loop), daemon=True).start()
+        loop.take_up([load_lane(file) for file in files])
+        for event in checkpointed(loop, directory, config.checkpoint.every_seconds):
+            parent.send(event)
+        parent.send(None)
     except BrokenPipeError:
         pass  # the parent is gone, and nobody is left to tell
     except Exception as error:
         line = " ".join(str(error).split()) or type(error).__name__
-        sender.send(Failure(line, traceback.format_exc()))
-        sender.send(None)
+        trace = None if isinstance(error, RunError) else traceback.format_exc()
+        with contextlib.suppress(BrokenPipeError):
+            parent.send(Failure(line, trace))
+            parent.send(None)
+
+
+def stop_when_told(parent: Connection, loop: Loop) -> None:
+    """By a word, or by there being no parent any more."""
+    with contextlib.suppress(EOFError, OSError):
+        parent.recv()
+    loop.stop()

@@ -18,7 +18,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from dqn_cli.config import Config, check
+from dqn_cli.config import Config, check, command
 from dqn_cli.train import CONF, Hooks, main
 from dqn_cli.types import Space, Step
 
@@ -39,7 +39,7 @@ def compose() -> Callable[..., Config]:
     def composed(*overrides: str) -> Config:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             values = OmegaConf.to_container(hydra_compose("config", list(overrides)), resolve=True)
-        return check(values)
+        return check(command(values)[1])
 
     return composed
 

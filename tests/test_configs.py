@@ -7,6 +7,7 @@ import inspect
 import itertools
 import math
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,10 +19,11 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 from dqn_cli import build, workers
-from dqn_cli.config import ROOMS, BadInput, Config, check, locate
-from dqn_cli.loop import Episode, Finished
+from dqn_cli.config import ROOMS, BadInput, Command, Config, check, command, locate
+from dqn_cli.events import Episode, Finished, Saved
 from dqn_cli.results.reader import Run
 from dqn_cli.results.variants import variants
+from dqn_cli.resume import checkpointed
 from dqn_cli.train import CONF
 
 PACKAGE = Path(inspect.getfile(check)).parent
@@ -94,7 +96,7 @@ def small() -> Values:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed = OmegaConf.to_container(compose_config("config", list(SMALL)), resolve=True)
     assert isinstance(composed, dict)
-    return {str(key): value for key, value in composed.items()}
+    return command({str(key): value for key, value in composed.items()})[1]
 
 
 @pytest.mark.parametrize("names", list(itertools.product(*BACKUPS)), ids=" ".join)
@@ -176,6 +178,13 @@ def training(config: Config, _: pytest.MonkeyPatch) -> object:
     return told
 
 
+def checkpoints(config: Config, _: pytest.MonkeyPatch) -> object:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "checkpoints").mkdir()
+        events = checkpointed(build.loop(config), Path(folder), config.checkpoint.every_seconds)
+        return sum(isinstance(event, Saved) for event in events)
+
+
 def label(config: Config, _: pytest.MonkeyPatch) -> object:
     run = Run(Path("run"), config.model_dump(), {}, {}, {1: None})  # type: ignore[dict-item]
     return variants([run])[0].label
@@ -224,6 +233,7 @@ TRIES: dict[str, dict[str, Try]] = {
         "eval.every_episodes": Try(2, training),
         "eval.every_steps": Try(30, training, ("eval.every_episodes=null",)),
         "eval.episodes": Try(2, training),
+        "checkpoint.every_seconds": Try(1e-9, checkpoints, ("steps=600",)),
         "name": Try("mine", label),
     },
     "env/cartpole": {
@@ -290,7 +300,9 @@ def leaves(values: Values, prefix: str = "") -> Iterator[str]:
 
 
 def keys(name: str) -> set[str]:
-    skipped = ("defaults", "hydra") if name == "config" else ("_target_",)
+    # resume and trust are about the command: test_resume.py tries them
+    of_command = ("defaults", "hydra", *Command.model_fields)
+    skipped = of_command if name == "config" else ("_target_",)
     return set(leaves({k: v for k, v in CONTENT[name].items() if k not in skipped}))
 
 

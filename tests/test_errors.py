@@ -93,6 +93,8 @@ VALUES: list[tuple[str, object, str]] = [
     ("updates", 0, "input should be greater than or equal to 1"),
     ("loss", "l1", "input should be 'mse' or 'huber'"),
     ("grad_clip", 0, "input should be greater than 0"),
+    ("checkpoint.every_seconds", 0, "input should be greater than 0"),
+    ("checkpoint.every_seconds", NAN, "input should be a finite number"),
     ("name", 7, "input should be a valid string"),
     ("name", "", "string should have at least 1 character"),
     ("eval", 3, "input should be"),
@@ -173,7 +175,10 @@ def test_a_directory_that_holds_a_run_is_left_alone(dqn_train, tmp_path: Path, n
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / name).write_text("precious")
     done = dqn_train("hydra.run.dir=run")
-    said = "dqn-train: run: already holds a run, and a run is never overwritten\n"
+    said = (
+        "dqn-train: run: already holds a run, and a run is never overwritten; "
+        "resume=run goes on with it\n"
+    )
     assert done == (2, "", said)
     assert {path.name for path in tmp_path.rglob("*")} == {"run", name}
     assert (tmp_path / "run" / name).read_text() == "precious"

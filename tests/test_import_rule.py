@@ -15,21 +15,26 @@ ARRAYS = "numpy torch annotated_types"
 # A room (a folder) may always import itself, and anything the standard library.
 ALLOWED = {
     # name: (what of dqn_cli, which other packages); * is anything
-    "types": ("", ARRAYS),
+    "state": ("", ARRAYS),
+    "events": ("", ARRAYS),
+    "types": ("state", ARRAYS),
     "maths": ("types", ARRAYS),
     "seeding": ("types", ARRAYS),
-    **dict.fromkeys(ROOMS.split(), ("types maths seeding", f"{ARRAYS} gymnasium threadpoolctl")),
-    "learner": ("types maths seeding", ARRAYS),
-    "evaluation": ("types maths seeding", ARRAYS),
-    "loop": ("learner evaluation types maths seeding", ARRAYS),
-    "checkpoint": ("types maths", ARRAYS),
+    **dict.fromkeys(
+        ROOMS.split(), ("types maths seeding state", f"{ARRAYS} gymnasium threadpoolctl")
+    ),
+    "learner": ("types maths seeding state", ARRAYS),
+    "evaluation": ("types maths seeding state events", ARRAYS),
+    "loop": ("learner evaluation types maths seeding state events", ARRAYS),
+    "checkpoint": ("state", ARRAYS),
     "config": ("types", "pydantic annotated_types"),
-    "build": ("config learner loop", ""),  # rooms by the names in conf/
-    "workers": ("build config loop", ""),
+    "build": ("config evaluation learner loop", ""),  # rooms by the names in conf/
+    "resume": ("build checkpoint config events loop results state", "torch threadpoolctl"),
+    "workers": ("build checkpoint config events loop resume", ""),
     "progress": ("types", "rich"),
-    "results": ("", "numpy pandas yaml"),
+    "results": ("", "numpy pandas yaml filelock"),
     "record": (
-        "checkpoint config loop plot progress results workers",
+        "checkpoint config events plot progress results resume workers",
         "numpy torch omegaconf",
     ),
     "plot": ("results", "numpy pandas matplotlib"),

@@ -10,7 +10,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from dqn_cli import build
-from dqn_cli.loop import Episode, Finished
+from dqn_cli.events import Episode, Finished
 
 SMALL = ("network.hidden=[33,17]", "episodes=9", "learning_starts=30", "batch_size=32")
 ROOMS = {

@@ -76,7 +76,12 @@ def learner(space) -> Callable[..., Learner]:
             "optimizer": SGD(0.1),
             "target": Hard(every_steps=10**6),
         }
-        when = {"learning_starts": 0, "update_every": 1, "updates": 1}
+        when = {
+            "batch_size": batch.reward.shape[1],
+            "learning_starts": 0,
+            "update_every": 1,
+            "updates": 1,
+        }
         return Learner(**parts | when | {"grad_clip": None} | keys)
 
     return make
@@ -191,6 +196,7 @@ def test_twelve_updates_equal_a_plain_pytorch_loop(
         Replay(batches),
         SGD(0.1),
         Hard(every_steps=2),
+        batch_size=B,
         learning_starts=1,
         update_every=1,
         updates=per_step,
@@ -340,6 +346,7 @@ def test_a_lane_is_the_same_bits_in_company_and_after_others_left(space) -> None
             Prioritized(seeds, space(3, 3), 9, 0.9, cpu, **keys, epsilon=1e-6),
             Adam(online, lr=1e-2, lr_end=1e-2, lr_steps=1, beta1=0.9, beta2=0.999, eps=1e-8),
             Polyak(tau=0.05, every_steps=1),
+            batch_size=9,
             learning_starts=5,
             update_every=1,
             updates=1,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dqn_cli import build, workers
-from dqn_cli.loop import Episode, Finished
+from dqn_cli.events import Episode, Finished
 
 FAST = (
     "seed=[1,2,3]",

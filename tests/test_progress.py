@@ -36,7 +36,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_the_fraction_is_by_the_nearer_limit(
     limits: tuple[int | None, int | None], fraction: float
 ) -> None:
-    display = Display([1, 2], limits, quiet=True)
+    display = Display([1, 2], limits, quiet=True, done={})
     assert display.fraction == 0
     display.episode_ended(1, 5, 60, None)
     display.episode_ended(2, 1, 20, None)
@@ -44,14 +44,14 @@ def test_the_fraction_is_by_the_nearer_limit(
 
 
 def test_a_seed_that_is_done_stays_where_it_ended() -> None:
-    display = Display([1, 2], (None, 100), quiet=True)
+    display = Display([1, 2], (None, 100), quiet=True, done={})
     display.advanced(50, 100, [1, 2])
     display.advanced(80, 130, [2])
     assert display.fraction == pytest.approx((0.5 + 0.8) / 2)
 
 
 def test_the_text_has_the_slowest_seed_and_the_spread_of_scores(clock: Clock) -> None:
-    display = Display([0, 7], (10, None), quiet=True)
+    display = Display([0, 7], (10, None), quiet=True, done={})
     clock.now += 4
     display.advanced(600, 1200, [0, 7])
     assert display.text == "episode 0/10  1,200 steps  300 steps/s"
@@ -64,14 +64,14 @@ def test_the_text_has_the_slowest_seed_and_the_spread_of_scores(clock: Clock) ->
 
 
 def test_without_a_limit_in_episodes_none_is_shown(clock: Clock) -> None:
-    display = Display([1], (None, 2000), quiet=True)
+    display = Display([1], (None, 2000), quiet=True, done={})
     clock.now += 1
     display.advanced(1000, 1000, [1])
     assert display.text == "episode 0  1,000 steps  1,000 steps/s"
 
 
 def test_the_time_left_is_in_proportion(clock: Clock) -> None:
-    display = Display([1], (None, 1000), quiet=True)
+    display = Display([1], (None, 1000), quiet=True, done={})
     clock.now += 60
     assert display.left == ""
     display.advanced(250, 250, [1])
@@ -81,7 +81,7 @@ def test_the_time_left_is_in_proportion(clock: Clock) -> None:
 def test_plain_lines_come_every_ten_seconds(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    display = Display([1], (None, 1000), quiet=False)
+    display = Display([1], (None, 1000), quiet=False, done={})
     for second in range(1, 26):
         clock.now = 100 + second
         display.advanced(10 * second, 10 * second, [1])
@@ -93,7 +93,7 @@ def test_plain_lines_come_every_ten_seconds(
 
 
 def test_quiet_prints_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    display = Display([1], (None, 1000), quiet=True)
+    display = Display([1], (None, 1000), quiet=True, done={})
     for second in range(1, 100):
         clock.now = 100 + second
         display.advanced(10 * second, 10 * second, [1])
@@ -125,7 +125,7 @@ def shown(display: Display) -> Any:
 
 
 def test_a_terminal_has_a_bar(terminal: Terminal, clock: Clock) -> None:
-    display = Display([1, 2], (None, 1000), quiet=False)
+    display = Display([1, 2], (None, 1000), quiet=False, done={})
     clock.now += 1
     display.advanced(250, 500, [1, 2])
     assert shown(display).percentage == 25
@@ -139,7 +139,7 @@ def test_a_usual_terminal_shows_how_far_it_is(
     terminal: Terminal, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    display = Display([1, 2], (1000, None), quiet=False)
+    display = Display([1, 2], (1000, None), quiet=False, done={})
     clock.now += 100
     for seed in (1, 2):
         display.episode_ended(seed, 250, 12345, 123.4 + seed)
@@ -149,7 +149,7 @@ def test_a_usual_terminal_shows_how_far_it_is(
 
 
 def test_a_quiet_terminal_has_none(terminal: Terminal) -> None:
-    display = Display([1], (None, 1000), quiet=True)
+    display = Display([1], (None, 1000), quiet=True, done={})
     display.advanced(250, 250, [1])
     display.close()
     assert terminal.getvalue() == ""

@@ -2,16 +2,20 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gymnasium
 import pytest
 import yaml
+from gymnasium.envs.classic_control import CartPoleEnv
 
-from dqn_cli import loop
+from dqn_cli import evaluation
 from dqn_cli.checkpoint import load
 from dqn_cli.config import check
 from dqn_cli.env.gym import GymRow
@@ -43,7 +47,11 @@ def test_a_run_leaves_its_files_and_no_others(trained: Path) -> None:
     assert files == {
         *("config.yaml", "timing.csv", "summary.json", "scores.png", "train.log"),
         *(f"scores/seed_{seed}.csv" for seed in (1, 2)),
-        *(f"checkpoints/seed_{seed}_{kind}.pt" for seed in (1, 2) for kind in ("best", "last")),
+        *(
+            f"checkpoints/seed_{seed}_{kind}.pt"
+            for seed in (1, 2)
+            for kind in ("best", "last", "resume")
+        ),
     }
     assert (trained / "scores.png").read_bytes().startswith(b"\x89PNG\r\n")
     assert {path.name for path in trained.parent.iterdir()} == {"run", "stdout"}
@@ -88,14 +96,14 @@ def test_the_summary_says_what_the_scores_say(trained: Path) -> None:
         **{"env": "cartpole", "algo": "dqn", "buffer": "uniform", "network": "mlp"},
         **{"target": "hard", "exploration": "exponential", "optimizer": "adam", "device": "auto"},
     }
-    assert {"python", "dqn-cli", "torch", "numpy", "gymnasium"} == found["versions"].keys()
+    assert {"python", "dqn-cli", "torch", "numpy", "gymnasium", "blas"} == found["versions"].keys()
     assert found["env_steps_per_second"] > 0
     for seed, frame in read_run(trained).scores.items():
         last, best = frame.iloc[-1], frame.loc[frame["score"].idxmax()]
         assert found["seeds"][str(seed)] == {
             **{"final_score": last["score"], "final_episode": 8, "final_step": last["step"]},
             **{"best_score": best["score"], "best_episode": best["episode"]},
-            "best_step": best["step"],
+            **{"best_step": best["step"], "diverged": False},
         }
 
 
@@ -173,32 +181,37 @@ def test_without_evaluation_there_is_no_score(dqn_train, tmp_path: Path) -> None
     assert run.scores[1]["score"].isna().all()
     assert run.summary["seeds"]["1"]["best_score"] is None
     files = {path.name for path in tmp_path.glob("run/checkpoints/*")}
-    assert files == {"seed_1_last.pt", "seed_2_last.pt"}
+    assert files == {f"seed_{s}_{kind}.pt" for s in (1, 2) for kind in ("last", "resume")}
     assert (tmp_path / "run/scores.png").is_file()
 
 
-def after(steps: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Raise the error in the environment's step of that number."""
+def at_step(steps: int, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do something in the environments' step of that number."""
     step, count = GymRow.step, 0
 
-    def failing(self, rows, action):
+    def stepped(self, rows, action):
         nonlocal count
         count += 1
         if count == steps:
-            raise error
+            do()
         return step(self, rows, action)
 
-    monkeypatch.setattr(GymRow, "step", failing)
+    monkeypatch.setattr(GymRow, "step", stepped)
 
 
-def test_an_interrupted_run_keeps_what_was_trained(
-    trained: Path, dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=["ctrl-c", "terminate"])
+def test_a_signal_ends_the_run_after_the_step(
+    trained: Path, dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    after(90, KeyboardInterrupt(), monkeypatch)
+    before = signal.getsignal(number)
+    at_step(90, lambda: signal.raise_signal(number), monkeypatch)
     done = dqn_train(*SMALL)
-    assert done.code == 130
-    assert done.err.count("\n") == 1 and "interrupted" in done.err
-    assert "Traceback" not in done.err
+    assert done.code == SIGNALS[number]
+    assert done.err == f"dqn-train: stopped; go on with: dqn-train resume={tmp_path}/run\n"
+    assert signal.getsignal(number) == before
     run = read_run(tmp_path / "run")
     assert run.summary["status"] == "interrupted"
     assert "interrupted: " in (tmp_path / "run/train.log").read_text()
@@ -208,7 +221,7 @@ def test_an_interrupted_run_keeps_what_was_trained(
         assert len(rows.splitlines()) > 2
         assert (trained / name).read_bytes().startswith(rows)
         last = load(tmp_path / f"run/checkpoints/seed_{seed}_last.pt")
-        assert (last.step, last.episode) == (89, len(rows.splitlines()) - 1)
+        assert (last.step, last.episode) == (90, len(rows.splitlines()) - 1)
         best = load(tmp_path / f"run/checkpoints/seed_{seed}_best.pt")
         assert best.score == run.scores[seed]["score"].max()
 
@@ -217,11 +230,12 @@ def test_an_interrupt_during_evaluation_loses_no_episode(
     trained: Path, dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def once(*arguments):
-        monkeypatch.setattr(loop, "greedy_returns", evaluate)
-        raise KeyboardInterrupt
+        monkeypatch.setattr(evaluation, "greedy_returns", evaluate)
+        signal.raise_signal(signal.SIGINT)
+        return evaluate(*arguments)
 
-    evaluate = loop.greedy_returns
-    monkeypatch.setattr(loop, "greedy_returns", once)
+    evaluate = evaluation.greedy_returns
+    monkeypatch.setattr(evaluation, "greedy_returns", once)
     assert dqn_train(*SMALL).code == 130
     run = read_run(tmp_path / "run")
     assert run.summary["status"] == "interrupted"
@@ -233,36 +247,102 @@ def test_an_interrupt_during_evaluation_loses_no_episode(
         assert episodes >= 6
 
 
-def test_a_second_interrupt_is_still_an_interrupt(
+def test_a_second_interrupt_ends_the_run_at_once(
     dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*arguments):
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
-    after(90, KeyboardInterrupt(), monkeypatch)
-    monkeypatch.setattr(loop, "greedy_returns", interrupted)  # which is called to end the run
-    assert dqn_train(*SMALL).code == 130
+    at_step(90, lambda: signal.raise_signal(signal.SIGINT), monkeypatch)
+    monkeypatch.setattr(evaluation, "greedy_returns", interrupted)  # which is called to end the run
+    done = dqn_train(*SMALL)
+    assert (done.code, done.err.count("\n")) == (130, 1)
     assert read_run(tmp_path / "run").summary["status"] == "interrupted"
+    assert not (tmp_path / "run/checkpoints/seed_1_last.pt").exists()
 
 
-def test_an_interrupted_run_says_where_it_lies(
-    dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Broken(CartPoleEnv):
+    """Breaks in the 60th step of all that are made."""
+
+    steps = 0
+
+    def step(self, action):
+        Broken.steps += 1
+        if Broken.steps == 60:
+            raise RuntimeError("the pole\nbroke")
+        return super().step(action)
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(Broken, "steps", 0)
+    gymnasium.register("Broken-v0", Broken, max_episode_steps=500)
+    yield "env.id=Broken-v0"
+    del gymnasium.registry["Broken-v0"]
+
+
+def test_an_environment_that_raises_ends_the_run_in_one_message(
+    trained: Path, dqn_train, tmp_path: Path, broken: str
 ) -> None:
-    after(90, KeyboardInterrupt(), monkeypatch)
-    done = dqn_train(*SMALL)
-    assert str(tmp_path / "run") in done.out + done.err
-
-
-def test_an_environment_that_fails_fails_the_run(
-    dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    after(90, RuntimeError("the pole\nbroke"), monkeypatch)
-    done = dqn_train(*SMALL)
+    done = dqn_train(*SMALL, broken, "eval.every_episodes=null")
     assert done.code == 1
-    assert "the pole" in done.err
+    place = "environment Broken-v0 failed in seed 2, episode 2, step 30: "
+    assert done.err == (
+        f"dqn-train: {place}RuntimeError: the pole broke; "
+        f"go on with: dqn-train resume={tmp_path}/run\n"
+    )
     run = read_run(tmp_path / "run")
-    assert (run.summary["status"], run.summary["error"]) == ("failed", "the pole broke")
-    assert all(seed in run.scores for seed in (1, 2))
+    assert run.summary["status"] == "failed"
+    assert run.summary["error"].startswith(place)
+    assert "Traceback" in (tmp_path / "run/train.log").read_text()
+    for seed in (1, 2):
+        last = load(tmp_path / f"run/checkpoints/seed_{seed}_last.pt")
+        assert (last.step, last.episode) == (29, len(run.scores[seed]))
+    assert [len(run.scores[seed]) for seed in (1, 2)] == [1, 1]
+
+
+def test_after_an_environment_failed_the_run_goes_on_where_it_was(
+    dqn_train, tmp_path: Path, broken: str
+) -> None:
+    whole = (*SMALL, "env.id=Broken-v0", "eval.every_episodes=null")
+    Broken.steps = 60  # past the one that breaks
+    assert dqn_train(*whole, "hydra.run.dir=whole").code == 0
+    Broken.steps = 0
+    assert dqn_train(*whole).code == 1
+    assert dqn_train("resume=run").code == 0
+    for seed in (1, 2):
+        name = f"scores/seed_{seed}.csv"
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_an_environment_that_raises_in_an_evaluation_is_named_with_it(
+    dqn_train, tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def until(limit):
+        """Breaks in the evaluation's step of that number."""
+        step, count = GymRow.step, 0
+
+        def stepped(self, rows, action):
+            nonlocal count
+            Broken.steps = 100
+            if len(self.envs) > 2:  # those of evaluation
+                count += 1
+                Broken.steps = 59 if count == limit else 100
+            return step(self, rows, action)
+
+        monkeypatch.setattr(GymRow, "step", stepped)
+
+    until(70)
+    done = dqn_train(*SMALL, broken)
+    assert done.code == 1
+    found = re.search(
+        r"environment Broken-v0 failed in the evaluation of seed (1|2) after episode (\d+), "
+        r"step (\d+): RuntimeError: the pole broke",
+        done.err,
+    )
+    assert found and done.err.count("\n") == 1
+    run = read_run(tmp_path / "run")  # and what was scored before is there, in order
+    assert all(list(f["episode"]) == list(range(1, len(f) + 1)) for f in run.scores.values())
 
 
 @pytest.mark.slow
@@ -283,7 +363,7 @@ def test_ctrl_c_ends_the_installed_command_cleanly(tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert err.count("\n") == 1 and err.startswith("dqn-train: interrupted")
+    assert err == f"dqn-train: stopped; go on with: dqn-train resume={tmp_path}/run\n"
     run = read_run(tmp_path / "run")
     assert run.summary["status"] == "interrupted"
     assert len(run.scores[1]) > 3

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dqn_cli import build, workers
-from dqn_cli.loop import Episode, Finished, Tick
+from dqn_cli.events import Episode, Finished, RunError, Saved, Tick
 from dqn_cli.results.reader import read_run
 
 SMALL = (
@@ -60,14 +60,16 @@ def test_how_seeds_are_shared_out_changes_no_byte(dqn_train, tmp_path: Path):
         done = dqn_train(*SMALL, "episodes=6", f"device.workers={number}", place)
         assert (done.code, done.err) == (0, "")
     files = [p.relative_to(tmp_path / "by1") for p in (tmp_path / "by1").glob("[cs]*/*")]
-    assert len(files) == 9  # scores, best and last of three seeds
+    assert len(files) == 12  # scores, best, last and what to go on from of three seeds
     for file in files:
         assert (tmp_path / "by1" / file).read_bytes() == (tmp_path / "by2" / file).read_bytes()
 
 
-def test_the_events_are_those_of_one_loop(compose):
-    def told(loop):
-        events = list(loop.run())
+def test_the_events_are_those_of_one_loop(compose, tmp_path: Path):
+    (tmp_path / "checkpoints").mkdir()
+
+    def told(source):
+        events = list(source.run(tmp_path))
         rows = {}
         for event in events:
             if not isinstance(event, Tick):
@@ -75,22 +77,22 @@ def test_the_events_are_those_of_one_loop(compose):
         return rows, sum(event.lane_steps for event in events if isinstance(event, Tick))
 
     config = compose(*SMALL[:-1], "episodes=6")
-    shared = workers.Workers(config, build.loop(config), 2)
+    shared = workers.Workers(config, build.loop(config), {}, 2)
     assert [share.seeds for share in shared.shares] == [[3, 2], [1]]
-    ours, theirs = told(shared), told(build.loop(config))
+    ours, theirs = told(shared), told(workers.Alone(config, build.loop(config), {}))
     assert ours == theirs
-    assert ours[0] == dict.fromkeys([3, 1, 2], [Episode] * 6 + [Finished])
+    assert ours[0] == dict.fromkeys([3, 1, 2], [Episode] * 6 + [Finished, Saved])
 
 
-def test_stopping_tells_what_is_known(compose):
+def test_stopping_tells_what_is_known(compose, tmp_path: Path):
+    (tmp_path / "checkpoints").mkdir()
     config = compose(*SMALL[:-1], "episodes=100000")
-    shared = workers.Workers(config, build.loop(config), 2)
+    shared = workers.Workers(config, build.loop(config), {}, 2)
     events = []
-    for event in shared.run():
+    for event in shared.run(tmp_path):
         events.append(event)
         if isinstance(event, Tick):
-            break
-    events += shared.stop()
+            shared.stop()
     assert {event.seed for event in events if isinstance(event, Finished)} == {1, 2, 3}
     assert {event.seed for event in events if isinstance(event, Episode)} == {1, 2, 3}
 
@@ -98,24 +100,33 @@ def test_stopping_tells_what_is_known(compose):
 def test_a_process_that_is_killed_ends_the_run_and_what_was_written_stays(
     dqn_train, tmp_path: Path, monkeypatch
 ):
-    read = workers.Workers._events
+    run_ = workers.Workers.run
+    killed = []
 
-    def killing(self):
-        for event in read(self):
-            if isinstance(event, Tick):
+    def killing(self, directory):
+        for event in run_(self, directory):
+            if isinstance(event, Tick) and not killed:
                 os.kill(self.processes[1].pid, signal.SIGKILL)
+                killed.append(event)
             yield event
 
-    monkeypatch.setattr(workers.Workers, "_events", killing)
+    monkeypatch.setattr(workers.Workers, "run", killing)
     done = dqn_train(*SMALL, "episodes=100000", "device.workers=2")
+    line = "a worker process died, exit code -9 (out of memory?)"
     assert done.code == 1
-    assert "a worker process died, exit code -9" in done.err
+    assert done.err == f"dqn-train: {line}; go on with: dqn-train resume={tmp_path}/run\n"
     run = read_run(tmp_path / "run")
-    assert run.summary["status"] == "failed"
-    assert run.summary["error"] == "a worker process died, exit code -9"
+    assert (run.summary["status"], run.summary["error"]) == ("failed", line)
+    # the other process ended after its step, with all that it takes to go on
+    assert {path.name for path in tmp_path.glob("run/checkpoints/*_resume.pt")} == {
+        *("seed_3_resume.pt", "seed_2_resume.pt")
+    }
 
 
-def test_what_a_process_raises_is_told_with_its_place(compose, tmp_path: Path, monkeypatch):
+def test_an_environment_that_raises_in_a_process_is_told_in_one_line(
+    compose, tmp_path: Path, monkeypatch
+):
+    (tmp_path / "checkpoints").mkdir()
     (tmp_path / "brittle.py").write_text(
         "import gymnasium\n"
         "class Brittle(gymnasium.envs.classic_control.CartPoleEnv):\n"
@@ -125,8 +136,29 @@ def test_what_a_process_raises_is_told_with_its_place(compose, tmp_path: Path, m
     )
     monkeypatch.syspath_prepend(tmp_path)
     config = compose(*SMALL[:-1], "episodes=9", "env.id=Brittle-v0", "env.import=brittle")
-    shared = workers.Workers(config, build.loop(config), 2)
+    shared = workers.Workers(config, build.loop(config), {}, 2)
+    with pytest.raises(RunError) as caught:
+        list(shared.run(tmp_path))
+    place, _, what = str(caught.value).partition(": ")
+    assert place in {
+        f"environment Brittle-v0 failed in seed {seed}, episode 1, step 1" for seed in (3, 1)
+    }
+    assert what == "OSError: the cart is gone"
+
+
+def test_what_else_raises_in_a_process_is_told_with_its_place(compose, tmp_path: Path, monkeypatch):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "careless.py").write_text(
+        "class Exploration:\n"
+        "    def __init__(self, *, start: float): pass\n"
+        "    def __call__(self, step):\n"
+        "        raise OSError('nobody\\nexplores')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = ("exploration=constant", "exploration._target_=careless.Exploration")
+    config = compose(*SMALL[:-1], "episodes=9", *mine)
+    shared = workers.Workers(config, build.loop(config), {}, 2)
     with pytest.raises(RuntimeError) as caught:
-        list(shared.run())
-    assert str(caught.value) == "the cart is gone"
-    assert "brittle.py" in caught.value.__notes__[0]
+        list(shared.run(tmp_path))
+    assert str(caught.value) == "nobody explores"
+    assert "careless.py" in caught.value.__notes__[0]

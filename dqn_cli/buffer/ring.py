@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dqn_cli.maths import Array
+from dqn_cli.state import State, count, take
 from dqn_cli.types import Batch, Space, Step
 
 
@@ -24,16 +25,22 @@ class Ring:
     def __init__(
         self, lanes: int, space: Space, capacity: int, gamma: float, device: torch.device
     ) -> None:
+        self.space = space
         self.capacity = capacity
         self.gamma = gamma
         self.device = device
+        self._make(lanes)
+
+    def _make(self, lanes: int) -> None:
         self.added = 0  # rows ever added, per lane
-        shape = (lanes, capacity, 2, *space.obs_shape)
+        shape = (lanes, self.capacity, 2, *self.space.obs_shape)
         try:
-            self.pairs = zeros(shape, space.obs_dtype, device)
-            self.numbers = zeros((lanes, capacity, 3), np.dtype(np.float32), device)
+            self.pairs = zeros(shape, self.space.obs_dtype, self.device)
+            self.numbers = zeros((lanes, self.capacity, 3), np.dtype(np.float32), self.device)
         except (RuntimeError, MemoryError, ValueError) as error:
-            raise ValueError(f"capacity={capacity}: {lanes} seeds do not fit: {error}") from error
+            raise ValueError(
+                f"capacity={self.capacity}: {lanes} seeds do not fit: {error}"
+            ) from error
 
     def __len__(self) -> int:
         """Rows held, per lane."""
@@ -60,8 +67,35 @@ class Ring:
         return Batch(obs, action.long(), reward, next_obs, discount, weight, index)
 
     def keep(self, lanes: Sequence[int]) -> None:
-        self.pairs = self.pairs[list(lanes)]
-        self.numbers = self.numbers[list(lanes)]
+        added, rows, pairs, numbers = self.added, len(self), self.pairs, self.numbers
+        self._make(len(lanes))
+        self.added = added
+        for place, lane in enumerate(lanes):
+            self.pairs[place, :rows] = pairs[lane, :rows]
+            self.numbers[place, :rows] = numbers[lane, :rows]
+
+    def state(self, lane: int) -> State:
+        rows = len(self)
+        return {
+            "added": torch.tensor(self.added),
+            "pairs": torch.as_tensor(self.pairs[lane, :rows]).cpu(),
+            "numbers": torch.as_tensor(self.numbers[lane, :rows]).cpu(),
+        }
+
+    def load(self, lanes: int, state: State) -> None:
+        """ValueError if the state is not of such a ring."""
+        added = count(state, "added", lanes)
+        rows = min(added, self.capacity)
+        kind = torch.from_numpy(np.empty(0, self.space.obs_dtype)).dtype
+        pairs = take(state, "pairs", (lanes, rows, 2, *self.space.obs_shape), kind)
+        numbers = take(state, "numbers", (lanes, rows, 3), torch.float32)
+        action = numbers[..., 0]
+        if not ((action >= 0) & (action < self.space.actions) & (action == action.floor())).all():
+            raise ValueError("numbers: expected actions of the environment")
+        self._make(lanes)
+        self.added = added
+        torch.as_tensor(self.pairs)[:, :rows] = pairs.to(self.device)
+        torch.as_tensor(self.numbers)[:, :rows] = numbers.to(self.device)
 
     def _here(self, row: NDArray[Any]) -> Array:
         return row if self.device.type == "cpu" else torch.from_numpy(row)

@@ -84,6 +84,20 @@ class SumTree:
             place, at = place * FANOUT + child, child + starts(*values.shape)
         return place.reshape(len(self.top), -1) - starts(*self.leaves.shape)
 
+    def values(self, lane: int, n: int) -> NDArray[np.float64]:
+        """The first n values of a lane."""
+        self._settle()
+        return self.leaves[lane, :n]
+
+    def fill(self, values: NDArray[np.float64]) -> None:
+        """Put values [S, n] at 0 .. n-1 of an empty tree, each sum being what it would have become
+        one by one."""
+        self.leaves[:, : values.shape[1]] = values
+        for children, parents in ((self.leaves, self.nodes), (self.nodes, self.top)):
+            families = torch.from_numpy(children.reshape(-1, FANOUT))
+            parents[:] = families.sum(-1).numpy().reshape(parents.shape)
+        self.running = torch.from_numpy(self.top).cumsum(-1).numpy()
+
     def keep(self, lanes: Sequence[int]) -> None:
         self._settle()
         chosen = list(lanes)

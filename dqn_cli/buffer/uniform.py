@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dqn_cli.buffer.ring import Ring
 from dqn_cli.seeding import Uniforms
+from dqn_cli.state import State, count, nested, within
 from dqn_cli.types import Batch, Count, Space, Step
 
 
@@ -45,3 +46,12 @@ class Uniform:
         self.ring.keep(lanes)
         self.draws.keep(lanes)
         self.weight = self.weight[list(lanes)]
+
+    def state(self, lane: int) -> State:
+        return {**nested("ring", self.ring.state(lane)), "samples": torch.tensor(self.samples)}
+
+    def load(self, seeds: Sequence[int], state: State) -> None:
+        self.ring.load(len(seeds), within("ring", state))
+        self.samples = count(state, "samples", len(seeds))
+        self.draws = Uniforms(seeds, "replay", self.draws.shape)
+        self.weight = self.weight.new_ones(len(seeds), *self.draws.shape)

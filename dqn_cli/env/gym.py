@@ -14,13 +14,18 @@ from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from numpy.typing import NDArray
 
 from dqn_cli.env.cartpole import CartPoleRow
-from dqn_cli.types import Envs, Space
+from dqn_cli.types import EnvError, Envs, Space
 
 TOGETHER = 4  # CartPoles from which on stepping them together is quicker
 
 
 def one_line(text: object) -> str:
     return " ".join(str(text).split())
+
+
+def named(error: Exception) -> str:
+    """The exception in one line, its kind first."""
+    return f"{type(error).__name__}: {one_line(error)}".removesuffix(": ")
 
 
 def register(module: str) -> None:
@@ -100,16 +105,24 @@ class GymRow:
         self.envs: list[Any] = [None] * rows
 
     def reset(self, row: int, seed: int) -> NDArray[Any]:
-        if self.envs[row] is None:
-            self.envs[row] = self.make()
-        obs, _ = self.envs[row].reset(seed=seed)
+        try:
+            if self.envs[row] is None:
+                self.envs[row] = self.make()
+            obs, _ = self.envs[row].reset(seed=seed)
+        except Exception as error:
+            raise EnvError(row, named(error)) from error
         return np.array(obs, self.space.obs_dtype)
 
     def step(
         self, rows: NDArray[np.int64], action: NDArray[np.int64]
     ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         chosen = (action + self.first_action).tolist()
-        told = [self.envs[row].step(a) for row, a in zip(rows.tolist(), chosen, strict=True)]
+        told: list[Any] = []
+        try:
+            for row, a in zip(rows.tolist(), chosen, strict=True):
+                told.append(self.envs[row].step(a))
+        except Exception as error:
+            raise EnvError(int(rows[len(told)]), named(error)) from error
         obs, reward, terminated, truncated, _ = zip(*told, strict=True)
         return (
             np.array(obs, self.space.obs_dtype),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dqn_cli.maths import annealed, root
+from dqn_cli.state import State, count, take
 from dqn_cli.types import Count, Momentum, Positive
 
 
@@ -50,3 +51,16 @@ class Adam:
     def keep(self, lanes: Sequence[int]) -> None:
         self.mean = self.mean[list(lanes)]
         self.square = self.square[list(lanes)]
+
+    def state(self, lane: int) -> State:
+        return {
+            "mean": self.mean[lane].cpu(),
+            "square": self.square[lane].cpu(),
+            "steps": torch.tensor(self.steps),
+        }
+
+    def load(self, lanes: int, state: State) -> None:
+        shape = (lanes, self.mean.shape[1])
+        self.steps = count(state, "steps", lanes)
+        self.mean = take(state, "mean", shape, self.mean.dtype).to(self.mean.device)
+        self.square = take(state, "square", shape, self.square.dtype).to(self.square.device)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dqn_cli.maths import annealed, root
+from dqn_cli.state import State, take
 from dqn_cli.types import Count, Momentum, Positive
 
 
@@ -40,3 +41,10 @@ class RMSprop:
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.square = self.square[list(lanes)]
+
+    def state(self, lane: int) -> State:
+        return {"square": self.square[lane].cpu()}
+
+    def load(self, lanes: int, state: State) -> None:
+        shape = (lanes, self.square.shape[1])
+        self.square = take(state, "square", shape, self.square.dtype).to(self.square.device)

@@ -56,6 +56,12 @@ class Run:
     scores: dict[int, pd.DataFrame]
 
     @property
+    def diverged(self) -> list[int]:
+        """The seeds whose numbers became none."""
+        told = self.summary.get("seeds", {})
+        return [s for s in self.scores if told.get(str(s), {}).get("diverged") is True]
+
+    @property
     def threshold(self) -> float | None:
         """The environment's reward threshold, if it names one."""
         value: float | None = self.summary.get("threshold")
@@ -93,8 +99,7 @@ def _walk(top: Path) -> Iterable[Path]:
 
 def read_run(path: Path) -> Run:
     """Read one run directory. Raises ResultError naming the file at fault."""
-    config = _read_yaml(path / CONFIG)
-    summary = _read_summary(path / SUMMARY) if os.path.lexists(path / SUMMARY) else {}
+    config, summary = read_config(path), read_summary(path)
     folder = path / SCORES
     try:
         names = [match for name in os.listdir(folder) if (match := _SCORES_NAME.fullmatch(name))]
@@ -105,6 +110,16 @@ def read_run(path: Path) -> Run:
     seeds = sorted((int(match[1]), match[0]) for match in names)
     scores = {seed: read_scores(folder / name) for seed, name in seeds}
     return Run(path, config, summary.get("choices", {}), summary, scores)
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """A run's config.yaml as plain values. Raises ResultError."""
+    return _read_yaml(run / CONFIG)
+
+
+def read_summary(run: Path) -> dict[str, Any]:
+    """A run's summary.json, {} if there is none. Raises ResultError."""
+    return _read_summary(run / SUMMARY) if os.path.lexists(run / SUMMARY) else {}
 
 
 def read_scores(path: Path) -> pd.DataFrame:
@@ -129,6 +144,23 @@ def read_scores(path: Path) -> pd.DataFrame:
         rows.append(row)
     table = np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS))
     return pd.DataFrame(table, columns=list(COLUMNS)).astype({c: "int64" for c in WHOLE})
+
+
+def whole_episodes(path: Path) -> list[int]:
+    """Where in a seed's CSV, in bytes, the header ends and then each episode, as far as whole rows
+    number them 1, 2, 3 ...; nothing if there is no such file or header.
+    """
+    ends: list[int] = []
+    try:
+        for number, line in enumerate(path.read_bytes().split(b"\n")[:-1]):
+            text = line.decode("ascii")
+            if (text == _HEADER) if number == 0 else (_read_row(path, 1, text)[0] == number):
+                ends.append((ends[-1] if ends else 0) + len(line) + 1)
+            else:
+                break
+    except (OSError, ValueError):  # what is no row; a ResultError is a ValueError
+        pass
+    return ends
 
 
 def _read_row(path: Path, number: int, line: str) -> list[float]:
@@ -200,6 +232,9 @@ def _read_summary(path: Path) -> dict[str, Any]:
     choices = summary.get("choices", {})
     if not isinstance(choices, dict) or not all(isinstance(v, str) for v in choices.values()):
         raise ResultError(path, "choices: expected an object of names")
+    seeds = summary.get("seeds", {})
+    if not isinstance(seeds, dict) or not all(isinstance(v, dict) for v in seeds.values()):
+        raise ResultError(path, "seeds: expected an object of objects")
     threshold = summary.get("threshold")
     number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
     if threshold is not None and not (number and abs(threshold) <= LARGEST):

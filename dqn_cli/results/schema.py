@@ -27,7 +27,8 @@ def scores_file(seed: int) -> str:
 
 
 def checkpoint_file(seed: int, kind: str) -> str:
-    """Path of a seed's checkpoint (`kind` is `best` or `last`), relative to the run directory."""
+    """Path of a seed's checkpoint, relative to the run directory. `kind` is `best` or `last`, a
+    network; or `resume` or `previous`, all that it takes to go on, and the one before."""
     return f"{CHECKPOINTS}/seed_{seed}_{kind}.pt"
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
 import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from filelock import FileLock, Timeout
+
+from dqn_cli.results.reader import read_scores, whole_episodes
 from dqn_cli.results.schema import (
     CHECKPOINTS,
     COLUMNS,
@@ -24,6 +28,7 @@ from dqn_cli.results.schema import (
     TIMING_COLUMNS,
     WHOLE,
     ResultError,
+    checkpoint_file,
     format_number,
     scores_file,
 )
@@ -31,18 +36,67 @@ from dqn_cli.results.schema import (
 PARTS = (CONFIG, SUMMARY, SCORES, TIMING, CHECKPOINTS)  # what only a run puts in a directory
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
+LOCK = ".lock"  # there while a process trains in the directory
+
+
+def write_atomic(path: Path, data: bytes | str, *, durable: bool = False) -> None:
     """Write the whole file or leave what was there: a temporary file beside it, then a rename.
 
     Text is written as UTF-8 with `\\n` line ends. Guards against a killed process and a full disk,
-    not against a power cut. Raises OSError.
+    and if `durable` against a power cut, which takes its time. Raises OSError.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = beside(path)
     try:
-        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+        write_beside(temporary, data.encode() if isinstance(data, str) else data, durable)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    if durable:
+        sync_folder(path.parent)
+
+
+def beside(path: Path) -> Path:
+    """The temporary file that this process writes before it takes the place of `path`."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def write_beside(temporary: Path, data: bytes, durable: bool) -> None:
+    with temporary.open("wb") as file:
+        file.write(data)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in it outlast a power cut, where the system can do that."""
+    if os.name == "posix":
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+@contextlib.contextmanager
+def claimed(directory: Path) -> Iterator[None]:
+    """Makes the directory and keeps other processes from training in it; the claim ends with its
+    owner, however that ends. ResultError if another one has it, or it cannot be written.
+    """
+    lock = FileLock(directory / LOCK, timeout=0)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise ResultError(directory, "another process is training in it") from None
+    except OSError as error:
+        raise ResultError(directory, f"cannot be written: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # gone with its directory; Windows removes it later
+            (directory / LOCK).unlink()
+        lock.release()
 
 
 def holds_run(directory: Path) -> bool:
@@ -55,7 +109,9 @@ class RunWriter:
 
     config: the whole resolved config as YAML text. choices: Hydra group -> chosen option.
     seeds: one CSV each. threshold: the environment's reward threshold, if it names one.
-    versions: package -> version. Raises ResultError where a run already lies.
+    versions: package -> version. kept: where a run is taken up again, how many episodes of each
+    seed stay; the rows after them are cut off. diverged: the seeds that had before.
+    Raises ResultError where a run already lies, unless it is taken up again.
     """
 
     def __init__(
@@ -67,22 +123,40 @@ class RunWriter:
         seeds: Sequence[int],
         threshold: float | None,
         versions: dict[str, str],
+        kept: Mapping[int, int] | None = None,
+        diverged: Iterable[int] = (),
     ) -> None:
         if not seeds or len(set(seeds)) != len(seeds):
             raise ValueError(f"seeds must be distinct and at least one, not {list(seeds)}")
-        if holds_run(directory):
+        if kept is None and holds_run(directory):
             raise ResultError(directory, "already holds a run, and a run is never overwritten")
         self.directory = directory
         self._facts = {"choices": choices, "threshold": _finite(threshold), "versions": versions}
         self._outcome = {seed: _Outcome() for seed in seeds}
+        for seed in diverged:
+            self._outcome[seed].diverged = True
+        kept = kept or {}
         try:
-            (directory / SCORES).mkdir(parents=True)
-            write_atomic(directory / CONFIG, config)
-            self._timing = _create_csv(directory / TIMING, TIMING_COLUMNS)
-            self._scores = {s: _create_csv(directory / scores_file(s), COLUMNS) for s in seeds}
+            directory.mkdir(parents=True, exist_ok=True)
+            write_atomic(directory / CONFIG, config, durable=True)  # first: it can be taken up now
+            for folder in (SCORES, CHECKPOINTS):
+                (directory / folder).mkdir(exist_ok=True)
+            for stale in (directory / CHECKPOINTS).glob(".*.tmp"):  # of a process that was killed
+                stale.unlink()
+            self._timing, self.seconds = _timing(directory / TIMING, kept)
+            self._scores = {s: _scores(directory / scores_file(s), kept.get(s, 0)) for s in seeds}
+            for seed in seeds:
+                self._recall(seed)
             self._write_summary("running", None, None)
+            sync_folder(directory / SCORES)
         except OSError as error:
             raise ResultError(directory, f"cannot be written: {error.strerror}") from error
+
+    def _recall(self, seed: int) -> None:
+        """What the rows that are there already say of the seed."""
+        if whole_episodes(path := self.directory / scores_file(seed))[1:]:
+            for row in read_scores(path).to_dict("records"):
+                self._outcome[seed].add({str(name): value for name, value in row.items()})
 
     def episode(self, seed: int, row: Mapping[str, int | float | None], seconds: float) -> None:
         """Append a finished episode: a row with the CSV's columns (those without a value may be
@@ -97,6 +171,22 @@ class RunWriter:
         _append(self._scores[seed], cells)
         timing = (seed, row["episode"], row["step"], seconds)
         _append(self._timing, [format_number(value) for value in timing])
+
+    def diverged(self, seed: int) -> None:
+        """The seed's numbers are none any more; no row of it follows."""
+        self._outcome[seed].diverged = True
+        self._write_summary("running", None, None)
+
+    def commit(self, seed: int, file: Path) -> None:
+        """Make `file`, written and durable, the seed's checkpoint, after the rows it relies on. The
+        one before stays as the previous one. Raises OSError.
+        """
+        os.fsync(self._scores[seed].fileno())
+        newest = self.directory / checkpoint_file(seed, "resume")
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(newest, self.directory / checkpoint_file(seed, "previous"))
+        os.replace(file, newest)
+        sync_folder(newest.parent)
 
     def finish(
         self, status: str, *, env_steps_per_second: float | None, error: str | None = None
@@ -132,7 +222,7 @@ class RunWriter:
             "seeds": {str(seed): vars(outcome) for seed, outcome in self._outcome.items()},
         }
         text = json.dumps(summary, indent=2, allow_nan=False)
-        write_atomic(self.directory / SUMMARY, text + "\n")
+        write_atomic(self.directory / SUMMARY, text + "\n", durable=True)
 
 
 @dataclass
@@ -145,6 +235,7 @@ class _Outcome:
     best_score: float | None = None  # the first of the highest scores
     best_episode: int | None = None
     best_step: int | None = None
+    diverged: bool = False
 
     def add(self, row: Mapping[str, int | float | None]) -> None:
         episode, step = _whole(row["episode"]), _whole(row["step"])
@@ -179,10 +270,34 @@ def _cells(row: Mapping[str, int | float | None]) -> list[str]:
     return [format_number(_whole(row[c]) if c in WHOLE else row.get(c)) for c in COLUMNS]
 
 
-def _create_csv(path: Path, header: Sequence[str]) -> BinaryIO:
-    file = path.open("xb", buffering=0)
-    _append(file, header)
+def _scores(path: Path, kept: int) -> BinaryIO:
+    """A seed's CSV, open for more rows; what it holds after that many episodes is cut off.
+    Whoever asks has seen that it holds so many.
+    """
+    file = path.open("ab", buffering=0)
+    ends = whole_episodes(path) or [0]
+    file.truncate(ends[kept])
+    if not ends[0]:
+        _append(file, COLUMNS)
     return file
+
+
+def _timing(path: Path, kept: Mapping[int, int]) -> tuple[BinaryIO, float]:
+    """timing.csv, open for more rows, without those of episodes that were not kept; and the seconds
+    that it comes to.
+    """
+    rows, last = [",".join(TIMING_COLUMNS)], 0.0
+    if kept and path.exists():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                seed, episode, _, seconds = line.split(",")
+                if int(episode) <= kept.get(int(seed), 0):
+                    last = max(last, float(seconds))
+                    rows.append(line)
+            except ValueError:  # the header, or what a killed process left of a row
+                continue
+    write_atomic(path, "\n".join(rows) + "\n")
+    return path.open("ab", buffering=0), last
 
 
 def _append(file: BinaryIO, cells: Iterable[str]) -> None:

@@ -40,6 +40,7 @@ def test_a_run_starts_with_config_headers_and_a_summary(tmp_path: Path) -> None:
         assert (run / "timing.csv").read_text() == "seed,episode,step,seconds\n"
     nothing = dict.fromkeys(["final_score", "final_episode", "final_step"])
     nothing |= dict.fromkeys(["best_score", "best_episode", "best_step"])
+    nothing |= {"diverged": False}
     assert summary(run) == {
         "status": "running",
         "error": None,
@@ -85,6 +86,7 @@ def test_the_summary_tells_final_and_best_of_each_seed(tmp_path: Path) -> None:
         "best_score": 500.0,  # the first of two
         "best_episode": 2,
         "best_step": 20,
+        "diverged": False,
     }
     assert found["seeds"]["34"]["best_score"] is None
     assert read_run(tmp_path).threshold == 475.0

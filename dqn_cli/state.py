@@ -1,0 +1,71 @@
+"""What it takes to go on with a seed: arrays by name, and what is asked of those that come back.
+
+A part hands out the state of one lane. It takes back a stack of such states, every array with
+leading axis S: of any seeds, as long as all have done the same number of env steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+State = dict[str, Tensor]  # on the CPU
+
+
+class Best(NamedTuple):
+    """The network that scored highest so far, the first of several."""
+
+    score: float
+    episode: int
+    step: int
+    params: NDArray[np.float32]  # [P]
+
+
+class Lane(NamedTuple):
+    """One seed between two env steps."""
+
+    seed: int
+    episode: int  # training episodes done
+    step: int  # env steps done
+    best: Best | None
+    actions: Tensor  # int64 [T], of the open episode: replayed, they rebuild it
+    obs: Tensor  # [*obs], what they led to; anything if there are none
+    learner: State
+
+
+def stack(states: Sequence[State]) -> State:
+    """One state [S, ...] of S lanes' states."""
+    return {name: torch.stack([state[name] for state in states]) for name in states[0]}
+
+
+def nested(name: str, state: State) -> State:
+    """The state of a part, to stand within another's."""
+    return {f"{name}.{key}": value for key, value in state.items()}
+
+
+def within(name: str, state: State) -> State:
+    """The inverse of `nested`."""
+    start = f"{name}."
+    return {key[len(start) :]: value for key, value in state.items() if key.startswith(start)}
+
+
+def take(state: State, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """The array of this name; ValueError if it is not there or not of this shape and type."""
+    value = state.get(name)
+    if value is None or value.shape != shape or value.dtype != dtype:
+        found = "nothing" if value is None else f"{value.dtype} {tuple(value.shape)}"
+        raise ValueError(f"{name}: expected {dtype} {shape}, found {found}")
+    return value
+
+
+def count(state: State, name: str, lanes: int) -> int:
+    """A number from 0 on that all lanes share; ValueError if they do not."""
+    values = take(state, name, (lanes,), torch.int64).tolist()
+    if min(values) < 0 or min(values) != max(values):
+        raise ValueError(f"{name}: expected one number from 0 on, found {values}")
+    return int(values[0])
