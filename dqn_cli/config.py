@@ -167,7 +167,7 @@ def _line(error: ValidationError, model: type[BaseModel], prefix: str) -> str:
     # A union reports once per member: the member of the right type has more to say.
     problem = min(
         (problem for problem in error.errors() if problem["loc"][0] == first),
-        key=lambda problem: str(problem["type"]).endswith("_type"),
+        key=lambda problem: (str(problem["type"]).endswith("_type"), -len(problem["loc"])),
     )
     # The member's own name ("list[int]") is in the place, but not a part of the key.
     known = problem["type"] != "extra_forbidden"

@@ -178,7 +178,7 @@ def _render(
         figure = Figure(figsize=(8, 5))
         axes = figure.add_subplot()
         for i, (pool, line) in enumerate(zip(pools, curves, strict=True)):
-            _draw_curve(axes, line, i, pool.label, faint=len(pools) > LEGEND_INSIDE)
+            _draw_curve(axes, line, i, pool, faint=len(pools) > LEGEND_INSIDE)
         _draw_thresholds(axes, pools)
         windows = {line.window for line in curves if line.seeds}
         if windows - {1}:
@@ -190,11 +190,13 @@ def _render(
     return buffer.getvalue()
 
 
-def _draw_curve(axes: Axes, line: Curve, i: int, label: str, faint: bool) -> None:
+def _draw_curve(axes: Axes, line: Curve, i: int, pool: Variant, faint: bool) -> None:
     colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
     band = 0.06 if faint else 0.2
     whole = int((line.n == line.seeds).sum())  # n only ever drops, so these come first
-    seeds = f"{line.seeds} seed{'s' * (line.seeds != 1)}"
+    seeds = f"{line.seeds} seed{'s' * (line.seeds != 1)}" if line.seeds else "no values"
+    if pool.diverged:
+        seeds += f", {len(pool.diverged)} diverged"
     marker = "o" if len(line.x) == 1 else None  # a line of one point would not show
     axes.plot(
         line.x[:whole],
@@ -202,7 +204,7 @@ def _draw_curve(axes: Axes, line: Curve, i: int, label: str, faint: bool) -> Non
         color=colour,
         linestyle=style,
         marker=marker,
-        label=_plain(f"{label}, {seeds if line.seeds else 'no values'}"),
+        label=_plain(f"{pool.label}, {seeds}"),
     )
     axes.fill_between(
         line.x[:whole], line.low[:whole], line.high[:whole], color=colour, alpha=band, linewidth=0

@@ -20,7 +20,7 @@ from dqn_cli.config import BadInput, Config, check, refuse_foreign
 from dqn_cli.events import Event, Finished, RunError, Saved, Tick
 from dqn_cli.loop import Loop
 from dqn_cli.results.reader import read_config, read_summary, whole_episodes
-from dqn_cli.results.schema import ResultError, checkpoint_file, scores_file
+from dqn_cli.results.schema import CONFIG, ResultError, checkpoint_file, scores_file
 from dqn_cli.results.writer import beside, write_beside
 from dqn_cli.state import Best, Lane, stack, take
 
@@ -48,7 +48,8 @@ def _save(lane: Lane, directory: Path) -> Iterator[Saved]:
     """Nothing of a lane whose numbers are none any more: its last finite checkpoint stays."""
     if not all(lane.learner[name].isfinite().all() for name in ("online", "behind")):
         return
-    file = beside(directory / checkpoint_file(lane.seed, "resume"))
+    place = directory / checkpoint_file(lane.seed, "resume")
+    file = beside(place.with_name(f"{place.name}.{lane.step}"))  # the one before may be there still
     try:
         write_beside(file, dump_lane(lane), durable=True)
     except OSError as error:
@@ -76,7 +77,10 @@ def configuration(directory: Path, given: Mapping[str, Any], trust: bool) -> Con
     values = read_config(directory)
     if not trust:
         refuse_foreign(directory, values, "trust=true")
-    before = check(values)
+    try:
+        before = check(values)
+    except BadInput as error:
+        raise BadInput(f"{directory / CONFIG}: {error}") from error
     for key, value in given.items():
         *above, last = key.split(".")
         section: Any = values

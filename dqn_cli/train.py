@@ -95,6 +95,8 @@ def prepare(composed: DictConfig, directory: Path) -> Prepared:
     assert isinstance(values, dict)
     command, values = config.command({str(key): value for key, value in values.items()})
     if command.resume is not None:
+        if directory != Path(command.resume):
+            raise config.BadInput(f"hydra.run.dir={directory}: resume goes on in its own directory")
         return prepare_resumed(composed, Path(command.resume), command.trust, values)
     checked = config.check(values)
     if holds_run(directory):

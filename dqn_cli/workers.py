@@ -192,12 +192,12 @@ def work(
         for event in checkpointed(loop, directory, config.checkpoint.every_seconds):
             parent.send(event)
         parent.send(None)
-    except BrokenPipeError:
+    except ConnectionError:
         pass  # the parent is gone, and nobody is left to tell
     except Exception as error:
         line = " ".join(str(error).split()) or type(error).__name__
         trace = None if isinstance(error, RunError) else traceback.format_exc()
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(ConnectionError):
             parent.send(Failure(line, trace))
             parent.send(None)
 

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dqn_cli.checkpoint import Checkpoint, dump, load
+from dqn_cli.checkpoint import Checkpoint, dump, dump_lane, load, load_lane
 from dqn_cli.network.mlp import MLP
+from dqn_cli.state import Best, Lane
 
 SAVED = Checkpoint(
     seed=2**63 - 1,
@@ -151,3 +152,97 @@ def test_damage_anywhere_is_one_line_if_it_is_noticed(
 @settings(max_examples=200, deadline=None)
 def test_noise_is_refused(path: Path, data: bytes) -> None:
     assert not loads(path, data)
+
+
+LANE = Lane(
+    seed=2**63 - 1,
+    episode=7,
+    step=123,
+    best=Best(0.1, 6, 101, torch.arange(5.0).numpy()),
+    actions=torch.arange(40).view(2, 20)[1, :9],  # a view, as a loop gives them
+    obs=torch.zeros(3, 4)[1],
+    learner={"online": torch.rand(3, 5)[1], "buffer.added": torch.tensor(123)},
+)
+LANE_BYTES = dump_lane(LANE)
+
+
+def test_a_lane_comes_back_to_the_bit_and_takes_nothing_else_along(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    for lane in (LANE, LANE._replace(best=None, actions=torch.zeros(0, dtype=torch.int64))):
+        path.write_bytes(dump_lane(lane))
+        loaded = load_lane(path)
+        assert loaded[:3] == lane[:3]
+        assert torch.equal(loaded.actions, lane.actions) and torch.equal(loaded.obs, lane.obs)
+        assert loaded.learner.keys() == lane.learner.keys()
+        assert all(torch.equal(loaded.learner[name], lane.learner[name]) for name in lane.learner)
+        if lane.best is not None:
+            assert loaded.best[:3] == lane.best[:3]
+            assert loaded.best.params.tobytes() == lane.best.params.tobytes()
+    wide = LANE._replace(learner={"online": torch.zeros(1000, 5)[1]})
+    assert len(dump_lane(wide)) < 5000
+
+
+def lane_values(**changed: object) -> bytes:
+    best = {"score": 0.1, "episode": 6, "step": 101, "params": torch.arange(5.0)}
+    return saved({**LANE._asdict(), "best": best, **changed})
+
+
+NO_LANE = {
+    "a network": BYTES,
+    "a number": saved(3),
+    "one name too many": lane_values(more=1),
+    "a step that is no number": lane_values(step="7"),
+    "a step below zero": lane_values(step=-1),
+    "a truth for a seed": lane_values(seed=True),
+    "actions that are no numbers": lane_values(actions=torch.zeros(3)),
+    "actions in a table": lane_values(actions=torch.zeros(3, 3, dtype=torch.int64)),
+    "no tensor of actions": lane_values(actions=[1, 2]),
+    "no observation": lane_values(obs=None),
+    "no state": lane_values(learner=None),
+    "a state of numbers": lane_values(learner={"online": 1}),
+    "a sparse state": lane_values(learner={"online": torch.eye(3).to_sparse()}),
+    "a best of numbers": lane_values(best=3),
+    "a best without parameters": lane_values(best={"score": 0.1, "episode": 6, "step": 101}),
+    "a best score that is none": lane_values(
+        best={"score": float("nan"), "episode": 6, "step": 101, "params": torch.ones(5)}
+    ),
+    "best parameters of another type": lane_values(
+        best={
+            "score": 0.1,
+            "episode": 6,
+            "step": 101,
+            "params": torch.ones(5, dtype=torch.bfloat16),
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("data", NO_LANE.values(), ids=NO_LANE)
+def test_what_is_no_lane_is_one_line(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.pt"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"^[^\n]*a.pt: not a checkpoint[^\n]*$"):
+        load_lane(path)
+
+
+def test_a_lane_as_it_should_be_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(lane_values())
+    assert load_lane(tmp_path / "a.pt").best.score == 0.1
+
+
+@given(
+    places=st.lists(st.integers(0, len(LANE_BYTES) - 1), min_size=1, max_size=3),
+    new=st.binary(min_size=3),
+)
+@settings(max_examples=300, deadline=None)
+def test_damage_to_a_lane_is_one_line_if_it_is_noticed(
+    path: Path, places: list[int], new: bytes
+) -> None:
+    damaged = bytearray(LANE_BYTES)
+    for place, byte in zip(places, new, strict=False):
+        damaged[place] = byte
+    path.write_bytes(damaged)
+    try:
+        load_lane(path)
+    except ValueError as error:
+        assert len(str(error).splitlines()) == 1

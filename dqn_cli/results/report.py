@@ -36,6 +36,9 @@ def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> 
     for variant in variants:
         line = curve(variant.scores, metric, x, window)
         said = []
+        if variant.diverged:
+            seeds = ", ".join(map(str, variant.diverged))
+            said.append(f"seed {seeds} diverged, and its curve ends there")
         if silent := len(variant.scores) - line.seeds:
             said.append(f"no {metric} in {silent} of {len(variant.scores)} seeds")
         if line.window < window and line.seeds:

@@ -30,6 +30,7 @@ class Variant:
     runs: tuple[Run, ...]
     scores: dict[int, pd.DataFrame]  # seed -> CSV, as in Run.scores
     notes: tuple[str, ...] = ()
+    diverged: tuple[int, ...] = ()  # seeds that went no further because their numbers became none
 
     @property
     def threshold(self) -> float | None:
@@ -73,7 +74,8 @@ def _pool(label: str, runs: list[Run]) -> Variant:
         for (used, unused), seeds in twice.items()
     ]
     scores = {seed: source[seed].scores[seed] for seed in sorted(source)}
-    return Variant(label, tuple(runs), scores, tuple(map(one_line, notes)))
+    diverged = tuple(seed for seed in scores if seed in source[seed].diverged)
+    return Variant(label, tuple(runs), scores, tuple(map(one_line, notes)), diverged)
 
 
 def _flatten(value: Any, prefix: str = "") -> Flat:

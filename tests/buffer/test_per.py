@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dqn_cli.buffer.per import Prioritized
 from dqn_cli.seeding import Uniforms
+from dqn_cli.state import stack
 
 Make = Callable[..., Prioritized]
 TINY = 1e-12  # an epsilon that hand-made numbers need not mention
@@ -261,3 +262,33 @@ def test_a_lane_that_diverges_harms_no_other(make, row, error: float, bad: int) 
         alone.update(theirs.index, errors[[1 - bad]].clone())
         errors[bad, 0] = error
         pair.update(ours.index, errors)
+
+
+def test_what_is_taken_out_of_a_buffer_goes_on_in_another(make, row) -> None:
+    whole, part = make([0, 1, 2], 7, capacity=30), make([5], 7, capacity=30)
+    draw = np.random.default_rng(0)
+    for step in range(60):
+        if step == 45:
+            part.load([2, 0], stack([whole.state(2), whole.state(0)]))
+        whole.add(row(step, [0, 1, 2]))
+        batch = whole.sample(step)
+        error = torch.from_numpy(draw.random((3, 7)) ** 2 * 3)
+        whole.update(batch.index, error)
+        if step >= 45:
+            part.add(row(step, [2, 0]))
+            other = part.sample(step)
+            part.update(other.index, error[[2, 0]])
+            assert np.array_equal(other.index, batch.index[[2, 0]])
+            assert torch.equal(other.weight, batch.weight[[2, 0]])
+            assert torch.equal(other.obs, batch.obs[[2, 0]])
+
+
+@pytest.mark.parametrize("name", ["values", "largest"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+def test_priorities_that_are_none_are_refused(make, row, name: str, value: float) -> None:
+    buffer = make([0], 7)
+    buffer.add(row(0, [0]))
+    state = stack([buffer.state(0)])
+    state[name] = torch.full_like(state[name], value)
+    with pytest.raises(ValueError, match="expected finite priorities from 0 on"):
+        buffer.load([0], state)

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from dqn_cli.buffer.ring import Ring
+from dqn_cli.state import stack
 from dqn_cli.types import Batch, Step
 
 CPU = torch.device("cpu")
@@ -103,3 +104,38 @@ def test_keep_keeps_the_rows_of_these_lanes_and_goes_on(space, row) -> None:
     ring.keep([2, 0])
     assert ring.add(row(4, [2, 0])) == 1
     assert rows_at(ring, 0, 1, 2).reward.tolist() == [[203, 204, 202], [3, 4, 2]]
+
+
+def test_what_is_taken_out_of_a_ring_goes_on_in_another(space, row) -> None:
+    for n in (0, 2, 3, 4, 8):  # empty, not full, full, overwritten
+        ring, other = Ring(3, space(), 3, 0.9, CPU), Ring(1, space(), 3, 0.9, CPU)
+        for k in range(n):
+            ring.add(row(k, [0, 1, 2], ended=k == 1))
+        other.load(2, stack([ring.state(2), ring.state(0)]))
+        assert len(other) == len(ring)
+        for k in (n, n + 1):
+            assert ring.add(row(k, [0, 1, 2])) == other.add(row(k, [2, 0]))
+        assert np.array_equal(other.pairs, ring.pairs[[2, 0]])
+        assert np.array_equal(other.numbers, ring.numbers[[2, 0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("added", torch.tensor([-1]), "added: expected one number from 0 on"),
+        ("added", torch.tensor([4]), "pairs: expected"),  # more rows than there are
+        ("added", torch.tensor([2.0]), "added: expected torch.int64"),
+        ("pairs", torch.zeros(1, 3, 2, 3), "pairs: expected"),
+        ("numbers", torch.zeros(1, 3, 3, dtype=torch.float64), "numbers: expected"),
+        ("numbers", torch.full((1, 3, 3), 3.0), "numbers: expected actions"),
+        ("numbers", torch.full((1, 3, 3), 0.5), "numbers: expected actions"),
+        ("numbers", torch.full((1, 3, 3), torch.nan), "numbers: expected actions"),
+    ],
+)
+def test_what_is_no_ring_of_this_kind_is_refused(space, row, name, value, words) -> None:
+    ring = Ring(1, space(2, 3), 5, 0.9, CPU)
+    for k in range(3):
+        ring.add(row(k, [0]))
+    state = stack([ring.state(0)]) | {name: value}
+    with pytest.raises(ValueError, match=words):
+        ring.load(1, state)

@@ -140,3 +140,25 @@ def test_keep_keeps_these_lanes() -> None:
     tree.set(np.full((2, 1), 19), np.array([[10.0], [20.0]]))
     assert tree.total.tolist() == [13.0, 21.0]
     assert tree.find(np.array([[2.5, 3.5], [0.5, 1.5]])).tolist() == [[4, 19], [4, 19]]
+
+
+@pytest.mark.parametrize("capacity", [1, 15, 300, 5000])
+def test_a_filled_tree_is_the_one_that_grew_to_it(capacity: int) -> None:
+    """To the bit, in every sum: a run that goes on must draw what it would have drawn."""
+    draw = np.random.default_rng(3)
+    grown = SumTree(2, capacity)
+    for _ in range(200):
+        index = draw.integers(capacity, size=(2, 9))
+        grown.set(index, draw.random((2, 9)) ** 5 * 1e6)
+        assert (grown.total >= 0).all()
+    filled = SumTree(2, capacity)
+    filled.fill(np.stack([grown.values(lane, capacity) for lane in (0, 1)]))
+    for name in ("leaves", "nodes", "top", "running"):
+        assert getattr(filled, name).tobytes() == getattr(grown, name).tobytes()
+
+
+def test_a_tree_filled_in_part_has_nothing_in_the_rest() -> None:
+    tree = SumTree(2, 40)
+    tree.fill(np.array([[1.0, 2.0], [3.0, 0.5]]))
+    assert tree.total.tolist() == [3.0, 3.5]
+    assert tree.find(np.array([[0.5, 1.5], [2.9, 3.1]])).tolist() == [[0, 1], [0, 1]]

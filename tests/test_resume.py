@@ -1,0 +1,741 @@
+"""A run taken up again ends with the bytes of one left alone; what cannot be is one line."""
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+import yaml
+from filelock import FileLock
+from gymnasium.envs.classic_control import CartPoleEnv
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dqn_cli import build, resume
+from dqn_cli.checkpoint import load_lane
+from dqn_cli.config import BadInput
+from dqn_cli.events import Diverged, Finished, Tick
+from dqn_cli.learner import Learner
+from dqn_cli.loop import Loop
+from dqn_cli.results.reader import read_run
+from dqn_cli.resume import checkpointed
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+SMALL = (
+    *("network.hidden=[9]", "learning_starts=30", "batch_size=16", "eval.episodes=2"),
+    *("hydra.run.dir=run", "checkpoint.every_seconds=1e-9"),  # at every tick
+)
+ROOMS = {
+    "plain": ("seed=[1,2,3]",),
+    "everything": (
+        *("seed=[1,2]", "algo=ddqn", "buffer=per", "network=dueling", "target=polyak"),
+        *("optimizer=rmsprop", "grad_clip=1", "loss=huber", "updates=2"),
+    ),
+    "small replay": ("seed=[4,0]", "buffer=per", "buffer.capacity=300"),
+    "a row of five": ("seed=[1,2,3,4,5]", "update_every=3", "target.every_steps=7"),
+    "another": ("seed=[1,2]", "env.id=Acrobot-v1", "episodes=null", "steps=1100"),
+    "seldom": ("seed=[1,2]", "eval.every_episodes=null", "eval.every_steps=150"),
+}
+EPISODES = ("episodes=40",)
+LONG = "+env.kwargs.max_episode_steps=900"
+
+
+class Killed(BaseException):
+    """Stands for a kill: nobody catches it to write anything down."""
+
+
+def contents(run: Path) -> dict[str, str]:
+    """What must be the same bytes."""
+    files = [*run.glob("scores/*"), *run.glob("*/*_best.pt"), *run.glob("*/*_last.pt")]
+    return {
+        path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
+
+
+@pytest.fixture
+def killed_at(dqn_train, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """killed_at(700, *arguments): that command, ended by a kill in the learner's 700th step."""
+
+    def run(steps: int, *arguments: str) -> None:
+        count = 0
+        learn = Learner.learn
+
+        def learned(self: Learner, step: int) -> None:
+            nonlocal count
+            count += 1
+            if count > steps:
+                raise Killed
+            learn(self, step)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Learner, "learn", learned)
+            patch.setattr("dqn_cli.results.writer.RunWriter.finish", lambda *_, **__: None)
+            with pytest.raises(Killed):
+                dqn_train(*arguments)
+
+    return run
+
+
+# Exact resume
+
+
+@pytest.mark.parametrize("rooms", ROOMS.values(), ids=ROOMS)
+def test_a_killed_run_that_goes_on_ends_with_the_same_bytes(
+    dqn_train, killed_at, tmp_path: Path, rooms: tuple[str, ...]
+) -> None:
+    line = (*SMALL, *EPISODES, *rooms)
+    assert dqn_train(*line, "hydra.run.dir=whole").code == 0
+    killed_at(650, *line)
+    assert list(tmp_path.glob("run/*/*_previous.pt"))
+    assert contents(tmp_path / "run") != contents(tmp_path / "whole")
+    killed_at(100, "resume=run")  # before the next checkpoint: it goes on from the same one
+    done = dqn_train("resume=run")
+    assert (done.code, done.err) == (0, "")
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+    finished = json.loads((tmp_path / "run/summary.json").read_text())
+    whole = json.loads((tmp_path / "whole/summary.json").read_text())
+    assert (finished["status"], finished["seeds"]) == ("finished", whole["seeds"])
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_over(
+    dqn_train, killed_at, tmp_path: Path
+) -> None:
+    line = (*SMALL, *EPISODES, "seed=[1,2]")
+    assert dqn_train(*line, "hydra.run.dir=whole").code == 0
+    killed_at(200, *line)
+    assert not list(tmp_path.glob("run/*/*_resume.pt"))
+    assert dqn_train("resume=run").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_seeds_saved_at_different_steps_join_where_they_belong(
+    dqn_train, killed_at, tmp_path: Path
+) -> None:
+    """As after a kill between the checkpoints of two seeds."""
+    line = (*SMALL, *EPISODES, "seed=[1,2,3,4]", "buffer=per")
+    assert dqn_train(*line, "hydra.run.dir=whole").code == 0
+    killed_at(530, *line)
+    places = [tmp_path / f"run/checkpoints/seed_{seed}_resume.pt" for seed in (1, 2, 3)]
+    os.replace(places[0].with_name("seed_1_previous.pt"), places[0])
+    os.replace(places[1].with_name("seed_2_previous.pt"), places[1])
+    places[2].unlink()
+    places[2].with_name("seed_3_previous.pt").unlink()
+    assert {load_lane(place).step for place in places[:2]} == {256}
+    assert dqn_train("resume=run").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_an_open_episode_is_rebuilt_by_its_actions(compose) -> None:
+    config = compose(*SMALL[:-2], "seed=[1,2]", "env.id=Acrobot-v1", "episodes=9")
+    loop = build.loop(config)
+    for event in loop.run():
+        if isinstance(event, Tick):
+            break
+    lanes = [loop.lane(lane) for lane in range(2)]
+    assert all(len(lane.actions) == 256 for lane in lanes)  # long, and still open
+
+    again = build.loop(config)
+    again.take_up(lanes)
+    again._join()
+    np.testing.assert_array_equal(again.obs, loop.obs)
+    np.testing.assert_array_equal(again.returns, loop.returns)
+    np.testing.assert_array_equal(again.lengths, loop.lengths)
+    for _ in again._step():
+        pass
+    assert again.step == 257
+
+
+class Whimsical(CartPoleEnv):
+    """Not a function of seed and actions."""
+
+    born = 0.0
+
+    def step(self, action):
+        obs, *rest = super().step(action)
+        Whimsical.born += 1e-3
+        return (obs + np.float32(Whimsical.born), *rest)
+
+
+def test_an_environment_that_does_not_repeat_itself_is_named(
+    dqn_train, killed_at, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gymnasium.register("Whimsical-v0", Whimsical, max_episode_steps=500)
+    try:
+        killed_at(300, *SMALL, "seed=1", "env.id=Whimsical-v0", *EPISODES)
+        done = dqn_train("resume=run")
+    finally:
+        del gymnasium.registry["Whimsical-v0"]
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "environment Whimsical-v0 did not repeat itself in seed 1, episode" in done.err
+
+
+def test_a_stopped_run_goes_on(dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = (*SMALL, *EPISODES, "seed=[1,2]")
+    assert dqn_train(*line, "hydra.run.dir=whole").code == 0
+    learn = Learner.learn
+
+    def learned(self: Learner, step: int) -> None:
+        learn(self, step)
+        if step in (333, 500):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Learner, "learn", learned)
+    assert dqn_train(*line).code == 130
+    assert {load_lane(p).step for p in tmp_path.glob("run/*/*_resume.pt")} == {333}
+    assert dqn_train("resume=run").code == 130
+    assert dqn_train("resume=run").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_processes_change_nothing_about_it(dqn_train, killed_at, tmp_path: Path, workers) -> None:
+    line = (*SMALL, *EPISODES, "seed=[1,2,3]")
+    assert dqn_train(*line, "hydra.run.dir=whole").code == 0
+    killed_at(600, *line)
+    assert dqn_train("resume=run", f"device.workers={workers}").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_times_go_on_too(dqn_train, killed_at, tmp_path: Path) -> None:
+    killed_at(650, *SMALL, *EPISODES, "seed=[1,2]")
+    with (tmp_path / "run/timing.csv").open("a") as file:
+        file.write("1,99")  # torn
+    assert dqn_train("resume=run").code == 0
+    rows = (tmp_path / "run/timing.csv").read_text().splitlines()[1:]
+    assert sorted(row.split(",")[:2] for row in rows) == sorted(
+        [seed, str(episode)] for seed in "12" for episode in range(1, 41)
+    )
+    seconds = [float(row.split(",")[3]) for row in rows]
+    assert seconds == sorted(seconds)
+
+
+def test_checkpoints_change_no_byte(dqn_train, tmp_path: Path) -> None:
+    line = (*SMALL, *EPISODES, "seed=[1,2,3]")
+    assert dqn_train(*line).code == 0
+    never = ("hydra.run.dir=never", "checkpoint.every_seconds=null")
+    assert dqn_train(*line, *never).code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "never")
+    assert not list(tmp_path.glob("never/*/*_previous.pt"))
+    assert len(list(tmp_path.glob("never/*/*_resume.pt"))) == 3
+
+
+# A longer run, or more seeds
+
+
+def test_a_finished_run_that_is_made_longer_has_the_bytes_of_the_longer_run(
+    dqn_train, tmp_path: Path
+) -> None:
+    line = (*SMALL, "seed=[1,2,3]", "buffer=per", "buffer.capacity=400")
+    assert dqn_train(*line, "episodes=25", "hydra.run.dir=whole").code == 0
+    assert dqn_train(*line, "episodes=10").code == 0
+    assert dqn_train("resume=run", "episodes=17").code == 0
+    assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["episodes"] == 17
+    assert dqn_train("resume=run", "episodes=25").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_a_limit_in_steps_is_made_longer_in_mid_episode(dqn_train, tmp_path: Path) -> None:
+    line = (*SMALL, "seed=[1,2]", "env.id=Acrobot-v1", "episodes=null")
+    assert dqn_train(*line, "steps=900", "hydra.run.dir=whole").code == 0
+    assert dqn_train(*line, "steps=300").code == 0
+    assert dqn_train("resume=run", "steps=900").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_more_seeds_train_only_those_that_are_missing(
+    dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dqn_train(*SMALL, "seed=[1,2,3,4]", "episodes=9", "hydra.run.dir=whole").code == 0
+    assert dqn_train(*SMALL, "seed=[2,3]", "episodes=9").code == 0
+    trained: list[int] = []
+
+    def seen(loop, *arguments):
+        trained.extend(loop.seeds)
+        return checkpointed(loop, *arguments)
+
+    monkeypatch.setattr("dqn_cli.workers.checkpointed", seen)
+    assert dqn_train("resume=run", "seed=[4,3,1]").code == 0
+    assert trained == [4, 1]
+    assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["seed"] == [2, 3, 4, 1]
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_more_seeds_and_more_episodes_at_once(dqn_train, tmp_path: Path) -> None:
+    assert dqn_train(*SMALL, "seed=[1,2,3]", "episodes=20", "hydra.run.dir=whole").code == 0
+    assert dqn_train(*SMALL, "seed=1", "episodes=9").code == 0
+    assert dqn_train("resume=run", "episodes=20", "seed=[3,2]").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_the_command_that_made_it_goes_on_with_it(dqn_train, tmp_path: Path) -> None:
+    line = (*SMALL[:-2], "algo=ddqn", "seed=[1,2]")
+    assert dqn_train(*line, "episodes=9", "hydra.run.dir=run").code == 0
+    assert dqn_train(*line, "episodes=12", "resume=run").code == 0
+    assert all(len(p.read_text().splitlines()) == 13 for p in tmp_path.glob("run/scores/*"))
+
+
+def test_with_nothing_left_to_do_nothing_changes(dqn_train, tmp_path: Path) -> None:
+    assert dqn_train(*SMALL, "seed=[1,2]", "episodes=9").code == 0
+    kept = [p for p in tmp_path.rglob("*") if p.is_file()]
+    before = {path: path.read_bytes() for path in kept}
+    done = dqn_train("resume=run")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("nothing left to do")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["a b", "000_algo=dqn,lr=1", "it's", "ä(1)[2]{3}"])
+def test_the_command_that_is_told_is_the_one_that_resumes(
+    tmp_path: Path, dqn_train, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    assert dqn_train(*SMALL, "seed=1", "episodes=9").code == 0
+    os.rename("run", name)
+    from dqn_cli.train import go_on
+
+    line = go_on(Path(name)).removeprefix("; go on with: ")
+    told = subprocess.run(
+        ["sh", "-c", f'dqn-train() {{ printf %s "$1"; }}; {line}'.replace("dqn-train", "d")],
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert told == f"resume={name}"
+    assert dqn_train(told, "episodes=12").code == 0
+    assert len((tmp_path / name / "scores/seed_1.csv").read_text().splitlines()) == 13
+
+
+# What cannot be
+
+
+@pytest.fixture
+def finished(dqn_train) -> Path:
+    assert dqn_train(*SMALL, "seed=[1,2]", "episodes=9", "buffer=per").code == 0
+    return Path("run")
+
+
+REFUSED = {
+    "gamma=0.9": "gamma=0.9: the run in run has 0.99, and another value would be another",
+    "algo=ddqn": "algo.double=True: the run in run has False",
+    "buffer=uniform": "buffer._target_=dqn_cli.buffer.uniform.Uniform: the run in run has",
+    "+env.kwargs.sutton_barto_reward=true": "env.kwargs.sutton_barto_reward=True: the run",
+    "eval.episodes=5": "eval.episodes=5: the run in run has 2",
+    "device.threads=2": "device.threads=2: the run in run has 1",
+    "episodes=5": "episodes=5: seed 1 has done 9 already",
+    "steps=20": "steps=20: seed ",
+    "episodes=null": "episodes=null steps=null: one of them must be a number",
+    "episodes=0": "episodes=0: input should be greater than or equal to 1",
+    "seed=[3,x]": "seed.3=x: input should be a valid integer",
+    "seed=[3,3]": "3 comes twice",
+    "checkpoint.every_seconds=0": "checkpoint.every_seconds=0: input should be greater than 0",
+    "trust=maybe": "trust=maybe: input should be a valid boolean",
+    "hydra.run.dir=elsewhere": "hydra.run.dir=elsewhere: resume goes on in its own",
+    "-m": "resume: not in a sweep",
+}
+
+
+@pytest.mark.parametrize(("argument", "words"), REFUSED.items(), ids=REFUSED)
+def test_what_would_be_another_experiment_is_refused_by_name(
+    dqn_train, finished: Path, tmp_path: Path, argument: str, words: str
+) -> None:
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    done = dqn_train("resume=run", argument)
+    assert done.err.startswith("dqn-train: ") and words in done.err
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("nowhere", "resume=nowhere: is no directory; expected one with config.yaml in it"),
+        ("file", "resume=file: is no directory"),
+        ("empty", "resume=empty: holds no run"),
+        ("", "resume=: string should have at least 1 character"),
+        ("garbage", "garbage/config.yaml: expected a mapping"),
+        ("foreign", "foreign/config.yaml"),
+        ("less", "less/config.yaml: episodes: missing"),
+    ],
+)
+def test_a_path_that_is_no_run_is_one_line(
+    dqn_train, tmp_path: Path, path: str, words: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    texts = {"garbage": "just text", "foreign": "a: !!python/name:os.system", "less": "seed: 1"}
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(text)
+    before = {path for path in tmp_path.rglob("*")}
+    done = dqn_train(f"resume={path}")
+    assert done.err.startswith("dqn-train: ") and words in done.err
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert {path for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("algo._target_", "subprocess.Popen"),
+        ("algo._target_", "dqn_cli.plot.Path"),
+        ("algo._target_", "dqn_cli.algo.dqn.Tensor"),
+        ("env.import", "antigravity"),
+        ("env.id", "antigravity:CartPole-v1"),
+    ],
+)
+def test_code_that_a_run_names_is_not_run(dqn_train, finished: Path, key: str, value: str) -> None:
+    values = yaml.safe_load((finished / "config.yaml").read_text())
+    room, name = key.split(".")
+    values[room][name] = value
+    (finished / "config.yaml").write_text(yaml.safe_dump(values))
+    done = dqn_train("resume=run", "episodes=12")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert f"{key}={value}: run would run code from outside dqn_cli; trust=true" in done.err
+    assert "antigravity" not in sys.modules
+
+
+def test_code_that_is_trusted_is_run(dqn_train, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "mine.py").write_text("from dqn_cli.exploration.constant import Constant as Mine")
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = ("exploration=constant", "exploration._target_=mine.Mine")
+    assert dqn_train(*SMALL, "seed=1", "episodes=9", *mine).code == 0
+    assert dqn_train("resume=run", "episodes=12").code == 2
+    assert dqn_train("resume=run", "episodes=12", "trust=true").code == 0
+
+
+def test_a_second_process_is_refused_and_the_lock_dies_with_its_owner(
+    dqn_train, finished: Path
+) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", "import sys, time; from pathlib import Path;"
+         "from dqn_cli.results.writer import claimed\n"
+         "with claimed(Path('run')): print(flush=True); time.sleep(60)"],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert owner.stdout is not None
+    owner.stdout.readline()
+    done = dqn_train("resume=run", "episodes=12")
+    assert done == (2, "", "dqn-train: run: another process is training in it\n")
+    owner.kill()
+    owner.communicate()
+    assert (finished / ".lock").exists()
+    assert dqn_train("resume=run", "episodes=12").code == 0
+    assert not (finished / ".lock").exists()
+
+
+def test_a_new_run_claims_its_directory_too(dqn_train, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with FileLock(tmp_path / "run/.lock"):
+        done = dqn_train(*SMALL, "seed=1", "episodes=9")
+    assert done.code == 2
+    assert done.err == f"dqn-train: {tmp_path}/run: another process is training in it\n"
+    assert not (tmp_path / "run/config.yaml").exists()
+
+
+# Damage
+
+
+def damage(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    dqn_train, killed_at, tmp_path: Path
+) -> None:
+    line = (*SMALL, *EPISODES, "seed=[1,2]")
+    assert dqn_train(*line, "hydra.run.dir=whole").code == 0
+    killed_at(650, *line)
+    newest = tmp_path / "run/checkpoints/seed_1_resume.pt"
+    before = load_lane(newest.with_name("seed_1_previous.pt"))
+    damage(newest)
+    killed_at(10, "resume=run")  # it must not become the previous one
+    assert load_lane(newest).step == before.step < 650
+    damage(newest)
+    done = dqn_train("resume=run")
+    assert done.code == 0
+    assert done.err == (
+        f"dqn-train: note: {newest.relative_to(tmp_path)}: not a checkpoint of dqn-train, or a "
+        "damaged one; seed 1: starting over\n"
+    )
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_the_note_about_a_damaged_checkpoint_says_what_happens(
+    dqn_train, killed_at, tmp_path: Path
+) -> None:
+    killed_at(650, *SMALL, *EPISODES, "seed=[1,2]")
+    damage(tmp_path / "run/checkpoints/seed_2_resume.pt")
+    done = dqn_train("resume=run")
+    assert done.code == 0
+    assert done.err.endswith("seed 2: the one before is used\n") and done.err.count("\n") == 1
+    assert "the one before is used" in (tmp_path / "run/train.log").read_text()
+
+
+def test_rows_that_are_missing_make_a_seed_start_over(dqn_train, tmp_path: Path) -> None:
+    assert dqn_train(*SMALL, "seed=[1,2]", "episodes=20", "hydra.run.dir=whole").code == 0
+    assert dqn_train(*SMALL, "seed=[1,2]", "episodes=9").code == 0
+    (tmp_path / "run/scores/seed_1.csv").unlink()
+    rows = (tmp_path / "run/scores/seed_2.csv").read_bytes()
+    (tmp_path / "run/scores/seed_2.csv").write_bytes(rows[:200] + b"\0" * 50)
+    done = dqn_train("resume=run", "episodes=20")
+    assert done.code == 0
+    assert (
+        len(re.findall(r"of 9 episodes only \d have their rows; seed \d: starting", done.err)) == 2
+    )
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_a_checkpoint_of_another_configuration_is_refused_and_kept(
+    dqn_train, finished: Path
+) -> None:
+    values = yaml.safe_load((finished / "config.yaml").read_text())
+    values["network"]["hidden"] = [8]
+    (finished / "config.yaml").write_text(yaml.safe_dump(values))
+    before = contents(finished)
+    done = dqn_train("resume=run", "episodes=12")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "run/checkpoints/seed_1_resume.pt: not of the run's configuration: best" in done.err
+    assert contents(finished) == before
+    assert (finished / "checkpoints/seed_1_resume.pt").exists()
+
+
+def test_a_changed_version_is_told(dqn_train, finished: Path) -> None:
+    summary = json.loads((finished / "summary.json").read_text())
+    summary["versions"]["torch"] = "1.0"
+    (finished / "summary.json").write_text(json.dumps(summary))
+    done = dqn_train("resume=run", "episodes=10")
+    assert done.code == 0
+    now = torch.__version__
+    assert (
+        done.err
+        == f"dqn-train: note: torch was 1.0 and is {now}: the same scores are not promised\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"seeds": 3}', '{"seeds": {"1": []}}'])
+def test_a_damaged_summary_is_made_anew(dqn_train, finished: Path, text: str) -> None:
+    (finished / "summary.json").write_text(text)
+    done = dqn_train("resume=run", "episodes=10")
+    assert (done.code, done.err.count("\n")) == (0, 1)
+    assert json.loads((finished / "summary.json").read_text())["status"] == "finished"
+
+
+TENSORS = st.builds(
+    lambda shape, kind, value: torch.full(shape, value).to(kind),
+    st.lists(st.integers(0, 40), max_size=3).map(tuple),
+    st.sampled_from([torch.float32, torch.float64, torch.int64, torch.uint8, torch.bool]),
+    st.sampled_from([0.0, 1.0, -1.0, 3.0, float("nan"), float("inf"), 1e30]),
+)
+
+
+def test_whatever_a_checkpoint_holds_it_is_taken_or_refused_in_one_line(compose) -> None:
+    config = compose(*SMALL[:-2], "seed=1", "buffer=per", "buffer.capacity=300", "episodes=100")
+    loop = build.loop(config)
+    for event in loop.run():
+        if isinstance(event, Tick):
+            break
+    whole = loop.lane(0)
+    probe = build.loop(config)
+    path = Path("seed_1_resume.pt")
+    refused = 0
+
+    def judge(name: str, value: torch.Tensor) -> None:
+        nonlocal refused
+        if name in whole.learner:
+            lane = whole._replace(learner={**whole.learner, name: value})
+        else:
+            lane = whole._replace(**{name: value})
+        try:
+            resume._fits(path, probe, lane, 1)
+        except BadInput as error:
+            refused += 1
+            assert len(str(error).splitlines()) == 1
+        else:  # and then it can be gone on with
+            probe.learner.learn(whole.step + 1)
+
+    names = st.sampled_from([*whole.learner, "obs", "actions"])
+    run: Callable[[], None] = given(name=names, value=TENSORS)(judge)
+    settings(max_examples=500, deadline=None)(run)()
+    assert refused > 400
+    for name, value in {**whole.learner}.items():
+        judge(name, value)
+
+
+# Divergence
+
+
+@pytest.fixture
+def diverging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seed 2 gets weights that are no numbers in env step 300."""
+    step = Loop._step
+
+    def stepped(self):
+        if self.step == 299 and 2 in self.seeds:
+            self.learner.online[self.seeds.index(2)] = float("nan")
+        yield from step(self)
+
+    monkeypatch.setattr(Loop, "_step", stepped)
+
+
+def test_a_seed_that_diverges_stops_and_the_others_go_on_unchanged(
+    dqn_train, tmp_path: Path, diverging: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = (*SMALL, *EPISODES, "buffer=per")
+    assert dqn_train(*line, "seed=[1,3]", "hydra.run.dir=others").code == 0
+    done = dqn_train(*line, "seed=[1,2,3]")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(
+        "seed 2 diverged: its loss or Q-values are no numbers any more (step"
+    )
+    assert "seed 2 diverged" in (tmp_path / "run/train.log").read_text()
+
+    run, others = contents(tmp_path / "run"), contents(tmp_path / "others")
+    assert {name: run[name] for name in others} == others
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert summary["status"] == "finished"
+    assert {s: told["diverged"] for s, told in summary["seeds"].items()} == {
+        **{"1": False, "2": True, "3": False}
+    }
+    rows = read_run(tmp_path / "run").scores[2]
+    assert rows["loss"].iloc[:-1].notna().sum() > 5 and rows["loss"].iloc[-1:].isna().all()
+    assert math.isnan(rows["score"].iloc[-1])  # no score of what is no network
+    checkpoint = load_lane(tmp_path / "run/checkpoints/seed_2_resume.pt")
+    assert checkpoint.step == 256
+    assert checkpoint.learner["online"].isfinite().all()
+    assert not (tmp_path / "run/checkpoints/seed_2_last.pt").exists()
+
+
+def test_a_run_with_a_diverged_seed_goes_on_without_it(
+    dqn_train, tmp_path: Path, diverging: None
+) -> None:
+    line = (*SMALL, "seed=[1,2]")
+    assert dqn_train(*line, "episodes=30", "hydra.run.dir=whole").code == 0
+    assert dqn_train(*line, "episodes=25").code == 0
+    before = (tmp_path / "run/scores/seed_2.csv").read_bytes()
+    assert dqn_train("resume=run", "episodes=30").code == 0
+    assert (tmp_path / "run/scores/seed_2.csv").read_bytes() == before
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+    assert read_run(tmp_path / "run").diverged == [2]
+
+
+def test_an_open_episode_that_diverges_ends_at_the_next_tick(compose, tmp_path: Path) -> None:
+    """Where episodes are long, a seed is not dragged along until its episode ends."""
+    (tmp_path / "checkpoints").mkdir()
+    config = compose(*SMALL[:-2], "seed=[1,2]", "env.id=Acrobot-v1", "episodes=2", LONG)
+    loop = build.loop(config)
+    told = []
+    for event in checkpointed(loop, tmp_path, 1e-9):
+        told.append(event)
+        if isinstance(event, Tick) and event.step == 256:
+            loop.learner.online[0] = math.inf
+    ends = {type(e): (e.seed, e.step) for e in told if isinstance(e, Diverged | Finished)}
+    assert ends[Diverged] == (1, 512)
+    assert ends[Finished][0] == 2
+
+
+# The disk
+
+
+def limited(arguments: list[str], size: int, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """dqn-train where no file may grow past `size` bytes, as on a disk that is full."""
+    code = (
+        "import resource, sys; from dqn_cli.train import main;"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size})); main()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=cwd, capture_output=True, text=True
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+def test_on_a_full_disk_one_line_says_so_and_what_was_there_stays(
+    dqn_train, tmp_path: Path
+) -> None:
+    line = (*SMALL, *EPISODES, "seed=[1,2]")
+    assert dqn_train(*line, "hydra.run.dir=whole").code == 0
+    done = limited(list(line), 25_000, tmp_path)  # the first checkpoints fit, the next do not
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"dqn-train: {tmp_path}/run/checkpoints: cannot be written: File too large; "
+        f"go on with: dqn-train resume={tmp_path}/run\n"
+    )
+    assert load_lane(tmp_path / "run/checkpoints/seed_1_resume.pt").step == 256
+    assert not list(tmp_path.glob("run/checkpoints/.*"))
+    assert dqn_train("resume=run").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+def test_a_row_that_does_not_fit_on_the_disk_is_one_line(dqn_train, tmp_path: Path) -> None:
+    line = (*SMALL, *EPISODES, "seed=[1,2]", "checkpoint.every_seconds=null")
+    done = limited(list(line), 1300, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"dqn-train: {tmp_path}/run: cannot be written: File too large")
+    assert done.stderr.count("\n") == 1
+    assert dqn_train("resume=run").code == 0
+    assert dqn_train(*line, "hydra.run.dir=whole").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_a_directory_that_vanishes_is_one_line(
+    dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = Learner.learn
+
+    def learned(self: Learner, step: int) -> None:
+        learn(self, step)
+        if step == 200:
+            shutil.rmtree(tmp_path / "run")
+
+    monkeypatch.setattr(Learner, "learn", learned)
+    done = dqn_train(*SMALL, *EPISODES, "seed=1")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "cannot be written: No such file or directory" in done.err
+    assert "go on with" not in done.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_directory_that_is_read_only_is_one_line(dqn_train, finished: Path) -> None:
+    finished.chmod(0o555)
+    try:
+        done = dqn_train("resume=run", "episodes=12")
+    finally:
+        finished.chmod(0o755)
+    assert (done.code, done.err) == (2, "dqn-train: run: cannot be written: Permission denied\n")
+
+
+# The real thing
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("after", [3, 40, 90])
+def test_kill_9(dqn_train, tmp_path: Path, after: int, workers: str) -> None:
+    """benchmarks/faults.py does this at many more instants."""
+    often = ("checkpoint.every_seconds=0.05", f"device.workers={workers}")
+    line = (*SMALL[:-1], "seed=[1,2,3]", "episodes=60", "buffer=per", *often)
+    assert dqn_train(*line, "hydra.run.dir=whole").code == 0
+    command = Path(sys.executable).with_name("dqn-train")
+    running = subprocess.Popen([command, *line], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    timing = tmp_path / "run/timing.csv"
+    begun = time.monotonic()
+    while not (timing.is_file() and timing.read_bytes().count(b"\n") > after):
+        assert time.monotonic() - begun < 60
+        time.sleep(0.002)
+    running.kill()
+    assert running.wait() == -signal.SIGKILL
+    assert dqn_train("resume=run").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
