@@ -36,15 +36,15 @@ def checkpointed(loop: Loop, directory: Path, every_seconds: float | None) -> It
         match event:
             # Without every episode told, the checkpoint would stand for rows that are not there.
             case Finished() if not loop.scorer.waiting:
-                yield from _save(loop.lane(loop.seeds.index(event.seed)), directory)
+                yield from save(loop.lane(loop.seeds.index(event.seed)), directory)
             case Tick() if every_seconds and time.monotonic() - begun >= every_seconds:
                 yield from loop.tell()
                 for lane in range(len(loop.seeds)):
-                    yield from _save(loop.lane(lane), directory)
+                    yield from save(loop.lane(lane), directory)
                 begun = time.monotonic()
 
 
-def _save(lane: Lane, directory: Path) -> Iterator[Saved]:
+def save(lane: Lane, directory: Path) -> Iterator[Saved]:
     """Nothing of a lane whose numbers are none any more: its last finite checkpoint stays."""
     if not all(lane.learner[name].isfinite().all() for name in ("online", "behind")):
         return

@@ -191,6 +191,7 @@ def main() -> None:
     try:
         job()
     except KeyboardInterrupt as stop:
+        logging.disable(logging.INFO)  # PyTorch's parting words, if it was just being imported
         code = 128 + getattr(stop, "number", signal.SIGINT)
     except Exception as error:
         code = 1

@@ -287,3 +287,17 @@ def test_starting_up_is_cheap() -> None:
         check=True,
     )
     assert done.stdout.strip() == ""
+
+
+def test_a_seed_that_diverged_is_told_in_legend_and_notes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "a")
+    summary = tmp_path / "a/summary.json"
+    summary.write_text(summary.read_text().replace('"diverged": false', '"diverged": true', 1))
+    make(tmp_path / "b", algo="ddqn")
+    main([str(tmp_path), "-o", str(tmp_path / "x.svg")])
+    svg = (tmp_path / "x.svg").read_text()
+    assert "<!-- dqn, 2 seeds, 1 diverged -->" in svg
+    assert "<!-- ddqn, 2 seeds -->" in svg
+    assert "note: dqn: seed 1 diverged, and its curve ends there" in capsys.readouterr().out

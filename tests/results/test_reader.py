@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dqn_cli.results import reader
-from dqn_cli.results.reader import find_runs, read_run, read_scores
+from dqn_cli.results.reader import find_runs, read_run, read_scores, whole_episodes
 from dqn_cli.results.schema import ResultError
 
 HEADER = "episode,step,return,length,score,epsilon,loss,q\n"
@@ -240,3 +240,23 @@ def test_whatever_the_bytes_a_run_or_one_line(
     except ResultError as error:
         assert str(error).startswith(str(tmp_path / name))
         assert str(error).isprintable()
+
+
+def test_whole_episodes_are_those_before_the_first_that_is_not_whole(tmp_path: Path) -> None:
+    path = tmp_path / "seed_1.csv"
+    header = "episode,step,return,length,score,epsilon,loss,q\n"
+    rows = [f"{n},{n * 10},10,10,,0.5,,\n" for n in range(1, 6)]
+
+    def ends(text: str | bytes) -> list[int]:
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return whole_episodes(path)
+
+    assert whole_episodes(tmp_path / "gone.csv") == whole_episodes(tmp_path) == []
+    assert ends("") == ends("garbage\n") == ends(header[:-1]) == []
+    assert ends(header) == [len(header)]
+    whole = header + "".join(rows[:3])
+    places = [len(header) + sum(map(len, rows[:n])) for n in range(4)]
+    for tail in ("", "4,40", "\n", "4,40,10\n", rows[4], "4,x,10,10,,0.5,,\n", "é\n"):
+        assert ends(whole + tail) == places
+    assert ends(whole.encode() + b"\0" * 30 + b"\n" + rows[3].encode()) == places
+    assert ends(whole.encode() + b"\xff\n") == places

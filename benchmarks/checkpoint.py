@@ -1,0 +1,56 @@
+"""What the last, largest checkpoint of a run costs, all seeds together: prints milliseconds, MB.
+
+python -m benchmarks.checkpoint steps=60000 buffer=per
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from dqn_cli import build, config
+from dqn_cli.results.schema import checkpoint_file
+from dqn_cli.results.writer import RunWriter
+from dqn_cli.resume import save
+from dqn_cli.train import CONF
+
+
+def main() -> None:
+    """The ring is filled without learning: what is in it costs the same."""
+    given = ["episodes=null", "eval.every_episodes=null", "updates=1", *sys.argv[1:]]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("config", given)
+    values = OmegaConf.to_container(composed, resolve=True)
+    checked = config.check(config.command(values)[1])  # type: ignore[arg-type]
+    loop = build.loop(checked)
+    learner = loop.learner
+    learn, learner.learn = learner.learn, lambda step: None  # type: ignore[method-assign]
+    while loop.step < checked.steps - 1:
+        for _ in loop._step():
+            pass
+    learner.learn = learn  # type: ignore[method-assign]
+    with (
+        tempfile.TemporaryDirectory(dir=".") as folder,
+        RunWriter(
+            Path(folder), config="", choices={}, seeds=loop.seeds, threshold=None, versions={}
+        ) as writer,
+    ):
+        times = []
+        for _ in range(7):
+            started = time.perf_counter()
+            for lane in range(len(loop.seeds)):
+                for saved in save(loop.lane(lane), Path(folder)):
+                    writer.commit(saved.seed, saved.file)
+            times.append(time.perf_counter() - started)
+        size = sum((Path(folder) / checkpoint_file(s, "resume")).stat().st_size for s in loop.seeds)
+    print(1000 * statistics.median(times), size / 1e6)
+
+
+if __name__ == "__main__":
+    main()
