@@ -19,7 +19,7 @@ class Display:
     """Fed with what happens in a run; prints nothing if `quiet`.
 
     `limits` are the run's (episodes, steps) per seed, at least one of them a number; `done` are
-    the episodes that seeds come with.
+    the (episodes, steps) that seeds come with.
     """
 
     def __init__(
@@ -27,11 +27,12 @@ class Display:
         seeds: Sequence[int],
         limits: tuple[int | None, int | None],
         quiet: bool,
-        done: Mapping[int, int],
+        done: Mapping[int, tuple[int, int]],
     ) -> None:
         self.limits = limits
-        self.episode = {seed: done.get(seed, 0) for seed in seeds}
-        self.seed_step = dict.fromkeys(seeds, 0)
+        self.episode = {seed: done.get(seed, (0, 0))[0] for seed in seeds}
+        self.seed_step = {seed: done.get(seed, (0, 0))[1] for seed in seeds}
+        self.over: set[int] = set()  # seeds that go no further, whatever the limits
         self.scores: dict[int, float] = {}
         self.lane_steps = 0
         self.quiet = quiet
@@ -69,8 +70,9 @@ class Display:
             self.told = now
             print(f"{100 * self.fraction:3.0f} %  {self.text}{self.left}", flush=True)
 
-    def tell(self, line: str) -> None:
-        """Something that must not be missed."""
+    def diverged(self, seed: int, line: str) -> None:
+        """A seed goes no further; the line says so where it cannot be missed."""
+        self.over.add(seed)
         if self.bar is not None:
             self.bar.console.print(line)
         elif not self.quiet:
@@ -85,7 +87,8 @@ class Display:
         """How much of the run is done, by whichever limit is nearer."""
         episodes, steps = self.limits
         return fmean(
-            max(
+            seed in self.over
+            or max(
                 self.episode[seed] / episodes if episodes else 0.0,
                 self.seed_step[seed] / steps if steps else 0.0,
             )

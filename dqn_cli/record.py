@@ -63,13 +63,14 @@ def train(
         seeds=config.seeds,
         threshold=source.env.threshold,
         versions=versions(),
-        kept=resumed.kept if resumed else None,
+        kept={seed: done for seed, (done, _) in resumed.done.items()} if resumed else None,
         diverged=resumed.diverged if resumed else (),
     ) as writer:
         limits = (config.episodes, config.steps)
-        display = Display(config.seeds, limits, quiet, resumed.kept if resumed else {})
+        display = Display(config.seeds, limits, quiet, resumed.done if resumed else {})
         record = Recorder(source, writer, display, directory)
         if resumed is not None:
+            display.over.update(resumed.diverged)
             record.restore_best(resumed)
         status, error = "failed", None
         try:
@@ -187,7 +188,7 @@ class Recorder:
                 self.writer.diverged(event.seed)
                 text = f"seed {event.seed} diverged: its loss or Q-values are no numbers any more"
                 log.warning("%s, at step %d", text, event.step)
-                self.display.tell(f"{text} (step {event.step})")
+                self.display.diverged(event.seed, f"{text} (step {event.step})")
             case Saved():
                 self.writer.commit(event.seed, event.file)
             case Tick():

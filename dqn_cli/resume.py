@@ -20,7 +20,7 @@ from dqn_cli.config import BadInput, Config, check, refuse_foreign
 from dqn_cli.events import Event, Finished, RunError, Saved, Tick
 from dqn_cli.loop import Loop
 from dqn_cli.results.reader import read_config, read_summary, whole_episodes
-from dqn_cli.results.schema import CONFIG, ResultError, checkpoint_file, scores_file
+from dqn_cli.results.schema import CONFIG, FIGURE, ResultError, checkpoint_file, scores_file
 from dqn_cli.results.writer import beside, write_beside
 from dqn_cli.state import Best, Lane, stack, take
 
@@ -64,9 +64,10 @@ class Resumed(NamedTuple):
 
     files: dict[int, Path]  # the checkpoints they go on from; the others begin
     best: dict[int, Best | None]  # of those that go on or begin
-    kept: dict[int, int]  # episodes whose rows stay
+    done: dict[int, tuple[int, int]]  # episodes whose rows stay, and env steps
     diverged: list[int]  # seeds that went no further before
     notes: list[str]  # what the user should know
+    ended: bool  # it was written to its end, the figure too
 
 
 def configuration(directory: Path, given: Mapping[str, Any], trust: bool) -> Config:
@@ -115,8 +116,10 @@ def resumed(directory: Path, config: Config) -> Resumed:
 
     BadInput if the limits were passed already, or a checkpoint is not of this configuration.
     """
-    found = Resumed({}, {}, {}, [], [])
-    summary = _summary(directory, found.notes)
+    notes: list[str] = []
+    summary = _summary(directory, notes)
+    ended = summary.get("status") == "finished" and (directory / FIGURE).exists()
+    found = Resumed({}, {}, {}, [], notes, ended)
     now, before = versions(), summary.get("versions", {})
     found.notes.extend(
         f"{name} was {before[name]} and is {now[name]}: the same scores are not promised"
@@ -130,7 +133,7 @@ def resumed(directory: Path, config: Config) -> Resumed:
     for seed in config.seeds:
         rows = max(len(whole_episodes(directory / scores_file(seed))) - 1, 0)
         if seed in found.diverged:
-            found.kept[seed] = rows
+            found.done[seed] = (rows, 0)
             continue
         taken = _newest(directory, seed, rows, found.notes)
         if taken is None:
@@ -138,7 +141,7 @@ def resumed(directory: Path, config: Config) -> Resumed:
             continue
         file, lane = taken
         _fits(file, probe, lane, seed)
-        found.kept[seed] = lane.episode
+        found.done[seed] = (lane.episode, lane.step)
         if _goes_on(lane, config):
             found.files[seed] = file
             found.best[seed] = lane.best

@@ -71,7 +71,7 @@ class Hooks(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
             Hooks.ready = prepare(config, Path(config.hydra.run.dir))
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             refuse(error)  # exits: Hydra would turn an Exception from here into a warning
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -131,7 +131,7 @@ def prepare_resumed(
         checked = resume.configuration(directory, given, trust)
         resumed = resume.resumed(directory, checked)
         source = None
-        if resumed.best:
+        if resumed.best or not resumed.ended:
             share = checked.model_copy(update={"seed": list(resumed.best)})
             source = workers.share_out(share, build.loop(share), resumed.files)
         return Prepared(checked, source, resumed, claim.pop_all())

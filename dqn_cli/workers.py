@@ -65,7 +65,7 @@ def share_out(config: Config, loop: Loop, files: Mapping[int, Path]) -> Alone | 
     """The loop in this process, or processes that do its work. files: the checkpoints that seeds go
     on from; the others begin."""
     count = processes(config, loop.learner.online.device.type)
-    return Alone(config, loop, files) if count == 1 else Workers(config, loop, files, count)
+    return Alone(config, loop, files) if count <= 1 else Workers(config, loop, files, count)
 
 
 def processes(config: Config, device: str) -> int:

@@ -88,6 +88,7 @@ def dqn_train(
     def run(*arguments: str) -> Done:
         capfd.readouterr()
         GlobalHydra.instance().clear()
+        logging.disable(logging.NOTSET)
         for name, value in hooks.items():
             setattr(Hooks, name, value)
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")

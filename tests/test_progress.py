@@ -153,3 +153,21 @@ def test_a_quiet_terminal_has_none(terminal: Terminal) -> None:
     display.advanced(250, 250, [1])
     display.close()
     assert terminal.getvalue() == ""
+
+
+def test_what_is_left_is_in_proportion_to_what_was_done_here(clock) -> None:
+    display = Display([1, 2], (100, None), quiet=True, done={1: (50, 600), 2: (70, 900)})
+    assert display.fraction == pytest.approx(0.6)
+    assert display.left == ""
+    clock.now += 10
+    for seed in (1, 2):
+        display.episode_ended(seed, 80, 1000, None)
+    assert display.left == "  0:00:10 left"
+
+
+def test_a_seed_that_diverged_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    display = Display([1, 2], (100, None), quiet=False, done={})
+    display.episode_ended(1, 50, 700, None)
+    display.diverged(2, "seed 2 diverged")
+    assert display.fraction == pytest.approx(0.75)
+    assert capsys.readouterr().out == "seed 2 diverged\n"

@@ -56,6 +56,10 @@ class Killed(BaseException):
     """Stands for a kill: nobody catches it to write anything down."""
 
 
+def kill() -> None:
+    raise Killed
+
+
 def contents(run: Path) -> dict[str, str]:
     """What must be the same bytes."""
     files = [*run.glob("scores/*"), *run.glob("*/*_best.pt"), *run.glob("*/*_last.pt")]
@@ -314,6 +318,28 @@ def test_the_command_that_is_told_is_the_one_that_resumes(
     assert told == f"resume={name}"
     assert dqn_train(told, "episodes=12").code == 0
     assert len((tmp_path / name / "scores/seed_1.csv").read_text().splitlines()) == 13
+
+
+def test_a_run_killed_while_it_was_concluded_is_concluded(
+    dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every seed is done, but nobody has said so, and there is no figure."""
+    line = (*SMALL, "seed=[1,2]", "episodes=9")
+    assert dqn_train(*line, "hydra.run.dir=whole").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("dqn_cli.results.writer.RunWriter.finish", lambda *_, **__: kill())
+        with pytest.raises(Killed):
+            dqn_train(*line)
+    assert json.loads((tmp_path / "run/summary.json").read_text())["status"] == "running"
+    (tmp_path / "run/.summary.json.123.tmp").touch()
+    assert dqn_train("resume=run").code == 0
+    found = json.loads((tmp_path / "run/summary.json").read_text())
+    whole = json.loads((tmp_path / "whole/summary.json").read_text())
+    assert (found["status"], found["seeds"]) == ("finished", whole["seeds"])
+    assert (tmp_path / "run/scores.png").exists()
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+    assert not list(tmp_path.glob("run/.*"))
+    assert dqn_train("resume=run").out.startswith("nothing left to do")
 
 
 # What cannot be
@@ -707,7 +733,7 @@ def test_a_directory_that_vanishes_is_one_line(
     assert "go on with" not in done.err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may write anywhere")
 def test_a_directory_that_is_read_only_is_one_line(dqn_train, finished: Path) -> None:
     finished.chmod(0o555)
     try:

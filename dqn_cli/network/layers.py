@@ -96,8 +96,8 @@ class Stack:
 
     def init(self, seeds: Sequence[int]) -> Tensor:
         """Parameters [S, P]: weights and biases uniform within 1 / sqrt(inputs), as nn.Linear."""
-        rows = []
-        for seed in seeds:
+        rows = torch.empty(len(seeds), sum(self.sizes))
+        for row, seed in zip(rows, seeds, strict=True):
             named = {}
             for layer in self.layers:
                 bound = 1 / math.sqrt(layer.inputs)
@@ -107,8 +107,8 @@ class Stack:
                 ):
                     name = f"{layer.name}.{kind}"
                     named[name] = torch.from_numpy(uniform_init(seed, f"init.{name}", shape, bound))
-            rows.append(self.flat(named))
-        return torch.stack(rows)
+            row.copy_(self.flat(named))
+        return rows
 
     def split(self, params: Tensor) -> Weights:
         """(weight [S, in, out], bias [S, 1, out]) of each layer, as views of params [S, P]."""

@@ -141,8 +141,7 @@ class RunWriter:
             write_atomic(directory / CONFIG, config, durable=True)  # first: it can be taken up now
             for folder in (SCORES, CHECKPOINTS):
                 (directory / folder).mkdir(exist_ok=True)
-            for stale in (directory / CHECKPOINTS).glob(".*.tmp"):  # of a process that was killed
-                stale.unlink()
+            self._clean()
             self._timing, self.seconds = _timing(directory / TIMING, kept)
             self._scores = {s: _scores(directory / scores_file(s), kept.get(s, 0)) for s in seeds}
             for seed in seeds:
@@ -151,6 +150,12 @@ class RunWriter:
             sync_folder(directory / SCORES)
         except OSError as error:
             raise ResultError(directory, f"cannot be written: {error.strerror}") from error
+
+    def _clean(self) -> None:
+        """Remove what processes that were killed had begun to write."""
+        for folder in (self.directory, self.directory / CHECKPOINTS):
+            for stale in folder.glob(".*.tmp"):
+                stale.unlink(missing_ok=True)
 
     def _recall(self, seed: int) -> None:
         """What the rows that are there already say of the seed."""
@@ -196,6 +201,7 @@ class RunWriter:
         env_steps_per_second counts the steps of all seeds together. Raises OSError.
         """
         self._write_summary(status, env_steps_per_second, error)
+        self._clean()
 
     def close(self) -> None:
         """Close the CSVs; `episode` must not be called any more."""
