@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from dqn_cli.events import RunError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -15,13 +17,15 @@ GIF_SECONDS_PER_FRAME = 0.02
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point. Exit codes: 0 done, 2 bad input."""
+    """Entry point. Exit codes: 0 done, 1 the environment failed, 2 bad input."""
     args = _parser().parse_args(argv)
     try:
         kind = "last" if args.last else "best"
         play(args.run, args.seed, kind, args.episodes, args.gif, args.trust)
     except ValueError as error:
         _parser().error(" ".join(str(error).split()))
+    except RunError as error:
+        _parser().exit(1, f"dqn-play: {error}\n")
 
 
 def play(
@@ -34,6 +38,7 @@ def play(
     from dqn_cli.evaluation import evaluation_seeds, greedy_returns
     from dqn_cli.results.reader import read_run
     from dqn_cli.results.schema import checkpoint_file
+    from dqn_cli.types import EnvError
 
     if gif is not None and (gif.suffix.lower() != ".gif" or not gif.parent.is_dir()):
         raise ValueError(f"--gif {gif}: expected NAME.gif in a directory that exists")
@@ -67,7 +72,11 @@ def play(
         seeds = [evaluation_seeds(seed, checkpoint.episode, range(first, first + size))]
         watching = gif is not None and first == 0
         watch = (lambda envs: frames.append(envs.frame(0))) if watching else None
-        returns += greedy_returns(network, params, envs, seeds, watch)[0].tolist()
+        try:
+            returns += greedy_returns(network, params, envs, seeds, watch)[0].tolist()
+        except EnvError as error:
+            number = first + error.row + 1
+            raise RunError(f"environment {env.id} failed in episode {number}: {error}") from error
         envs.close()
     for number, value in enumerate(returns[:wanted], 1):
         print(f"episode {number}: return {value:.10g}")

@@ -39,7 +39,7 @@ ALLOWED = {
     ),
     "plot": ("results", "numpy pandas matplotlib"),
     "play": (
-        "build config evaluation checkpoint results",
+        "build config events evaluation checkpoint results types",
         "numpy PIL",
     ),
     "train": ("*", "*"),  # and no row names train, so nobody imports it

@@ -240,3 +240,32 @@ def test_a_config_from_elsewhere_runs_no_code_of_its_own(
     reconfigure(run, lambda values: values.update(env={"_target_": "evil.run"}))
     assert "evil.run" in refused(run)
     assert not (tmp_path / "evil").exists()
+
+
+def test_an_id_that_names_a_module_is_not_imported(
+    run: Path, refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gymnasium.make would import it."""
+    (tmp_path / "evil.py").write_text("open('evil', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    reconfigure(run, lambda values: values["env"].update(id="evil:CartPole-v1"))
+    assert refused(run).startswith("env.id=evil:CartPole-v1: ")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_an_environment_that_raises_is_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(self, action):
+        raise RuntimeError("the pole\nbroke")
+
+    monkeypatch.setattr(CartPoleEnv, "step", step)
+    reconfigure(run, lambda values: values["eval"].update(episodes=2))  # too few to step in a row
+    with pytest.raises(SystemExit) as end:
+        main([str(run)])
+    err = capsys.readouterr().err
+    assert end.value.code == 1
+    assert err == (
+        "dqn-play: environment CartPole-v1 failed in episode 1: RuntimeError: the pole broke\n"
+    )
