@@ -7,7 +7,7 @@ iterates, and nothing they do can change the run.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,15 +72,16 @@ class Loop:
         self.stopping = True
 
     @torch.inference_mode()
-    def run(self) -> Iterator[Event]:
+    def run(self, due: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """Until every seed is finished or `stop` is called; then everything is closed.
 
-        RunError if an environment fails, once everything known so far has been told.
+        Where `due` says so, no episode is held back at the next tick. RunError if an environment
+        fails, once everything known so far has been told.
         """
         failure: RunError | None = None
         try:
             while (self.seeds or self.later) and not self.stopping:
-                yield from self._step()
+                yield from self._step(due)
         except RunError as error:
             failure = error
         for together in (WAITING, 1):  # if an evaluation fails, one by one up to the one that does
@@ -90,18 +91,14 @@ class Loop:
                 failure = failure or error
         for lane in self.lanes.tolist():
             yield self._finished(lane)
+        self._keep([])
         self.envs.close()
         self.scorer.envs.close()
         yield self._tick()
         if failure is not None:
             raise failure
 
-    @torch.inference_mode()
-    def tell(self) -> Iterator[Event]:
-        """The episodes that are held back to be evaluated with others; between two events."""
-        yield from self.scorer.tell()
-
-    def _step(self) -> Iterator[Event]:
+    def _step(self, due: Callable[[], bool]) -> Iterator[Event]:
         """One env step of every lane, and what is to be told of it."""
         if self.later:
             self._join()
@@ -128,6 +125,8 @@ class Loop:
                 yield self._finished(lane)
             self._keep([lane for lane in self.lanes.tolist() if lane not in {*done, *diverged}])
         if self.step % TICK == 0:
+            if due():
+                yield from self.scorer.tell()
             yield self._tick()
 
     def _advance(self, epsilon: float) -> list[int]:
@@ -137,7 +136,10 @@ class Loop:
         greedy = chance >= epsilon
         if greedy.any():
             action[greedy] = self.learner.act(torch.from_numpy(self.obs)).numpy()[greedy]
-        next_obs, reward, terminated, truncated = self._play(self.rows, action)
+        try:
+            next_obs, reward, terminated, truncated = self.envs.step(self.rows, action)
+        except EnvError as error:
+            raise self._located(error) from error
         self.learner.buffer.add(Step(self.obs, action, reward, next_obs, terminated))
         self.step += 1
         self.lane_steps += len(self.seeds)
@@ -151,14 +153,6 @@ class Loop:
         self.returns += reward
         self.lengths += 1
         return [int(lane) for lane in np.flatnonzero(terminated | truncated)]
-
-    def _play(
-        self, rows: NDArray[np.int64], action: NDArray[np.int64]
-    ) -> tuple[Any, Any, Any, Any]:
-        try:
-            return self.envs.step(rows, action)
-        except EnvError as error:
-            raise self._located(error) from error
 
     def _reset(self, lane: int) -> None:
         seed = episode_seed(self.seeds[lane], "env", int(self.episode[lane]))
@@ -241,46 +235,49 @@ class Loop:
         self.scorer.best |= {lane.seed: lane.best for lane in lanes if lane.best is not None}
 
     def _join(self) -> None:
-        if not self.later or (self.seeds and self.later[0].step > self.step):
+        if self.seeds and self.later[0].step > self.step:
             return
-        present = len(self.seeds)
         self.step = self.later[0].step
         joining = [lane for lane in self.later if lane.step == self.step]
+        rebuilt = [self._rebuild(lane) for lane in joining]  # nothing has changed if this fails
         self.later = self.later[len(joining) :]
-        lanes = [self.lane(lane) for lane in range(present)] + joining
+        lanes = [self.lane(lane) for lane in self.lanes.tolist()] + joining
         self.learner.load([lane.seed for lane in lanes], stack([lane.learner for lane in lanes]))
 
+        longest = max(len(lane.actions) for lane in lanes)
+        self.actions = np.zeros((len(lanes), max(longest, 64)), np.int64)
+        for row, lane in zip(self.actions, lanes, strict=True):
+            row[: len(lane.actions)] = lane.actions
         self.seeds += [lane.seed for lane in joining]
         self.draws = Uniforms(self.seeds, "explore", (2,))
-        new = len(joining)
         self.episode = np.append(self.episode, [lane.episode + 1 for lane in joining])
-        self.returns = np.append(self.returns, np.zeros(new))
-        self.lengths = np.append(self.lengths, np.zeros(new, np.int64))
-        self.actions = np.pad(self.actions, ((0, new), (0, 0)))
-        self.obs = np.pad(self.obs, ((0, new), *[(0, 0)] * (self.obs.ndim - 1)))
+        self.lengths = np.append(self.lengths, [len(lane.actions) for lane in joining])
+        self.returns = np.append(self.returns, [total for total, _ in rebuilt])
+        self.obs = np.concatenate([self.obs, np.stack([obs for _, obs in rebuilt])])
+        self.beginning = True
         self._index()
-        for place, lane in enumerate(joining, present):
-            self._rebuild(place, lane)
 
-    def _rebuild(self, place: int, lane: Lane) -> None:
-        """The open episode: it is a function of seed, episode number and actions."""
-        length = len(lane.actions)
-        if not length:
-            self.beginning = True
-            return
-        self._reset(place)
-        ended = False
-        for action in lane.actions.numpy()[:, None]:
-            obs, reward, terminated, truncated = self._play(self.rows[place : place + 1], action)
-            self.returns[place] += reward[0]
-            ended |= bool(terminated[0] | truncated[0])
-            self.obs[place] = obs[0]
-        self.actions = np.pad(self.actions, ((0, 0), (0, max(0, length - self.actions.shape[1]))))
-        self.actions[place, :length] = lane.actions
-        self.lengths[place] = length
-        if ended or self.obs[place].tobytes() != lane.obs.numpy().tobytes():
+    def _rebuild(self, lane: Lane) -> tuple[float, NDArray[Any]]:
+        """The open episode's return and observation: an episode is a function of seed, number and
+        actions."""
+        row, total, obs, ended = self.row[lane.seed], 0.0, lane.obs.numpy(), False
+        try:
+            if len(lane.actions):
+                seed = episode_seed(lane.seed, "env", lane.episode + 1)
+                obs = self.envs.reset(row, seed)
+            for action in lane.actions.numpy()[:, None]:
+                told = self.envs.step(np.array([row]), action)
+                obs, total = told[0][0], total + float(told[1][0])
+                ended |= bool(told[2][0] | told[3][0])
+        except EnvError as error:
+            raise RunError(
+                f"environment {self.env.id} failed as episode {lane.episode + 1} of seed "
+                f"{lane.seed} was played again: {error}"
+            ) from error
+        if ended or obs.tobytes() != lane.obs.numpy().tobytes():
             raise RunError(
                 f"environment {self.env.id} did not repeat itself in seed {lane.seed}, episode "
                 f"{lane.episode + 1}: the same seed and actions led elsewhere, so the run cannot "
                 "go on to the same scores"
             )
+        return total, obs

@@ -31,14 +31,18 @@ MAY_CHANGE = ("seed", "episodes", "steps", "checkpoint.every_seconds", "device.w
 def checkpointed(loop: Loop, directory: Path, every_seconds: float | None) -> Iterator[Event]:
     """The loop's events; and now and then, and when a seed has come to its end, Saved."""
     begun = time.monotonic()
-    for event in loop.run():
+
+    def due() -> bool:
+        return every_seconds is not None and time.monotonic() - begun >= every_seconds
+
+    for event in loop.run(due):
         yield event
+        if loop.scorer.waiting:  # a checkpoint would stand for rows that are not there
+            continue
         match event:
-            # Without every episode told, the checkpoint would stand for rows that are not there.
-            case Finished() if not loop.scorer.waiting:
+            case Finished():
                 yield from save(loop.lane(loop.seeds.index(event.seed)), directory)
-            case Tick() if every_seconds and time.monotonic() - begun >= every_seconds:
-                yield from loop.tell()
+            case Tick() if due():
                 for lane in range(len(loop.seeds)):
                     yield from save(loop.lane(lane), directory)
                 begun = time.monotonic()
@@ -88,6 +92,8 @@ def configuration(directory: Path, given: Mapping[str, Any], trust: bool) -> Con
         for name in above:
             section = section.get(name) if isinstance(section, dict) else None
         old = section.get(last) if isinstance(section, dict) else None
+        if key.partition(".")[0] not in values:
+            raise BadInput(f"{key}: the run in {directory} has no such key")
         if key == "seed":
             wanted = value if isinstance(value, list) else [value]
             values["seed"] = before.seeds + [seed for seed in wanted if seed not in before.seeds]

@@ -157,7 +157,7 @@ def test_an_open_episode_is_rebuilt_by_its_actions(compose) -> None:
     np.testing.assert_array_equal(again.obs, loop.obs)
     np.testing.assert_array_equal(again.returns, loop.returns)
     np.testing.assert_array_equal(again.lengths, loop.lengths)
-    for _ in again._step():
+    for _ in again._step(lambda: False):
         pass
     assert again.step == 257
 
@@ -174,16 +174,18 @@ class Whimsical(CartPoleEnv):
 
 
 def test_an_environment_that_does_not_repeat_itself_is_named(
-    dqn_train, killed_at, monkeypatch: pytest.MonkeyPatch
+    dqn_train, killed_at, tmp_path: Path
 ) -> None:
     gymnasium.register("Whimsical-v0", Whimsical, max_episode_steps=500)
     try:
-        killed_at(300, *SMALL, "seed=1", "env.id=Whimsical-v0", *EPISODES)
+        killed_at(300, *SMALL, "seed=[1,2]", "env.id=Whimsical-v0", *EPISODES)
+        kept = {p: p.read_bytes() for p in tmp_path.glob("run/checkpoints/*_resume.pt")}
         done = dqn_train("resume=run")
     finally:
         del gymnasium.registry["Whimsical-v0"]
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "environment Whimsical-v0 did not repeat itself in seed 1, episode" in done.err
+    assert len(kept) == 2 and all(p.read_bytes() == data for p, data in kept.items())
 
 
 def test_a_stopped_run_goes_on(dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -608,10 +610,10 @@ def diverging(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seed 2 gets weights that are no numbers in env step 300."""
     step = Loop._step
 
-    def stepped(self):
+    def stepped(self, due):
         if self.step == 299 and 2 in self.seeds:
             self.learner.online[self.seeds.index(2)] = float("nan")
-        yield from step(self)
+        yield from step(self, due)
 
     monkeypatch.setattr(Loop, "_step", stepped)
 
