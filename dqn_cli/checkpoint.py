@@ -14,6 +14,11 @@ from torch import Tensor
 from dqn_cli.state import Best, Lane
 
 NOT_OURS = "not a checkpoint of dqn-train, or a damaged one"
+LARGEST = 2**53
+
+
+class Damaged(ValueError):
+    """The file is not as it was written."""
 
 
 class Checkpoint(NamedTuple):
@@ -37,7 +42,7 @@ def load(path: Path) -> Checkpoint:
         values = Checkpoint(**_load(path))
     except TypeError:
         raise ValueError(f"{path}: {NOT_OURS}") from None
-    origin = _counts(values.seed, values.episode, values.step)
+    origin = _seed(values.seed) and _counts(values.episode, values.step)
     scored = values.score is None or isinstance(values.score, float)
     if not (origin and scored and _tensors(values.params)):
         raise ValueError(f"{path}: {NOT_OURS}")
@@ -65,7 +70,7 @@ def load_lane(path: Path) -> Lane:
         best = None if lane.best is None else Best(**values["best"])
     except TypeError:
         raise ValueError(f"{path}: {NOT_OURS}") from None
-    origin = _counts(lane.seed, lane.episode, lane.step)
+    origin = _seed(lane.seed) and _counts(lane.episode, lane.step)
     open_ = _tensors({"actions": lane.actions, "obs": lane.obs})
     if not (origin and open_ and lane.actions.dtype == torch.int64 and lane.actions.ndim == 1):
         raise ValueError(f"{path}: {NOT_OURS}")
@@ -89,15 +94,24 @@ def _dump(values: dict[str, Any]) -> bytes:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    if not path.is_file():  # a pipe would never end
+        raise ValueError(f"{path}: no such checkpoint")
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # PyTorch does not look at the checksums
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such checkpoint") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror}") from error
     except Exception:  # what is wrong with the bytes decides what is raised
+        raise Damaged(f"{path}: {NOT_OURS}") from None
+    if damaged is not None:
+        raise Damaged(f"{path}: {NOT_OURS}")
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise ValueError(f"{path}: does not fit into memory") from None
+    except Exception:
         raise ValueError(f"{path}: {NOT_OURS}") from None
-    if damaged is not None or not isinstance(values, dict) or not all(map(_is_name, values)):
+    if not isinstance(values, dict) or not all(map(_is_name, values)):
         raise ValueError(f"{path}: {NOT_OURS}")
     return values
 
@@ -106,8 +120,12 @@ def _is_name(key: object) -> bool:
     return isinstance(key, str)
 
 
+def _seed(number: object) -> bool:
+    return type(number) is int and 0 <= number < 2**63
+
+
 def _counts(*numbers: object) -> bool:
-    return all(type(number) is int and number >= 0 for number in numbers)
+    return all(type(number) is int and 0 <= number < LARGEST for number in numbers)
 
 
 def _tensors(values: object) -> bool:
@@ -116,6 +134,8 @@ def _tensors(values: object) -> bool:
         isinstance(name, str)
         and type(tensor) is Tensor
         and tensor.layout is torch.strided
+        and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+        and not (tensor.requires_grad or tensor.is_neg() or tensor.is_conj())
         and not tensor.is_quantized
         and tensor.device.type == "cpu"
         for name, tensor in values.items()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import re
 from collections import Counter
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
@@ -99,14 +100,13 @@ def check(values: dict[str, Any]) -> Config:
         raise BadInput(f"seed={values['seed']}: {repeated[0]} comes twice")
     if config.episodes is None and config.steps is None:
         raise BadInput("episodes=null steps=null: one of them must be a number")
-    if config.buffer["capacity"] < config.batch_size:
-        raise BadInput(
-            f"buffer.capacity={config.buffer['capacity']}: less than batch_size={config.batch_size}"
-        )
-    if config.buffer["capacity"] < config.learning_starts:
+    capacity = config.buffer.get("capacity", math.inf)  # a buffer of the user's may have none
+    if capacity < config.batch_size:
+        raise BadInput(f"buffer.capacity={capacity}: less than batch_size={config.batch_size}")
+    if capacity < config.learning_starts:
         raise BadInput(
             f"learning_starts={config.learning_starts}: more than the "
-            f"buffer.capacity={config.buffer['capacity']} that could be waited for"
+            f"buffer.capacity={capacity} that could be waited for"
         )
     return config
 
@@ -156,7 +156,7 @@ def schema(part: Any) -> type[BaseModel]:
 
 def _validate(model: type[Model], values: dict[str, Any], prefix: str) -> Model:
     try:
-        return model(**values)
+        return model.model_validate(values)
     except ValidationError as error:
         raise BadInput(_line(error, model, prefix)) from None
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dqn_cli.maths import clip_lanes
-from dqn_cli.state import State, count, nested, take, within
+from dqn_cli.state import State, nested, take, within
 from dqn_cli.types import Algo, Buffer, Network, Optimizer, Target
 
 
@@ -120,14 +120,14 @@ class Learner:
             "behind": self.behind[lane].cpu(),
             "loss_sum": self.loss_sum[lane].cpu(),
             "q_sum": self.q_sum[lane].cpu(),
-            "count": torch.tensor(self.count),
             "reported": torch.tensor(self.reported[lane]),
             **nested("optimizer", self.optimizer.state(lane)),
             **nested("buffer", self.buffer.state(lane)),
         }
 
-    def load(self, seeds: Sequence[int], state: State) -> None:
-        """Go on with these seeds from their state; ValueError if it is not of such a learner."""
+    def load(self, seeds: Sequence[int], state: State, step: int) -> None:
+        """Go on with these seeds from their state, after so many env steps; ValueError if it is not
+        of such a learner."""
         lanes, device = len(seeds), self.online.device
         shape, sums = (lanes, self.online.shape[1]), (lanes, self.loss_sum.shape[1])
         self.online = take(state, "online", shape, torch.float32).to(device)
@@ -135,11 +135,14 @@ class Learner:
         self.grad = torch.zeros_like(self.online)
         self.loss_sum = take(state, "loss_sum", sums, torch.float32).to(device)
         self.q_sum = take(state, "q_sum", sums, torch.float32).to(device)
-        self.count = count(state, "count", lanes)
+        begun = (max(self.learning_starts, 1) - 1) // self.update_every
+        self.count = max(step // self.update_every - begun, 0) * self.updates
         self.reported = take(state, "reported", (lanes,), torch.int64).tolist()
+        if not all(0 <= reported <= self.count for reported in self.reported):
+            raise ValueError(f"reported: expected up to {self.count}, found {self.reported}")
         self._split()
-        self.optimizer.load(lanes, within("optimizer", state))
-        self.buffer.load(seeds, within("buffer", state))
+        self.optimizer.load(lanes, within("optimizer", state), self.count)
+        self.buffer.load(seeds, within("buffer", state), step, self.count)
 
     def _split(self) -> None:
         self.weights = self.network.split(self.online)

@@ -242,7 +242,8 @@ class Loop:
         rebuilt = [self._rebuild(lane) for lane in joining]  # nothing has changed if this fails
         self.later = self.later[len(joining) :]
         lanes = [self.lane(lane) for lane in self.lanes.tolist()] + joining
-        self.learner.load([lane.seed for lane in lanes], stack([lane.learner for lane in lanes]))
+        states = stack([lane.learner for lane in lanes])
+        self.learner.load([lane.seed for lane in lanes], states, self.step)
 
         longest = max(len(lane.actions) for lane in lanes)
         self.actions = np.zeros((len(lanes), max(longest, 64)), np.int64)

@@ -59,21 +59,22 @@ def train(
     with RunWriter(
         directory,
         config=OmegaConf.to_yaml(OmegaConf.create(config.model_dump())),
-        choices={room: choices[room] for room in ROOMS if choices.get(room)},
+        choices=resumed.choices if resumed else {r: choices[r] for r in ROOMS if choices.get(r)},
         seeds=config.seeds,
         threshold=source.env.threshold,
         versions=versions(),
-        kept={seed: done for seed, (done, _) in resumed.done.items()} if resumed else None,
+        kept={s: seed.episode for s, seed in resumed.seeds.items()} if resumed else None,
         diverged=resumed.diverged if resumed else (),
     ) as writer:
         limits = (config.episodes, config.steps)
-        display = Display(config.seeds, limits, quiet, resumed.done if resumed else {})
+        done = {s: (p.episode, p.step) for s, p in resumed.seeds.items()} if resumed else {}
+        display = Display(config.seeds, limits, quiet, done)
         record = Recorder(source, writer, display, directory)
-        if resumed is not None:
-            display.over.update(resumed.diverged)
-            record.restore_best(resumed)
         status, error = "failed", None
         try:
+            if resumed is not None:
+                with disk_errors(directory):
+                    record.restore(resumed)
             with stopped_by_signals(source.stop) as signals:
                 for event in source.run(directory):
                     with disk_errors(directory):
@@ -89,8 +90,9 @@ def train(
         finally:
             text = display.text
             display.close()
+            speed = resumed.speed if resumed and not record.lane_steps else record.speed
             with disk_errors(directory):
-                writer.finish(status, env_steps_per_second=record.speed, error=error)
+                writer.finish(status, env_steps_per_second=speed, error=error)
             log.info("%s: %s", status, text)
             if not quiet:
                 print(f"{text}\n{directory}")
@@ -162,14 +164,21 @@ class Recorder:
         """Env steps of all seeds per second, evaluation apart."""
         return self.lane_steps / (self.seconds - self.evaluation)
 
-    def restore_best(self, resumed: Resumed) -> None:
-        """The best networks are those of the checkpoints; later ones will come again."""
-        for seed, best in resumed.best.items():
-            path = self.directory / schema.checkpoint_file(seed, "best")
-            if best is None:
+    def restore(self, resumed: Resumed) -> None:
+        """The networks are those of the checkpoints: later ones will come again, and earlier ones
+        may not have outlasted a power cut."""
+        self.display.over.update(resumed.diverged)
+        for seed, progress in resumed.seeds.items():
+            if seed in resumed.diverged:
+                continue
+            for kind in ("best", "last"):
+                path = self.directory / schema.checkpoint_file(seed, kind)
                 path.unlink(missing_ok=True)
-            else:
+            best, params = progress.best, progress.params
+            if best is not None:
                 self._save(seed, "best", best.episode, best.step, best.score, best.params)
+            if params is not None:
+                self._save(seed, "last", progress.episode, progress.step, None, params)
 
     def event(self, event: Event) -> None:
         match event:

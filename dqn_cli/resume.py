@@ -11,16 +11,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
 from dqn_cli import build
-from dqn_cli.checkpoint import dump_lane, load_lane
+from dqn_cli.checkpoint import Damaged, dump_lane, load_lane
 from dqn_cli.config import BadInput, Config, check, refuse_foreign
 from dqn_cli.events import Event, Finished, RunError, Saved, Tick
 from dqn_cli.loop import Loop
 from dqn_cli.results.reader import read_config, read_summary, whole_episodes
-from dqn_cli.results.schema import CONFIG, FIGURE, ResultError, checkpoint_file, scores_file
+from dqn_cli.results.schema import (
+    CONFIG,
+    FIGURE,
+    ResultError,
+    checkpoint_file,
+    one_line,
+    scores_file,
+)
 from dqn_cli.results.writer import beside, write_beside
 from dqn_cli.state import Best, Lane, stack, take
 
@@ -31,6 +40,7 @@ MAY_CHANGE = ("seed", "episodes", "steps", "checkpoint.every_seconds", "device.w
 def checkpointed(loop: Loop, directory: Path, every_seconds: float | None) -> Iterator[Event]:
     """The loop's events; and now and then, and when a seed has come to its end, Saved."""
     begun = time.monotonic()
+    saved: dict[int, int] = {}  # seed -> step; the same again would be written under the same name
 
     def due() -> bool:
         return every_seconds is not None and time.monotonic() - begun >= every_seconds
@@ -41,11 +51,17 @@ def checkpointed(loop: Loop, directory: Path, every_seconds: float | None) -> It
             continue
         match event:
             case Finished():
-                yield from save(loop.lane(loop.seeds.index(event.seed)), directory)
+                places = [loop.seeds.index(event.seed)]
             case Tick() if due():
-                for lane in range(len(loop.seeds)):
-                    yield from save(loop.lane(lane), directory)
-                begun = time.monotonic()
+                places = list(range(len(loop.seeds)))
+            case _:
+                continue
+        for place in places:
+            if saved.get(loop.seeds[place]) != loop.step:
+                saved[loop.seeds[place]] = loop.step
+                yield from save(loop.lane(place), directory)
+        if isinstance(event, Tick):
+            begun = time.monotonic()
 
 
 def save(lane: Lane, directory: Path) -> Iterator[Saved]:
@@ -63,15 +79,30 @@ def save(lane: Lane, directory: Path) -> Iterator[Saved]:
     yield Saved(lane.seed, file)
 
 
-class Resumed(NamedTuple):
-    """Where the seeds of a run go on."""
+class Progress(NamedTuple):
+    """How far a seed has come; it begins if there is no file to go on from."""
 
-    files: dict[int, Path]  # the checkpoints they go on from; the others begin
-    best: dict[int, Best | None]  # of those that go on or begin
-    done: dict[int, tuple[int, int]]  # episodes whose rows stay, and env steps
-    diverged: list[int]  # seeds that went no further before
-    notes: list[str]  # what the user should know
+    file: Path | None = None
+    episode: int = 0  # episodes done, whose rows stay
+    step: int = 0
+    best: Best | None = None
+    params: NDArray[np.float32] | None = None  # [P], where nothing is left to do
+
+
+class Resumed(NamedTuple):
+    """Where a run goes on."""
+
+    seeds: dict[int, Progress]
+    diverged: list[int]  # seeds that went no further before, and go no further
+    choices: dict[str, str]  # Hydra group -> option, as the run was begun
+    speed: float | None  # env steps per second before
     ended: bool  # it was written to its end, the figure too
+    notes: list[str]  # what the user should know
+
+    @property
+    def open(self) -> list[int]:
+        """The seeds that something is left to do for."""
+        return [s for s, p in self.seeds.items() if s not in self.diverged and p.params is None]
 
 
 def configuration(directory: Path, given: Mapping[str, Any], trust: bool) -> Config:
@@ -124,42 +155,58 @@ def resumed(directory: Path, config: Config) -> Resumed:
     """
     notes: list[str] = []
     summary = _summary(directory, notes)
-    ended = summary.get("status") == "finished" and (directory / FIGURE).exists()
-    found = Resumed({}, {}, {}, [], notes, ended)
-    now, before = versions(), summary.get("versions", {})
-    found.notes.extend(
-        f"{name} was {before[name]} and is {now[name]}: the same scores are not promised"
+    now, before = versions(), summary.get("versions")
+    notes.extend(
+        one_line(f"{name} was {before[name]} and is {now[name]}: the same scores are not promised")
         for name in now
         if isinstance(before, dict) and before.get(name, now[name]) != now[name]
     )
-    for seed, told in summary.get("seeds", {}).items():
-        if told.get("diverged") is True and seed.isdecimal() and int(seed) in config.seeds:
-            found.diverged.append(int(seed))
     probe = build.loop(config.model_copy(update={"seed": config.seeds[:1]}))
+    seeds: dict[int, Progress] = {}
+    diverged = []
     for seed in config.seeds:
         rows = max(len(whole_episodes(directory / scores_file(seed))) - 1, 0)
-        if seed in found.diverged:
-            found.done[seed] = (rows, 0)
-            continue
-        taken = _newest(directory, seed, rows, found.notes)
-        if taken is None:
-            found.best[seed] = None
-            continue
-        file, lane = taken
-        _fits(file, probe, lane, seed)
-        found.done[seed] = (lane.episode, lane.step)
-        if _goes_on(lane, config):
-            found.files[seed] = file
-            found.best[seed] = lane.best
-    for seed in found.best:  # a damaged file must never become the previous one
-        newest, previous = (directory / checkpoint_file(seed, k) for k in ("resume", "previous"))
-        if found.files.get(seed) == previous:
-            os.replace(previous, newest)
-            found.files[seed] = newest
-        elif seed not in found.files:
-            newest.unlink(missing_ok=True)
-            previous.unlink(missing_ok=True)
-    return found
+        told = summary.get("seeds", {}).get(str(seed), {})
+        if told.get("diverged") is True and told.get("final_episode") == (rows or None):
+            seeds[seed] = Progress(episode=rows)
+            diverged.append(seed)
+        else:
+            seeds[seed] = _progress(directory, seed, rows, config, probe, notes)
+    for seed in seeds:
+        if seed not in diverged:
+            _set_aside(directory, seed, seeds[seed].file)
+    speed = summary.get("env_steps_per_second")
+    return Resumed(
+        seeds,
+        diverged,
+        summary.get("choices", {}),
+        speed if isinstance(speed, float) else None,
+        summary.get("status") == "finished" and (directory / FIGURE).exists(),
+        notes,
+    )
+
+
+def _progress(
+    directory: Path, seed: int, rows: int, config: Config, probe: Loop, notes: list[str]
+) -> Progress:
+    taken = _newest(directory, seed, rows, notes)
+    if taken is None:
+        return Progress()
+    file, lane = taken
+    _fits(file, probe, lane, seed)
+    over = not _goes_on(lane, config)
+    params = lane.learner["online"].numpy() if over else None
+    return Progress(file, lane.episode, lane.step, lane.best, params)
+
+
+def _set_aside(directory: Path, seed: int, file: Path | None) -> None:
+    """A checkpoint that is of no use must never become the previous one of a good one."""
+    for kind in ("resume", "previous"):
+        place = directory / checkpoint_file(seed, kind)
+        if place == file:
+            return
+        if place.exists():
+            os.replace(place, f"{place}.unused")
 
 
 def versions() -> dict[str, str]:
@@ -183,18 +230,21 @@ def _summary(directory: Path, notes: list[str]) -> dict[str, Any]:
 
 def _newest(directory: Path, seed: int, rows: int, notes: list[str]) -> tuple[Path, Lane] | None:
     """A damaged checkpoint gives way to the one before, and without one the seed starts over: it
-    only takes longer to come to the same bytes."""
+    only takes longer to come to the same bytes. BadInput for one that cannot be read."""
     newest, previous = (directory / checkpoint_file(seed, k) for k in ("resume", "previous"))
     for file in (newest, previous):
         if not file.exists():  # nothing was saved yet; or killed between two renames
             continue
         try:
             lane = load_lane(file)
+        except Damaged as error:
+            problem = str(error)
+        except ValueError as error:
+            raise BadInput(str(error)) from error
+        else:
             if lane.episode <= rows:
                 return file, lane
             problem = f"{file}: of {lane.episode} episodes only {rows} have their rows"
-        except ValueError as error:
-            problem = str(error)
         then = "the one before is used" if file == newest and previous.exists() else "starting over"
         notes.append(f"{problem}; seed {seed}: {then}")
     return None
@@ -211,15 +261,16 @@ def _fits(file: Path, probe: Loop, lane: Lane, seed: int) -> None:
         take({"obs": lane.obs}, "obs", space.obs_shape, torch.as_tensor(probe.obs).dtype)
         if lane.best is not None and len(lane.best.params) != width:
             raise ValueError(f"best: expected {width} parameters")
-        probe.learner.load([seed], stack([lane.learner]))
+        probe.learner.load([seed], stack([lane.learner]), lane.step)
     except ValueError as error:
         raise BadInput(f"{file}: not of the run's configuration: {error}") from error
 
 
 def _goes_on(lane: Lane, config: Config) -> bool:
     """Whether the limits leave it something to do. BadInput if it is past them."""
-    limits = {"episodes": (lane.episode, config.episodes), "steps": (lane.step, config.steps)}
-    for name, (done, limit) in limits.items():
-        if limit is not None and done > limit:
-            raise BadInput(f"{name}={limit}: seed {lane.seed} has done {done} already")
-    return not any(done == limit for done, limit in limits.values())
+    begun = lane.episode + (len(lane.actions) > 0)
+    if config.episodes is not None and begun > config.episodes:
+        raise BadInput(f"episodes={config.episodes}: seed {lane.seed} is in episode {begun} by now")
+    if config.steps is not None and lane.step > config.steps:
+        raise BadInput(f"steps={config.steps}: seed {lane.seed} has done {lane.step} by now")
+    return config.episodes != lane.episode and config.steps != lane.step

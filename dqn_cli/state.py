@@ -1,7 +1,8 @@
 """What it takes to go on with a seed: arrays by name, and what is asked of those that come back.
 
 A part hands out the state of one lane. It takes back a stack of such states, every array with
-leading axis S: of any seeds, as long as all have done the same number of env steps.
+leading axis S: of any seeds, as long as all have done the same number of env steps. What is
+counted (steps, updates, rows) is a function of that number and not part of the state.
 """
 
 from __future__ import annotations
@@ -61,11 +62,3 @@ def take(state: State, name: str, shape: tuple[int, ...], dtype: torch.dtype) ->
         found = "nothing" if value is None else f"{value.dtype} {tuple(value.shape)}"
         raise ValueError(f"{name}: expected {dtype} {shape}, found {found}")
     return value
-
-
-def count(state: State, name: str, lanes: int) -> int:
-    """A number from 0 on that all lanes share; ValueError if they do not."""
-    values = take(state, name, (lanes,), torch.int64).tolist()
-    if min(values) < 0 or min(values) != max(values):
-        raise ValueError(f"{name}: expected one number from 0 on, found {values}")
-    return int(values[0])

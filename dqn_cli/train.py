@@ -71,8 +71,10 @@ class Hooks(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
             Hooks.ready = prepare(config, Path(config.hydra.run.dir))
-        except (ValueError, OSError) as error:
-            refuse(error)  # exits: Hydra would turn an Exception from here into a warning
+        except Exception as error:
+            # refuse exits: Hydra would turn an Exception from here into a warning
+            known = isinstance(error, ValueError | OSError)
+            refuse(error if known else f"{type(error).__name__}: {error}")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         Hooks.sweep_directory = Path(config.hydra.sweep.dir)
@@ -131,9 +133,10 @@ def prepare_resumed(
         checked = resume.configuration(directory, given, trust)
         resumed = resume.resumed(directory, checked)
         source = None
-        if resumed.best or not resumed.ended:
-            share = checked.model_copy(update={"seed": list(resumed.best)})
-            source = workers.share_out(share, build.loop(share), resumed.files)
+        if resumed.open or not resumed.ended:
+            share = checked.model_copy(update={"seed": resumed.open})
+            files = {s: file for s in resumed.open if (file := resumed.seeds[s].file) is not None}
+            source = workers.share_out(share, build.loop(share), files)
         return Prepared(checked, source, resumed, claim.pop_all())
 
 
@@ -216,7 +219,8 @@ def placed(arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         key, _, path = argument.partition("=")
         if key == "resume" and path != "null":
-            quoted = "'" + path.replace("'", r"\'") + "'"
+            last = path[len(path.rstrip("\\")) :]  # backslashes would escape the quote
+            quoted = "'" + path.replace("'", r"\'").replace("${", r"\${") + last + "'"
             told += [f"resume={quoted}", f"hydra.run.dir={quoted}"]
         else:
             told.append(argument)

@@ -98,8 +98,9 @@ class Buffer(Protocol):
     def state(self, lane: int) -> State:
         """All that `load` needs of a lane to go on to the same bits; it may be a view."""
 
-    def load(self, seeds: Sequence[int], state: State) -> None:
-        """Go on with these seeds from their state; ValueError if it is not of such a buffer."""
+    def load(self, seeds: Sequence[int], state: State, step: int, updates: int) -> None:
+        """Go on with these seeds from their state, after so many env steps (per seed) and updates;
+        ValueError if it is not of such a buffer."""
 
 
 class Network(Protocol):
@@ -144,7 +145,7 @@ class Optimizer(Protocol):
 
     def state(self, lane: int) -> State: ...
 
-    def load(self, lanes: int, state: State) -> None: ...
+    def load(self, lanes: int, state: State, updates: int) -> None: ...
 
 
 class EnvError(RuntimeError):

@@ -13,6 +13,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,6 +99,7 @@ class Workers:
         self.files = files
         self.inbox: queue.SimpleQueue[Event | Failure | None] = queue.SimpleQueue()
         self.context = multiprocessing.get_context("spawn")  # torch's threads survive no fork
+        self.stopping = False
         self.processes: list[Any] = []
         self.pipes: list[Connection] = []  # to them: a word on it means stop
 
@@ -105,17 +107,20 @@ class Workers:
         """Until every seed is finished or it is stopped. If a process fails, the others end after
         their present step; then RunError, or RuntimeError for what has a trace."""
         log.info("seeds shared out to %d processes", len(self.shares))
+        resource_tracker.ensure_running()  # which lets signals through, once
         for share in self.shares:
             files = [self.files[seed] for seed in share.seeds if seed in self.files]
             here, there = self.context.Pipe()
             process = self.context.Process(
                 target=work, args=(share.model_dump(), files, directory, there), daemon=True
             )
-            with interrupts_held():
+            with signals_held():
                 process.start()
             there.close()  # so that this end learns if the process dies
             self.processes.append(process)
             self.pipes.append(here)
+            if self.stopping:
+                here.send("stop")
             threading.Thread(target=self._read, args=(process, here), daemon=True).start()
         failure: Failure | None = None
         running = len(self.processes)
@@ -140,6 +145,7 @@ class Workers:
 
     def stop(self) -> None:
         """End after the present step, with everything known so far told."""
+        self.stopping = True
         for pipe in self.pipes:
             with contextlib.suppress(OSError):  # that process has ended
                 pipe.send("stop")
@@ -158,17 +164,21 @@ class Workers:
             process.join()
             line = f"a worker process died, exit code {process.exitcode} (out of memory?)"
             self.inbox.put(Failure(line, None))
-        self.inbox.put(None)
+        except Exception as error:
+            self.inbox.put(Failure(f"a worker process is not understood: {error}", None))
+        finally:
+            self.inbox.put(None)
 
 
 @contextlib.contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Ctrl-C reaches every process of a terminal. Those started here never see it; this one does
-    afterwards. (Windows has no such mask: there it may end processes that are just starting.)"""
+def signals_held() -> Iterator[None]:
+    """Ctrl-C reaches every process of a terminal, and SIGTERM may reach a group. Those started here
+    never see them; this one does afterwards. (Windows has no such mask: there they may end
+    processes that are just starting.)"""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
@@ -182,11 +192,11 @@ def work(
     parent: Connection,
 ) -> None:
     """A process's life: train the seeds of this configuration and send every event."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides what they mean
+        signal.signal(number, signal.SIG_IGN)
     try:
         config = check(values)
         loop = build.loop(config)
-        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         threading.Thread(target=stop_when_told, args=(parent, loop), daemon=True).start()
         loop.take_up([load_lane(file) for file in files])
         for event in checkpointed(loop, directory, config.checkpoint.every_seconds):

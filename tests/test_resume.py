@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from dqn_cli import build, resume
 from dqn_cli.checkpoint import load_lane
 from dqn_cli.config import BadInput
-from dqn_cli.events import Diverged, Finished, Tick
+from dqn_cli.events import Diverged, Finished, Saved, Tick
 from dqn_cli.learner import Learner
 from dqn_cli.loop import Loop
 from dqn_cli.results.reader import read_run
@@ -104,6 +104,7 @@ def test_a_killed_run_that_goes_on_ends_with_the_same_bytes(
     assert dqn_train(*line, "hydra.run.dir=whole").code == 0
     killed_at(650, *line)
     assert list(tmp_path.glob("run/*/*_previous.pt"))
+    choices = json.loads((tmp_path / "run/summary.json").read_text())["choices"]
     assert contents(tmp_path / "run") != contents(tmp_path / "whole")
     killed_at(100, "resume=run")  # before the next checkpoint: it goes on from the same one
     done = dqn_train("resume=run")
@@ -112,6 +113,7 @@ def test_a_killed_run_that_goes_on_ends_with_the_same_bytes(
     finished = json.loads((tmp_path / "run/summary.json").read_text())
     whole = json.loads((tmp_path / "whole/summary.json").read_text())
     assert (finished["status"], finished["seeds"]) == ("finished", whole["seeds"])
+    assert finished["choices"] == whole["choices"] == choices
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_over(
@@ -344,6 +346,41 @@ def test_a_run_killed_while_it_was_concluded_is_concluded(
     assert dqn_train("resume=run").out.startswith("nothing left to do")
 
 
+@pytest.mark.parametrize("name", ["a${b}", "a\\"])
+def test_a_path_is_taken_as_it_is_typed(dqn_train, tmp_path: Path, name: str) -> None:
+    done = dqn_train(f"resume={name}")
+    assert (
+        done.err
+        == f"dqn-train: resume={name}: is no directory; expected one with config.yaml in it\n"
+    )
+
+
+def test_networks_that_a_power_cut_took_are_written_again(dqn_train, tmp_path: Path) -> None:
+    """They are not flushed to the disk as they are written: the checkpoints have them, too."""
+    line = (*SMALL, "seed=[1,2]", "episodes=9")
+    assert dqn_train(*line, "hydra.run.dir=whole").code == 0
+    assert dqn_train(*line).code == 0
+    for file in ("seed_1_last.pt", "seed_1_best.pt", "seed_2_last.pt"):
+        (tmp_path / "run/checkpoints" / file).write_bytes(b"")
+    summary = (tmp_path / "run/summary.json").read_text()
+    (tmp_path / "run/summary.json").write_text(summary.replace("finished", "running"))
+    assert dqn_train("resume=run").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+    speed = json.loads(summary)["env_steps_per_second"]
+    assert json.loads((tmp_path / "run/summary.json").read_text())["env_steps_per_second"] == speed
+
+
+def test_a_limit_in_episodes_that_lies_before_an_open_episode_is_refused(
+    dqn_train, tmp_path: Path
+) -> None:
+    assert dqn_train(*SMALL, "seed=1", "episodes=null", "steps=300").code == 0
+    lane = load_lane(tmp_path / "run/checkpoints/seed_1_resume.pt")
+    assert len(lane.actions)
+    done = dqn_train("resume=run", f"episodes={lane.episode}")
+    assert done.code == 2
+    assert f"seed 1 is in episode {lane.episode + 1} by now" in done.err
+
+
 # What cannot be
 
 
@@ -360,7 +397,7 @@ REFUSED = {
     "+env.kwargs.sutton_barto_reward=true": "env.kwargs.sutton_barto_reward=True: the run",
     "eval.episodes=5": "eval.episodes=5: the run in run has 2",
     "device.threads=2": "device.threads=2: the run in run has 1",
-    "episodes=5": "episodes=5: seed 1 has done 9 already",
+    "episodes=5": "episodes=5: seed 1 is in episode 9 by now",
     "steps=20": "steps=20: seed ",
     "episodes=null": "episodes=null steps=null: one of them must be a number",
     "episodes=0": "episodes=0: input should be greater than or equal to 1",
@@ -490,12 +527,13 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     before = load_lane(newest.with_name("seed_1_previous.pt"))
     damage(newest)
     killed_at(10, "resume=run")  # it must not become the previous one
-    assert load_lane(newest).step == before.step < 650
-    damage(newest)
+    assert not newest.exists()
+    assert load_lane(newest.with_name("seed_1_previous.pt")).step == before.step < 650
+    damage(newest.with_name("seed_1_previous.pt"))
     done = dqn_train("resume=run")
     assert done.code == 0
     assert done.err == (
-        f"dqn-train: note: {newest.relative_to(tmp_path)}: not a checkpoint of dqn-train, or a "
+        "dqn-train: note: run/checkpoints/seed_1_previous.pt: not a checkpoint of dqn-train, or a "
         "damaged one; seed 1: starting over\n"
     )
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
@@ -540,17 +578,79 @@ def test_a_checkpoint_of_another_configuration_is_refused_and_kept(
     assert (finished / "checkpoints/seed_1_resume.pt").exists()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("can't allocate memory"), OSError(5, "Input/output error")],
+)
+def test_a_checkpoint_that_cannot_be_read_now_is_kept(
+    dqn_train, finished: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.load" if error.args[:1] != (5,) else "zipfile.ZipFile", failing)
+        done = dqn_train("resume=run", "episodes=12")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+    assert dqn_train("resume=run", "episodes=12").code == 0
+
+
+def test_files_of_no_use_are_set_aside_not_deleted(dqn_train, finished: Path) -> None:
+    (finished / "scores/seed_1.csv").unlink()
+    data = (finished / "checkpoints/seed_1_resume.pt").read_bytes()
+    assert dqn_train("resume=run").code == 0
+    assert (finished / "checkpoints/seed_1_resume.pt.unused").read_bytes() == data
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+@pytest.mark.parametrize("name", ["scores/seed_1.csv", "checkpoints/seed_1_resume.pt"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(dqn_train, finished: Path, name: str) -> None:
+    (finished / name).unlink()
+    os.mkfifo(finished / name)
+    done = dqn_train("resume=run", "episodes=10")
+    assert (done.code, "Traceback" in done.err) == (2, False)
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="needs links that can be refused")
+def test_a_link_in_place_of_a_csv_leads_nowhere(dqn_train, finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("not ours")
+    (finished / "scores/seed_1.csv").unlink()
+    (finished / "scores/seed_1.csv").symlink_to(tmp_path / "precious")
+    done = dqn_train("resume=run", "episodes=10")
+    assert done.code == 2
+    assert (tmp_path / "precious").read_text() == "not ours"
+
+
+def test_a_place_for_a_network_that_is_taken_is_one_line(dqn_train, finished: Path) -> None:
+    (finished / "checkpoints/seed_1_best.pt").unlink()
+    (finished / "checkpoints/seed_1_best.pt").mkdir()
+    done = dqn_train("resume=run", "episodes=10")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "run: cannot be written: Is a directory; go on with" in done.err
+
+
+@pytest.mark.parametrize(
+    "text", ["1: 2\n", "buffer: {_target_: dqn_cli.buffer.sum_tree.SumTree}\n", "seed: {a: [1]}\n"]
+)
+def test_a_strange_configuration_is_one_line(dqn_train, finished: Path, text: str) -> None:
+    values = yaml.safe_load((finished / "config.yaml").read_text()) | yaml.safe_load(text)
+    (finished / "config.yaml").write_text(yaml.safe_dump(values))
+    done = dqn_train("resume=run", "episodes=10")
+    assert done.err.startswith("dqn-train: ")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+
+
 def test_a_changed_version_is_told(dqn_train, finished: Path) -> None:
     summary = json.loads((finished / "summary.json").read_text())
-    summary["versions"]["torch"] = "1.0"
+    summary["versions"]["torch"] = "1.0\x1b[2J\n"
     (finished / "summary.json").write_text(json.dumps(summary))
     done = dqn_train("resume=run", "episodes=10")
     assert done.code == 0
-    now = torch.__version__
-    assert (
-        done.err
-        == f"dqn-train: note: torch was 1.0 and is {now}: the same scores are not promised\n"
-    )
+    said = rf"dqn-train: note: torch was 1.0\x1b[2J\n and is {torch.__version__}: the same scores"
+    assert done.err == f"{said} are not promised\n"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"seeds": 3}', '{"seeds": {"1": []}}'])
@@ -594,6 +694,10 @@ def test_whatever_a_checkpoint_holds_it_is_taken_or_refused_in_one_line(compose)
         else:  # and then it can be gone on with
             probe.learner.learn(whole.step + 1)
 
+    assert resume._fits(path, probe, whole, 1) is None
+    for step in (0, whole.step + 1, 2**50):  # other rows, other counts
+        with pytest.raises(BadInput):
+            resume._fits(path, probe, whole._replace(step=step), 1)
     names = st.sampled_from([*whole.learner, "obs", "actions"])
     run: Callable[[], None] = given(name=names, value=TENSORS)(judge)
     settings(max_examples=500, deadline=None)(run)()
@@ -657,6 +761,32 @@ def test_a_run_with_a_diverged_seed_goes_on_without_it(
     assert (tmp_path / "run/scores/seed_2.csv").read_bytes() == before
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
     assert read_run(tmp_path / "run").diverged == [2]
+
+
+def test_a_seed_that_diverged_and_lost_rows_goes_on_from_its_checkpoint(
+    dqn_train, tmp_path: Path, diverging: None
+) -> None:
+    line = (*SMALL, *EPISODES, "seed=[1,2]")
+    assert dqn_train(*line, "hydra.run.dir=whole").code == 0
+    assert dqn_train(*line).code == 0
+    rows = (tmp_path / "run/scores/seed_2.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "run/scores/seed_2.csv").write_text("".join(rows[:-1]))
+    assert dqn_train("resume=run").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+    assert read_run(tmp_path / "run").diverged == [2]
+
+
+def test_no_checkpoint_is_written_twice_under_one_name(compose, tmp_path: Path) -> None:
+    """The first may not have been put in its place when the second is written."""
+    (tmp_path / "checkpoints").mkdir()
+    loop = build.loop(compose(*SMALL[:-2], "seed=[1,2]", "episodes=100"))
+    files = []
+    for event in checkpointed(loop, tmp_path, 1e-9):
+        if isinstance(event, Saved):
+            files.append(event.file)
+        if isinstance(event, Tick) and event.step == 512:
+            loop.stop()  # and ends at the step of the checkpoint before
+    assert len(files) == len(set(files)) == 4
 
 
 def test_an_open_episode_that_diverges_ends_at_the_next_tick(compose, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dqn_cli.state import count, nested, stack, take, within
+from dqn_cli.state import nested, stack, take, within
 
 STATE = {"rows": torch.arange(6.0).view(2, 3), "added": torch.tensor([4, 4])}
 
@@ -24,7 +24,6 @@ def test_a_part_s_state_lies_within_another_s():
 
 def test_take_gives_what_fits():
     assert take(STATE, "rows", (2, 3), torch.float32) is STATE["rows"]
-    assert count(STATE, "added", 2) == 4
 
 
 @pytest.mark.parametrize(
@@ -38,9 +37,3 @@ def test_take_gives_what_fits():
 def test_take_refuses_what_does_not_fit(name, shape, dtype, words):
     with pytest.raises(ValueError, match=words):
         take(STATE, name, shape, dtype)
-
-
-@pytest.mark.parametrize("numbers", [[-1, -1], [3, 4]])
-def test_a_count_is_one_number_from_zero(numbers):
-    with pytest.raises(ValueError, match=r"n: expected one number from 0 on, found"):
-        count({"n": torch.tensor(numbers)}, "n", 2)

@@ -91,10 +91,36 @@ def test_stopping_tells_what_is_known(compose, tmp_path: Path):
     events = []
     for event in shared.run(tmp_path):
         events.append(event)
-        if isinstance(event, Tick):
+        if {event.seed for event in events if isinstance(event, Episode)} == {1, 2, 3}:
             shared.stop()
     assert {event.seed for event in events if isinstance(event, Finished)} == {1, 2, 3}
     assert {event.seed for event in events if isinstance(event, Episode)} == {1, 2, 3}
+
+
+def test_stopping_before_they_have_started_stops_them(compose, tmp_path: Path):
+    (tmp_path / "checkpoints").mkdir()
+    config = compose(*SMALL[:-1], "episodes=100000")
+    shared = workers.Workers(config, build.loop(config), {}, 2)
+    shared.stop()
+    steps = [event.step for event in shared.run(tmp_path) if isinstance(event, Finished)]
+    assert len(steps) == 3 and max(steps) < 50_000
+
+
+def test_a_signal_to_a_process_alone_is_not_for_it_to_follow(dqn_train, tmp_path, monkeypatch):
+    """SIGTERM comes to single processes where memory is short; they are not done because of it."""
+    run_ = workers.Workers.run
+
+    def signalling(self, directory):
+        for event in run_(self, directory):
+            if isinstance(event, Episode) and event.episode == 3:
+                for process in self.processes:
+                    os.kill(process.pid, signal.SIGTERM)
+            yield event
+
+    monkeypatch.setattr(workers.Workers, "run", signalling)
+    assert dqn_train(*SMALL, "episodes=40", "device.workers=2").code == 0
+    run = read_run(tmp_path / "run")
+    assert [len(frame) for frame in run.scores.values()] == [40, 40, 40]
 
 
 def test_a_process_that_is_killed_ends_the_run_and_what_was_written_stays(

@@ -20,7 +20,7 @@ from dqn_cli.buffer.ring import Ring
 from dqn_cli.buffer.sum_tree import SumTree
 from dqn_cli.maths import annealed
 from dqn_cli.seeding import Uniforms
-from dqn_cli.state import State, count, nested, take, within
+from dqn_cli.state import State, nested, take, within
 from dqn_cli.types import Batch, Count, Fraction, Positive, Space, Step
 
 LARGEST = 1e30  # |TD error| that counts, so that sums stay finite; nan, of a diverged lane, is that
@@ -84,13 +84,11 @@ class Prioritized:
             **nested("ring", self.ring.state(lane)),
             "values": torch.from_numpy(self.tree.values(lane, len(self.ring))),
             "largest": torch.tensor(self.largest[lane]),
-            "samples": torch.tensor(self.samples),
         }
 
-    def load(self, seeds: Sequence[int], state: State) -> None:
-        samples = count(state, "samples", len(seeds))
+    def load(self, seeds: Sequence[int], state: State, step: int, updates: int) -> None:
         largest = take(state, "largest", (len(seeds),), torch.float64)
-        self.ring.load(len(seeds), within("ring", state))
+        self.ring.load(len(seeds), within("ring", state), step)
         values = take(state, "values", (len(seeds), len(self.ring)), torch.float64)
         if not all((v >= 0).all() and v.isfinite().all() for v in (values, largest)):
             raise ValueError("values, largest: expected finite priorities from 0 on")
@@ -98,4 +96,4 @@ class Prioritized:
         self.tree.fill(values.numpy())
         self.largest = largest.numpy()
         self.draws = Uniforms(seeds, "replay", self.draws.shape)
-        self.samples = samples
+        self.samples = updates

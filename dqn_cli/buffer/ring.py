@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dqn_cli.maths import Array
-from dqn_cli.state import State, count, take
+from dqn_cli.state import State, take
 from dqn_cli.types import Batch, Space, Step
 
 
@@ -77,14 +77,12 @@ class Ring:
     def state(self, lane: int) -> State:
         rows = len(self)
         return {
-            "added": torch.tensor(self.added),
             "pairs": torch.as_tensor(self.pairs[lane, :rows]).cpu(),
             "numbers": torch.as_tensor(self.numbers[lane, :rows]).cpu(),
         }
 
-    def load(self, lanes: int, state: State) -> None:
-        """ValueError if the state is not of such a ring."""
-        added = count(state, "added", lanes)
+    def load(self, lanes: int, state: State, added: int) -> None:
+        """A state after so many rows; ValueError if it is not of such a ring."""
         rows = min(added, self.capacity)
         kind = torch.from_numpy(np.empty(0, self.space.obs_dtype)).dtype
         pairs = take(state, "pairs", (lanes, rows, 2, *self.space.obs_shape), kind)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dqn_cli.buffer.ring import Ring
 from dqn_cli.seeding import Uniforms
-from dqn_cli.state import State, count, nested, within
+from dqn_cli.state import State, nested, within
 from dqn_cli.types import Batch, Count, Space, Step
 
 
@@ -48,10 +48,10 @@ class Uniform:
         self.weight = self.weight[list(lanes)]
 
     def state(self, lane: int) -> State:
-        return {**nested("ring", self.ring.state(lane)), "samples": torch.tensor(self.samples)}
+        return nested("ring", self.ring.state(lane))
 
-    def load(self, seeds: Sequence[int], state: State) -> None:
-        self.ring.load(len(seeds), within("ring", state))
-        self.samples = count(state, "samples", len(seeds))
+    def load(self, seeds: Sequence[int], state: State, step: int, updates: int) -> None:
+        self.ring.load(len(seeds), within("ring", state), step)
+        self.samples = updates
         self.draws = Uniforms(seeds, "replay", self.draws.shape)
         self.weight = self.weight.new_ones(len(seeds), *self.draws.shape)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dqn_cli.maths import annealed, root
-from dqn_cli.state import State, count, take
+from dqn_cli.state import State, take
 from dqn_cli.types import Count, Momentum, Positive
 
 
@@ -53,14 +53,10 @@ class Adam:
         self.square = self.square[list(lanes)]
 
     def state(self, lane: int) -> State:
-        return {
-            "mean": self.mean[lane].cpu(),
-            "square": self.square[lane].cpu(),
-            "steps": torch.tensor(self.steps),
-        }
+        return {"mean": self.mean[lane].cpu(), "square": self.square[lane].cpu()}
 
-    def load(self, lanes: int, state: State) -> None:
+    def load(self, lanes: int, state: State, updates: int) -> None:
         shape = (lanes, self.mean.shape[1])
-        self.steps = count(state, "steps", lanes)
+        self.steps = updates
         self.mean = take(state, "mean", shape, self.mean.dtype).to(self.mean.device)
         self.square = take(state, "square", shape, self.square.dtype).to(self.square.device)

@@ -45,6 +45,6 @@ class RMSprop:
     def state(self, lane: int) -> State:
         return {"square": self.square[lane].cpu()}
 
-    def load(self, lanes: int, state: State) -> None:
+    def load(self, lanes: int, state: State, updates: int) -> None:
         shape = (lanes, self.square.shape[1])
         self.square = take(state, "square", shape, self.square.dtype).to(self.square.device)

@@ -152,6 +152,8 @@ def whole_episodes(path: Path) -> list[int]:
     """
     ends: list[int] = []
     try:
+        if not path.is_file():  # a pipe would never end
+            return []
         for number, line in enumerate(path.read_bytes().split(b"\n")[:-1]):
             text = line.decode("ascii")
             if (text == _HEADER) if number == 0 else (_read_row(path, 1, text)[0] == number):

@@ -74,6 +74,9 @@ def sync_folder(folder: Path) -> None:
         opened = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(opened)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+                raise
         finally:
             os.close(opened)
 
@@ -142,6 +145,9 @@ class RunWriter:
             for folder in (SCORES, CHECKPOINTS):
                 (directory / folder).mkdir(exist_ok=True)
             self._clean()
+            for path in (directory / scores_file(seed) for seed in seeds):
+                if path.is_symlink() or (path.exists() and not path.is_file()):
+                    raise ResultError(path, "is not a regular file")  # a link may lead anywhere
             self._timing, self.seconds = _timing(directory / TIMING, kept)
             self._scores = {s: _scores(directory / scores_file(s), kept.get(s, 0)) for s in seeds}
             for seed in seeds:
@@ -179,6 +185,10 @@ class RunWriter:
 
     def diverged(self, seed: int) -> None:
         """The seed's numbers are none any more; no row of it follows."""
+        os.fsync(self._scores[seed].fileno())
+        best = self.directory / checkpoint_file(seed, "best")
+        if best.exists():
+            write_atomic(best, best.read_bytes(), durable=True)
         self._outcome[seed].diverged = True
         self._write_summary("running", None, None)
 
@@ -293,7 +303,7 @@ def _timing(path: Path, kept: Mapping[int, int]) -> tuple[BinaryIO, float]:
     that it comes to.
     """
     rows, last = [",".join(TIMING_COLUMNS)], 0.0
-    if kept and path.exists():
+    if kept and path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 seed, episode, _, seconds = line.split(",")

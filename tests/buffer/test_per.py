@@ -269,7 +269,7 @@ def test_what_is_taken_out_of_a_buffer_goes_on_in_another(make, row) -> None:
     draw = np.random.default_rng(0)
     for step in range(60):
         if step == 45:
-            part.load([2, 0], stack([whole.state(2), whole.state(0)]))
+            part.load([2, 0], stack([whole.state(2), whole.state(0)]), step, whole.samples)
         whole.add(row(step, [0, 1, 2]))
         batch = whole.sample(step)
         error = torch.from_numpy(draw.random((3, 7)) ** 2 * 3)
@@ -291,4 +291,4 @@ def test_priorities_that_are_none_are_refused(make, row, name: str, value: float
     state = stack([buffer.state(0)])
     state[name] = torch.full_like(state[name], value)
     with pytest.raises(ValueError, match="expected finite priorities from 0 on"):
-        buffer.load([0], state)
+        buffer.load([0], state, 1, 0)

@@ -111,7 +111,7 @@ def test_what_is_taken_out_of_a_ring_goes_on_in_another(space, row) -> None:
         ring, other = Ring(3, space(), 3, 0.9, CPU), Ring(1, space(), 3, 0.9, CPU)
         for k in range(n):
             ring.add(row(k, [0, 1, 2], ended=k == 1))
-        other.load(2, stack([ring.state(2), ring.state(0)]))
+        other.load(2, stack([ring.state(2), ring.state(0)]), n)
         assert len(other) == len(ring)
         for k in (n, n + 1):
             assert ring.add(row(k, [0, 1, 2])) == other.add(row(k, [2, 0]))
@@ -122,9 +122,7 @@ def test_what_is_taken_out_of_a_ring_goes_on_in_another(space, row) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("added", torch.tensor([-1]), "added: expected one number from 0 on"),
-        ("added", torch.tensor([4]), "pairs: expected"),  # more rows than there are
-        ("added", torch.tensor([2.0]), "added: expected torch.int64"),
+        ("pairs", torch.zeros(1, 4, 2, 2), "pairs: expected"),  # other rows than were added
         ("pairs", torch.zeros(1, 3, 2, 3), "pairs: expected"),
         ("numbers", torch.zeros(1, 3, 3, dtype=torch.float64), "numbers: expected"),
         ("numbers", torch.full((1, 3, 3), 3.0), "numbers: expected actions"),
@@ -138,4 +136,4 @@ def test_what_is_no_ring_of_this_kind_is_refused(space, row, name, value, words)
         ring.add(row(k, [0]))
     state = stack([ring.state(0)]) | {name: value}
     with pytest.raises(ValueError, match=words):
-        ring.load(1, state)
+        ring.load(1, state, 3)
