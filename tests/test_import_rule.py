@@ -29,7 +29,7 @@ ALLOWED = {
     "checkpoint": ("state", ARRAYS),
     "config": ("types", "pydantic annotated_types"),
     "build": ("config evaluation learner loop", ""),  # rooms by the names in conf/
-    "resume": ("build checkpoint config events loop results state", "torch threadpoolctl"),
+    "resume": ("build checkpoint config events loop results state", "numpy torch threadpoolctl"),
     "workers": ("build checkpoint config events loop resume", ""),
     "progress": ("types", "rich"),
     "results": ("", "numpy pandas yaml filelock"),
