@@ -29,12 +29,10 @@ def main() -> None:
     values = OmegaConf.to_container(composed, resolve=True)
     checked = config.check(config.command(values)[1])  # type: ignore[arg-type]
     loop = build.loop(checked)
-    learner = loop.learner
-    learn, learner.learn = learner.learn, lambda step: None  # type: ignore[method-assign]
+    loop.learner.learn = lambda step: None  # type: ignore[method-assign]
     while loop.step < checked.steps - 1:
         for _ in loop._step(lambda: False):
             pass
-    learner.learn = learn  # type: ignore[method-assign]
     with (
         tempfile.TemporaryDirectory(dir=".") as folder,
         RunWriter(
