@@ -45,7 +45,9 @@ def _loop(config: Config) -> Loop:
         learning_starts=config.learning_starts,
         update_every=config.update_every,
         updates=config.updates,
-        grad_clip=config.grad_clip,
+        reduction=config.reduction,
+        grad_clip_value=config.grad_clip_value,
+        grad_clip_norm=config.grad_clip_norm,
     )
     return Loop(
         seeds,

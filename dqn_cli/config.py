@@ -64,7 +64,9 @@ class Config(BaseModel):
     update_every: Count
     updates: Count
     loss: Literal["mse", "huber"]
-    grad_clip: Positive | None
+    reduction: Literal["mean", "sum"]
+    grad_clip_value: Positive | None
+    grad_clip_norm: Positive | None
     eval: EvalConfig
     checkpoint: CheckpointConfig
     name: Annotated[str, Field(min_length=1)] | None

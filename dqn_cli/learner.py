@@ -1,12 +1,13 @@
-"""One update of every lane: sample, loss, weight, mean, clip, step, priorities; then the target.
+"""One update of every lane: sample, loss, weight, reduce, clip, step, priorities; then the target.
 
-Weighting, averaging and clipping happen here and nowhere else. The loss is a mean inside a lane
-and a sum over lanes, so that a lane's gradient is the one it would have alone.
+Weighting, reducing and clipping happen here and nowhere else. The loss is a mean (or a sum) inside
+a lane and a sum over lanes, so that a lane's gradient is the one it would have alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -35,7 +36,9 @@ class Learner:
         learning_starts: int,
         update_every: int,
         updates: int,
-        grad_clip: float | None,
+        reduction: Literal["mean", "sum"],
+        grad_clip_value: float | None,
+        grad_clip_norm: float | None,
     ) -> None:
         self.online = online
         self.behind = online.clone()  # the target network's parameters
@@ -48,7 +51,9 @@ class Learner:
         self.learning_starts = learning_starts
         self.update_every = update_every
         self.updates = updates
-        self.grad_clip = grad_clip
+        self.divisor = batch_size if reduction == "mean" else 1  # of a batch's sum
+        self.grad_clip_value = grad_clip_value
+        self.grad_clip_norm = grad_clip_norm
         # [S, B], since the last report
         self.loss_sum = torch.zeros(len(online), batch_size, device=online.device)
         self.q_sum = torch.zeros_like(self.loss_sum)
@@ -74,15 +79,19 @@ class Learner:
             return self.network.forward(self.weights_behind, obs)[0]
 
         loss = self.algo.loss(online_q, target_q, batch)
-        slope = batch.weight * loss.slope / batch.weight.shape[-1]  # of the lane's mean
+        slope = batch.weight * loss.slope / self.divisor
         dq = torch.zeros_like(values).scatter_(-1, batch.action.unsqueeze(-1), slope.unsqueeze(-1))
         self.network.backward(self.weights, tape, dq, self.grads)
-        grad = self.grad if self.grad_clip is None else clip_lanes(self.grad, self.grad_clip)
-        self.optimizer.step(self.online, grad, step)
+        self.optimizer.step(self.online, self._clipped(self.grad), step)
         self.buffer.update(batch.index, loss.priority)
         self.loss_sum = torch.addcmul(self.loss_sum, batch.weight, loss.per_sample)
         self.q_sum = self.q_sum + loss.q
         self.count += 1
+
+    def _clipped(self, grad: Tensor) -> Tensor:
+        if self.grad_clip_value is not None:
+            grad = grad.clamp(-self.grad_clip_value, self.grad_clip_value)
+        return grad if self.grad_clip_norm is None else clip_lanes(grad, self.grad_clip_norm)
 
     def act(self, obs: Tensor) -> Tensor:
         """The greedy action [S] for observations [S, *obs], both on the CPU."""
@@ -90,8 +99,9 @@ class Learner:
         return q.argmax(-1).squeeze(1).cpu()
 
     def report(self, lane: int) -> tuple[float | None, float | None]:
-        """Mean loss and mean Q over this lane's updates since it last reported."""
-        loss, q = self.loss_sum[lane].mean().item(), self.q_sum[lane].mean().item()
+        """Loss and mean Q, averaged over this lane's updates since it last reported."""
+        loss = (self.loss_sum[lane].sum() / self.divisor).item()
+        q = self.q_sum[lane].mean().item()
         updates = self.count - self.reported[lane]
         self.loss_sum[lane] = self.q_sum[lane] = 0
         self.reported[lane] = self.count
@@ -146,5 +156,5 @@ class Learner:
 
     def _split(self) -> None:
         self.weights = self.network.split(self.online)
-        self.weights_behind = self.network.split(self.behind)
+        self.weights_behind = self.network.split(self.target.choose(self.online, self.behind))
         self.grads = self.network.split(self.grad)

@@ -106,9 +106,9 @@ class Loop:
             for lane in np.flatnonzero(self.lengths == 0).tolist():
                 self._reset(lane)
             self.beginning = False
-        epsilon = self.exploration(self.step)
+        epsilon = np.broadcast_to(self.exploration(self.step, self.episode), self.episode.shape)
         ended = self._advance(epsilon)
-        diverged = [lane for lane in ended if not self._end_episode(lane, epsilon)]
+        diverged = [lane for lane in ended if not self._end_episode(lane, float(epsilon[lane]))]
         if self.step % TICK == 0:
             diverged += [i for i, finite in enumerate(self.learner.finite()) if not finite]
         if len(self.scorer.waiting) >= WAITING:
@@ -129,7 +129,7 @@ class Loop:
                 yield from self.scorer.tell()
             yield self._tick()
 
-    def _advance(self, epsilon: float) -> list[int]:
+    def _advance(self, epsilon: NDArray[np.float64]) -> list[int]:
         """One env step of every lane and what is learned from it; the lanes whose episode ended."""
         chance, choice = self.draws.at(self.step).T
         action = (choice * self.env.space.actions).astype(np.int64)

@@ -126,6 +126,8 @@ def prepare_resumed(
         raise config.BadInput(f"resume={directory}: {what}; expected one with {CONFIG} in it")
     overrides = OverridesParser.create().parse_overrides(list(composed.hydra.overrides.task))
     keys = [o.key_or_group for o in overrides if o.key_or_group not in config.Command.model_fields]
+    if "experiment" in keys:
+        raise config.BadInput("experiment: a run that goes on keeps its own; leave it out")
     own = OmegaConf.create(values)
     given = {key: plain(OmegaConf.select(own, key)) for key in keys}
     with contextlib.ExitStack() as claim:
@@ -262,6 +264,11 @@ def explain(error: Exception) -> str:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         return f"{group}={choice}: no such choice; there are {', '.join(sorted(error.options))}"
     line = str(error).split("\n")[0]
+    if missing := re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", line):
+        group, choice = missing.groups()
+        files = sorted((CONF / group).rglob("*.yaml"))
+        there = ", ".join(f.relative_to(CONF / group).with_suffix("").as_posix() for f in files)
+        return f"{group}={choice}: no such choice; there are {there}"
     if unknown := re.match(r"Could not override '([^'@]+)'", line):
         return f"{unknown[1]}: no such key; {alternatives(unknown[1])}"
     if several := re.match(r"Ambiguous value for argument '([^'=]+)=([^']*)'", line):

@@ -27,6 +27,8 @@ Positive = Annotated[float, Gt(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 PositiveFraction = Annotated[float, Gt(0), Le(1)]
 Momentum = Annotated[float, Ge(0), Lt(1)]
+# Exponents of prioritised replay: up to 1 in the paper, twice that where code squares.
+Exponent = Annotated[float, Ge(0), Le(2)]
 
 
 class Space(NamedTuple):
@@ -128,13 +130,17 @@ class Network(Protocol):
 
 
 class Target(Protocol):
+    def choose(self, online: Tensor, target: Tensor) -> Tensor:
+        """Which parameters [S, P] the next state is valued by: one of the two, as it is."""
+
     def sync(self, online: Tensor, target: Tensor, step: int) -> None:
         """After env step `step`, move target [S, P] towards online [S, P], in place."""
 
 
 class Exploration(Protocol):
-    def __call__(self, step: int) -> float:
-        """The probability of a random action after `step` env steps (per seed)."""
+    def __call__(self, step: int, episode: NDArray[np.int64]) -> float | NDArray[np.float64]:
+        """The probability of a random action after `step` env steps (per seed), in the open
+        `episode` [S] of each lane, counted from 1: one for all lanes, or [S]."""
 
 
 class Optimizer(Protocol):

@@ -40,17 +40,30 @@ def load(path: Path) -> Values:
 # "algo/ddqn" -> what the file says; "config" has the run's own keys
 FILES = {path.relative_to(CONF).with_suffix("").as_posix(): path for path in CONF.rglob("*.yaml")}
 CONTENT = {name: load(path) for name, path in sorted(FILES.items())}
-RESIDENTS = {name: keys for name, keys in CONTENT.items() if name.split("/")[0] in ROOMS}
+# What each says of its own room; a choice of an algorithm may say more (`# @package _global_`).
+RESIDENTS = {
+    name: keys.get(room, keys)
+    for name, keys in CONTENT.items()
+    if (room := name.split("/")[0]) in ROOMS
+}
+EXPERIMENTS = [name for name in CONTENT if name.startswith("experiment/")]
 SMALL = (
     *("seed=[1,2]", "episodes=null", "steps=40", "learning_starts=8", "batch_size=4"),
-    *("buffer.capacity=20", "network.hidden=[8]", "eval.episodes=1"),
+    *("update_every=1", "updates=1", "network.hidden=[8]", "eval.episodes=1"),
 )
 
 
 def chosen(name: str) -> list[str]:
-    """The argument that puts a file of conf/ in force."""
-    group, _, choice = name.rpartition("/")
-    return [] if not group else [f"{group}={choice}" if group in ROOMS else f"+{group}={choice}"]
+    """The arguments that put a file of conf/ in force, with a small buffer."""
+    group, _, choice = name.partition("/")
+    file = [f"{group}={choice}"] if choice else []
+    latest = name in (
+        "algo/nfq",
+        "buffer/latest",
+        "experiment/berta/nfq",
+        "experiment/carayol/online",
+    )
+    return file if latest else [*file, "buffer.capacity=20"]
 
 
 def finite(config: Config) -> None:
@@ -70,7 +83,8 @@ def finite(config: Config) -> None:
     assert trained.isfinite().all()
     assert (trained != before).any(dim=1).all()
     assert all(math.isfinite(v) for row in rows for v in row.values() if v is not None)
-    assert any(row["loss"] is not None for row in rows)
+    assert loop.learner.count > 0
+    assert not rows or any(row["loss"] is not None for row in rows)
 
 
 @pytest.mark.parametrize("name", CONTENT)
@@ -84,6 +98,56 @@ def test_every_file_composes_and_trains(compose, name: str) -> None:
         assert any(s in str(error) for s in ("not present", "not installed", "No module", "not fo"))
 
 
+# What an experiment may leave to the choices it makes: the rest would change with our defaults.
+LEFT = {
+    *("env.id", "env.import", "env.kwargs", "algo.double", "optimizer.lr_steps"),
+    *("optimizer.beta1", "optimizer.beta2", "optimizer.eps"),  # Adam's, as the paper has them
+    *("checkpoint.every_seconds", "device.name", "device.threads", "device.workers"),
+    *("device.deterministic", "resume", "trust", "experiment"),
+}
+
+
+def said(name: str) -> set[str]:
+    """Every key that an experiment sets, itself or by what it builds on."""
+    values = dict(CONTENT[name])
+    bases = [base for base in values.pop("defaults") if isinstance(base, str) and base != "_self_"]
+    return set(leaves(values)).union(*(said(base.removeprefix("/")) for base in bases))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_says_all_that_counts(compose, name: str) -> None:
+    composed = set(leaves(compose(*chosen(name)[:1]).model_dump()))
+    targets = {f"{room}._target_" for room in ROOMS}
+    assert composed - said(name) <= LEFT | targets
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_is_named_by_its_file(compose, name: str) -> None:
+    assert compose(*chosen(name)[:1]).name == name.removeprefix("experiment/")
+
+
+def test_what_is_printed_is_another_experiment_only_where_the_print_says_so(compose) -> None:
+    """A value that is said in vain: each differs from all others, but for PER whose priorities
+    never change, which is Double DQN."""
+    composed: dict[str, list[str]] = {}
+    for name in EXPERIMENTS:
+        values = compose(*chosen(name)[:1]).model_dump(exclude={"name"})
+        composed.setdefault(repr(values), []).append(name.removeprefix("experiment/"))
+    twins = [names for names in composed.values() if len(names) > 1]
+    assert twins == [["berta/ddqn", "berta/per_as_printed"]]
+
+
+def test_nfq_sets_when_it_learns_and_from_what_and_any_of_it_can_be_said_otherwise(compose) -> None:
+    plain = compose("algo=nfq")
+    assert plain.buffer["_target_"] == "dqn_cli.buffer.latest.Latest"
+    assert plain.target["_target_"] == "dqn_cli.target.none.NoTarget"
+    assert (plain.batch_size, plain.update_every, plain.updates) == (1024, 1024, 40)
+    other = compose("algo=nfq", "buffer=per", "target=polyak", "batch_size=7")
+    assert other.buffer["_target_"] == "dqn_cli.buffer.per.Prioritized"
+    assert other.target["_target_"] == "dqn_cli.target.polyak.Polyak"
+    assert (other.batch_size, other.update_every, other.updates) == (7, 1024, 40)
+
+
 BACKUPS = [[name for name in RESIDENTS if name.startswith(f"{room}/")] for room in ROOMS[1:5]]
 REST = [
     [name for name in RESIDENTS if name.startswith(f"{room}/")]
@@ -94,7 +158,7 @@ REST = [
 @pytest.fixture(scope="module")
 def small() -> Values:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = OmegaConf.to_container(compose_config("config", list(SMALL)), resolve=True)
+        composed = OmegaConf.to_container(compose_config("config", [*SMALL]), resolve=True)
     assert isinstance(composed, dict)
     return command({str(key): value for key, value in composed.items()})[1]
 
@@ -102,8 +166,10 @@ def small() -> Values:
 @pytest.mark.parametrize("names", list(itertools.product(*BACKUPS)), ids=" ".join)
 def test_every_combination_trains(small: Values, names: tuple[str, ...]) -> None:
     for rest in itertools.product(*REST):
-        rooms = {name.split("/")[0]: dict(CONTENT[name]) for name in (*names, *rest)}
-        rooms["network"]["hidden"], rooms["buffer"]["capacity"] = [8], 20
+        rooms = {name.split("/")[0]: dict(RESIDENTS[name]) for name in (*names, *rest)}
+        rooms["network"]["hidden"] = [8]
+        if "capacity" in rooms["buffer"]:
+            rooms["buffer"]["capacity"] = 20
         values = small | rooms | {"steps": 20}
         finite(check(values))
 
@@ -218,6 +284,11 @@ DEVICE = {
     "workers": Try(3, lambda config, _: workers.processes(config, "cpu")),
     "deterministic": Try(False, deterministic),
 }
+ENV = {
+    "id": Try("Acrobot-v1", training),
+    "import": Try("colorsys", imported),
+    "kwargs": Try({"max_episode_steps": 20}, training),
+}
 TRIES: dict[str, dict[str, Try]] = {
     "config": {
         "seed": Try([2, 1], training),
@@ -229,7 +300,9 @@ TRIES: dict[str, dict[str, Try]] = {
         "update_every": Try(2, training),
         "updates": Try(2, training),
         "loss": Try("huber", training),
-        "grad_clip": Try(0.01, training),
+        "reduction": Try("sum", training),
+        "grad_clip_value": Try(1e-4, training),
+        "grad_clip_norm": Try(0.01, training),
         "eval.every_episodes": Try(2, training),
         "eval.every_steps": Try(30, training, ("eval.every_episodes=null",)),
         "eval.episodes": Try(2, training),
@@ -241,8 +314,23 @@ TRIES: dict[str, dict[str, Try]] = {
         "import": Try("colorsys", imported),
         "kwargs": Try({"sutton_barto_reward": True}, training),
     },
+    "env/acrobot": ENV | {"id": Try("CartPole-v1", training)},
+    "env/mountaincar": ENV,
+    "env/lunarlander": ENV,
+    "env/gridworld": ENV,
     "algo/dqn": {"double": Try(True, training)},
     "algo/ddqn": {"double": Try(False, training)},
+    "algo/nfq": {"double": Try(True, training, ("target=hard", "target.every_steps=5"))},
+    "buffer/latest": {},
+    "buffer/per_rank": {
+        "capacity": Try(30, training),
+        "alpha": Try(0.1, training),
+        "beta": Try(0.9, training),
+        "beta_end": Try(0.6, training, ("buffer.beta_steps=20",)),
+        "beta_steps": Try(20, training),
+        "sort_every": Try(1, training),
+        "normalize": Try("buffer", training),
+    },
     "buffer/uniform": {"capacity": Try(30, training)},
     "buffer/per": {
         "capacity": Try(30, training),
@@ -251,20 +339,33 @@ TRIES: dict[str, dict[str, Try]] = {
         "beta_end": Try(0.5, training, ("buffer.beta_steps=20",)),
         "beta_steps": Try(20, training),
         "epsilon": Try(0.5, training),
+        "normalize": Try("buffer", training),
     },
     "network/mlp": {"hidden": Try([8, 8], training), "activation": Try("tanh", training)},
     "network/dueling": {
         "hidden": Try([8, 8], training),
         "streams": Try([8], training),
         "activation": Try("tanh", training),
+        "aggregate": Try("max", training),
     },
     "target/hard": {"every_steps": Try(2, training)},
+    "target/none": {},
     "target/polyak": {"tau": Try(0.9, training), "every_steps": Try(2, training)},
     "exploration/constant": {"start": Try(0.9, training)},
     "exploration/linear": {
         "start": Try(0.5, training),
         "end": Try(0.9, training, ("exploration.decay_steps=50",)),
         "decay_steps": Try(50, training),
+    },
+    "exploration/logspace": {
+        "start": Try(0.5, training),
+        "end": Try(0.9, training, ("exploration.decay_steps=50",)),
+        "decay_steps": Try(50, training),
+    },
+    "exploration/geometric": {
+        "start": Try(0.5, training),
+        "end": Try(0.9, training, ("exploration.factor=0.5",)),
+        "factor": Try(0.5, training),
     },
     "exploration/exponential": {
         "start": Try(0.5, training),
@@ -303,7 +404,8 @@ def keys(name: str) -> set[str]:
     # resume and trust are about the command: test_resume.py tries them
     of_command = ("defaults", "hydra", *Command.model_fields)
     skipped = of_command if name == "config" else ("_target_",)
-    return set(leaves({k: v for k, v in CONTENT[name].items() if k not in skipped}))
+    content = RESIDENTS.get(name, CONTENT[name])
+    return set(leaves({k: v for k, v in content.items() if k not in skipped}))
 
 
 def test_every_key_is_tried() -> None:
@@ -320,17 +422,18 @@ def switches() -> Iterator[None]:
     torch.use_deterministic_algorithms(before[1])
 
 
-BASE = (*SMALL, "steps=100", "learning_starts=10", "batch_size=8", "target.every_steps=5")
+BASE = (*SMALL, "steps=100", "learning_starts=10", "batch_size=8")
 
 
 @pytest.mark.usefixtures("switches")
 @pytest.mark.parametrize("name", TRIES)
 def test_every_key_has_an_effect(compose, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     room = name.split("/")[0] if "/" in name else ""
+    base = BASE if name == "algo/nfq" else (*BASE, "target.every_steps=5")
     plain = {}  # (what is given, where the effect is seen) -> values, what was seen
     for key, (value, seen, given) in TRIES[name].items():
         if (given, seen) not in plain:
-            config = compose(*chosen(name), *BASE, *given)
+            config = compose(*chosen(name), *base, *given)
             plain[given, seen] = config.model_dump(), seen(config, monkeypatch)
         values, before = copy.deepcopy(plain[given, seen])
         *above, last = [part for part in (room, *key.split(".")) if part]

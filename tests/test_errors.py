@@ -21,6 +21,8 @@ NAN, INF = float("nan"), float("inf")
 LINES = {
     # no such group, choice or key
     "algo=dqnn": "algo=dqnn: no such choice; there are ddqn, dqn",
+    "experiment=berta": "experiment=berta: no such choice; there are berta/ddqn, berta/dqn,",
+    "experiment=berta/ddq": "experiment=berta/ddq: no such choice; there are berta/ddqn,",
     "env=": "env=",
     "algo=[dqn,ddqn]": "algo",
     "~algo": "algo",
@@ -41,7 +43,7 @@ LINES = {
     # a value that cannot be: see VALUES
     "batch_size=0": "batch_size=0: input should be greater than or equal to 1",
     "gamma=1.5": "gamma=1.5: input should be less than or equal to 1",
-    "grad_clip=inf": "grad_clip=inf: input should be a finite number",
+    "grad_clip_norm=inf": "grad_clip_norm=inf: input should be a finite number",
     "network.hidden=[8,x]": "network.hidden.1=x: input should be a valid integer",
     "seed=[1,2,1]": "seed=[1, 2, 1]: 1 comes twice",
     "episodes=null": "episodes=null steps=null: one of them must be a number",
@@ -92,7 +94,9 @@ VALUES: list[tuple[str, object, str]] = [
     ("update_every", 0, "input should be greater than or equal to 1"),
     ("updates", 0, "input should be greater than or equal to 1"),
     ("loss", "l1", "input should be 'mse' or 'huber'"),
-    ("grad_clip", 0, "input should be greater than 0"),
+    ("reduction", "none", "input should be 'mean' or 'sum'"),
+    ("grad_clip_value", 0, "input should be greater than 0"),
+    ("grad_clip_norm", 0, "input should be greater than 0"),
     ("checkpoint.every_seconds", 0, "input should be greater than 0"),
     ("checkpoint.every_seconds", NAN, "input should be a finite number"),
     ("name", 7, "input should be a valid string"),
@@ -105,7 +109,7 @@ VALUES: list[tuple[str, object, str]] = [
     ("env.kwargs", 3, "input should be a valid dictionary"),
     ("algo._target_", None, ""),
     ("algo.double", 1, "input should be a valid boolean"),
-    ("buffer.alpha", 1.1, "input should be less than or equal to 1"),
+    ("buffer.alpha", 2.1, "input should be less than or equal to 2"),
     ("buffer.beta", -1, "input should be greater than or equal to 0"),
     ("buffer.beta_steps", 0, "input should be greater than or equal to 1"),
     ("buffer.epsilon", 0, "input should be greater than 0"),

@@ -16,7 +16,7 @@ SMALL = ("network.hidden=[33,17]", "episodes=9", "learning_starts=30", "batch_si
 ROOMS = {
     "plain": (),
     "all at once": ("algo=ddqn", "buffer=per", "network=dueling", "target=polyak"),
-    "clipped adam": ("optimizer=adam", "grad_clip=1", "loss=huber", "update_every=3"),
+    "clipped adam": ("optimizer=adam", "grad_clip_norm=1", "loss=huber", "update_every=3"),
     "bounded replay": ("buffer=per", "buffer.capacity=90", "target.every_steps=7"),
     "three numbers": ("env.id=Acrobot-v1", "+env.kwargs.max_episode_steps=40", "target=polyak"),
 }
@@ -56,7 +56,7 @@ def test_a_lane_in_company_is_the_same_seed_alone(compose, rooms):
 
 
 def test_it_is_the_same_on_two_threads_too(compose, two_threads):
-    wide = ("network.hidden=[512,300]", "grad_clip=1", "device.threads=2", "episodes=3")
+    wide = ("network.hidden=[512,300]", "grad_clip_norm=1", "device.threads=2", "episodes=3")
     alone = told(compose, *wide, "seed=41")[41]
     assert alone == told(compose, *wide, "seed=[1,2,41,5]")[41]
 

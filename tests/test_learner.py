@@ -16,8 +16,9 @@ from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.mlp import MLP
 from dqn_cli.optimizer.adam import Adam
 from dqn_cli.target.hard import Hard
+from dqn_cli.target.none import NoTarget
 from dqn_cli.target.polyak import Polyak
-from dqn_cli.types import Batch, Step
+from dqn_cli.types import Batch, Step, Target
 
 
 class Replay:
@@ -82,7 +83,8 @@ def learner(space) -> Callable[..., Learner]:
             "update_every": 1,
             "updates": 1,
         }
-        return Learner(**parts | when | {"grad_clip": None} | keys)
+        how = {"reduction": "mean", "grad_clip_value": None, "grad_clip_norm": None}
+        return Learner(**parts | when | how | keys)
 
     return make
 
@@ -131,9 +133,37 @@ def test_the_loss_is_a_mean_in_a_lane_and_a_sum_over_lanes(learner) -> None:
     assert bias(two, 1)[0] == pytest.approx(6.0)
 
 
+def test_a_sum_is_as_many_times_the_mean_as_the_batch_has_rows(learner) -> None:
+    """Errors of 2 and 4: the loss is 4 + 16, its slope 2 * 2 + 2 * 4."""
+    one = learner(batch_of(reward=[[2.0, 4.0]]), reduction="sum")
+    one.learn(1)
+    assert bias(one)[0] == pytest.approx(0.1 * 12)
+    assert one.report(0)[0] == pytest.approx(20.0)
+
+
+def test_elements_are_clipped_each_for_itself(learner) -> None:
+    """Two actions with errors 0.1 and 100: gradients of the mean 0.1 and 100, clipped at 1."""
+    one = learner(batch_of(reward=[[0.1, 100.0]], action=[[0, 1]]), grad_clip_value=1.0)
+    one.learn(1)
+    assert bias(one) == pytest.approx([0.1 * 0.1, 0.1 * 1.0, 0.0])
+
+
+def test_no_target_is_the_network_of_the_last_update(learner) -> None:
+    """Reward 1, discount 1, rate 0.1, two updates in one env step, Q of every state the bias.
+    b = 0: y = 1, b = 0.2. Then y = 1.2 and the error 1 again: b = 0.4; a target that waits for the
+    end of the step says y = 1: b = 0.36."""
+    batch = batch_of(reward=[[1.0]], discount=[[1.0]])
+    one = learner(batch, target=NoTarget(), updates=2)
+    one.learn(1)
+    assert bias(one)[0] == pytest.approx(0.4)
+    waits = learner(batch, target=Hard(every_steps=1), updates=2)
+    waits.learn(1)
+    assert bias(waits)[0] == pytest.approx(0.36)
+
+
 def test_clipping_is_of_each_lane(learner) -> None:
     """Errors of 0.1 and 100: gradients 0.2 and 200, of which the second alone is above 1."""
-    two = learner(batch_of(reward=[[0.1], [100.0]]), grad_clip=1.0)
+    two = learner(batch_of(reward=[[0.1], [100.0]]), grad_clip_norm=1.0)
     two.learn(1)
     assert bias(two, 0)[0] == pytest.approx(0.1 * 0.2)
     assert bias(two, 1)[0] == pytest.approx(0.1 * 1.0, rel=1e-5)
@@ -152,8 +182,8 @@ def test_priority_is_the_absolute_error_from_before_the_step(learner) -> None:
 
 def test_a_lane_that_diverges_harms_no_other(learner) -> None:
     rewards = [[1.0, 2.0], [float("nan"), 1.0], [float("inf"), 1e38]]
-    many = learner(batch_of(reward=rewards), grad_clip=1.0)
-    alone = learner(batch_of(reward=rewards[:1]), grad_clip=1.0)
+    many = learner(batch_of(reward=rewards), grad_clip_norm=1.0)
+    alone = learner(batch_of(reward=rewards[:1]), grad_clip_norm=1.0)
     with np.errstate(invalid="ignore", over="ignore"):  # as a run's device sets it
         for step in (1, 2):
             many.learn(step)
@@ -166,12 +196,23 @@ def test_a_lane_that_diverges_harms_no_other(learner) -> None:
 
 
 @pytest.mark.parametrize("loss", ["mse", "huber"])
-@pytest.mark.parametrize("clip", [None, 0.3])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize(
+    ("clip_value", "clip"), [(None, None), (None, 0.3), (0.05, None), (0.1, 0.3)]
+)
 @pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("target", [Hard(every_steps=2), NoTarget()])
 def test_twelve_updates_equal_a_plain_pytorch_loop(
-    space, loss: str, clip: float | None, double: bool
+    space,
+    loss: str,
+    reduction: str,
+    clip_value: float | None,
+    clip: float | None,
+    double: bool,
+    target: Target,
 ) -> None:
-    """Two lanes of 3-5-4 networks, two updates per env step, the target copied every 2 steps."""
+    """Two lanes of 3-5-4 networks, two updates per env step, the target copied every 2 steps or
+    none at all."""
     draw = torch.Generator().manual_seed(0)
     S, B, per_step = 2, 6, 2
 
@@ -195,12 +236,14 @@ def test_twelve_updates_equal_a_plain_pytorch_loop(
         DQN(loss, double=double),
         Replay(batches),
         SGD(0.1),
-        Hard(every_steps=2),
+        target,
         batch_size=B,
         learning_starts=1,
         update_every=1,
         updates=per_step,
-        grad_clip=clip,
+        reduction=reduction,
+        grad_clip_value=clip_value,
+        grad_clip_norm=clip,
     )
     for step in range(1, 7):
         ours.learn(step)
@@ -217,19 +260,23 @@ def test_twelve_updates_equal_a_plain_pytorch_loop(
         losses = []
         for number, b in enumerate(batches, start=1):
             with torch.no_grad():
-                chooser = q if double else behind
+                valued = behind if isinstance(target, Hard) else q
+                chooser = q if double else valued
                 best = chooser(b.next_obs[lane]).argmax(1, keepdim=True)
-                value = behind(b.next_obs[lane]).gather(1, best)[:, 0]
+                value = valued(b.next_obs[lane]).gather(1, best)[:, 0]
                 y = b.reward[lane] + b.discount[lane] * value
             taken = q(b.obs[lane]).gather(1, b.action[lane][:, None])[:, 0]
-            mean = (b.weight[lane] * criterion(taken, y, reduction="none")).mean()
+            weighted = b.weight[lane] * criterion(taken, y, reduction="none")
+            total = weighted.mean() if reduction == "mean" else weighted.sum()
             optimizer.zero_grad()
-            mean.backward()
+            total.backward()
+            if clip_value is not None:
+                nn.utils.clip_grad_value_(q.parameters(), clip_value)
             if clip is not None:
                 nn.utils.clip_grad_norm_(q.parameters(), clip)
             optimizer.step()
-            losses.append(mean.item())
-            if number % (2 * per_step) == 0:
+            losses.append(total.item())
+            if number % (2 * per_step) == 0 and isinstance(target, Hard):
                 behind.load_state_dict(q.state_dict())
         for network, params_after in ((q, ours.online), (behind, ours.behind)):
             named = net.named(params_after[lane])
@@ -266,7 +313,7 @@ def test_target_update_unit(learner) -> None:
     the target room is asked, with what the step left behind."""
     asked = []
 
-    class Spy:
+    class Spy(NoTarget):
         def sync(self, online: Tensor, target: Tensor, step: int) -> None:
             asked.append(
                 (step, len(one.buffer.sampled), online is one.online, target is one.behind)
@@ -335,22 +382,25 @@ def test_a_lane_is_the_same_bits_in_company_and_after_others_left(space) -> None
     """Everything real and awkward: PER, dueling, Double, Adam, clip, Huber, Polyak, odd sizes."""
 
     def learner(seeds: list[int]) -> Learner:
-        net = Dueling(space(3, 3), hidden=[33], streams=[17], activation="relu")
+        net = Dueling(space(3, 3), hidden=[33], streams=[17], activation="relu", aggregate="mean")
         online = net.init(seeds)
         cpu = torch.device("cpu")
-        keys = {"capacity": 37, "alpha": 0.6, "beta": 0.4, "beta_end": 1.0, "beta_steps": 30}
+        keys: dict[str, Any] = {"capacity": 37, "alpha": 0.6, "epsilon": 1e-6, "normalize": "batch"}
+        keys |= {"beta": 0.4, "beta_end": 1.0, "beta_steps": 30}
         return Learner(
             online,
             net,
             DQN("huber", double=True),
-            Prioritized(seeds, space(3, 3), 9, 0.9, cpu, **keys, epsilon=1e-6),
+            Prioritized(seeds, space(3, 3), 9, 0.9, cpu, **keys),
             Adam(online, lr=1e-2, lr_end=1e-2, lr_steps=1, beta1=0.9, beta2=0.999, eps=1e-8),
             Polyak(tau=0.05, every_steps=1),
             batch_size=9,
             learning_starts=5,
             update_every=1,
             updates=1,
-            grad_clip=0.5,
+            reduction="mean",
+            grad_clip_value=0.4,
+            grad_clip_norm=0.5,
         )
 
     def step(seeds: list[int], number: int) -> Step:

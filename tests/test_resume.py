@@ -41,7 +41,7 @@ ROOMS = {
     "plain": ("seed=[1,2,3]",),
     "everything": (
         *("seed=[1,2]", "algo=ddqn", "buffer=per", "network=dueling", "target=polyak"),
-        *("optimizer=rmsprop", "grad_clip=1", "loss=huber", "updates=2"),
+        *("optimizer=rmsprop", "grad_clip_norm=1", "loss=huber", "updates=2"),
     ),
     "small replay": ("seed=[4,0]", "buffer=per", "buffer.capacity=300"),
     "a row of five": ("seed=[1,2,3,4,5]", "update_every=3", "target.every_steps=7"),

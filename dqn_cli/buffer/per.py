@@ -1,7 +1,7 @@
 """Proportional prioritised replay (Schaul et al. 2016, algorithm 1).
 
     P(i) = p_i^alpha / sum_k p_k^alpha,   p_i = |TD error| + epsilon
-    w_i  = (N P(i))^-beta / max_j w_j     over the batch
+    w_i  = (N P(i))^-beta / max_j w_j     over the batch, or over the whole buffer
 
 New rows come in at the largest priority seen so far, so each is likely to be replayed soon. A
 batch takes one draw from each of B equal shares of the total (stratified), with replacement.
@@ -16,12 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dqn_cli.buffer.importance import Normalize, importance
 from dqn_cli.buffer.ring import Ring
 from dqn_cli.buffer.sum_tree import SumTree
 from dqn_cli.maths import annealed
 from dqn_cli.seeding import Uniforms
 from dqn_cli.state import State, nested, take, within
-from dqn_cli.types import Batch, Count, Fraction, Positive, Space, Step
+from dqn_cli.types import Batch, Count, Exponent, Positive, Space, Step
 
 LARGEST = 1e30  # |TD error| that counts, so that sums stay finite; nan, of a diverged lane, is that
 
@@ -36,11 +37,12 @@ class Prioritized:
         device: torch.device,
         *,
         capacity: Count,
-        alpha: Fraction,
-        beta: Fraction,
-        beta_end: Fraction,
+        alpha: Exponent,
+        beta: Exponent,
+        beta_end: Exponent,
         beta_steps: Count,
         epsilon: Positive,
+        normalize: Normalize,
     ) -> None:
         self.ring = Ring(len(seeds), space, capacity, gamma, device)
         self.tree = SumTree(len(seeds), capacity)
@@ -51,6 +53,7 @@ class Prioritized:
         self.alpha = alpha
         self.beta = (beta, beta_end, beta_steps)
         self.epsilon = epsilon
+        self.normalize = normalize
 
     def add(self, step: Step) -> None:
         position = np.full((len(self.largest), 1), self.ring.add(step))
@@ -61,9 +64,12 @@ class Prioritized:
         self.samples += 1
         total = self.tree.total[:, None]
         index = self.tree.find(share * total)
-        probability = self.tree.get(index) / total
-        weight = (len(self.ring) * probability) ** -annealed(*self.beta, step)
-        weight /= weight.max(axis=-1, keepdims=True)
+        value = self.tree.get(index)  # the probability times the total, which cancels out
+        if self.normalize == "batch":
+            rarest = value.min(axis=-1, keepdims=True)
+        else:
+            rarest = self.tree.least(len(self.ring))[:, None]
+        weight = importance(value, rarest, annealed(*self.beta, step))
         weights = torch.from_numpy(weight.astype(np.float32)).to(self.ring.device)
         return self.ring.gather(index, weights)
 

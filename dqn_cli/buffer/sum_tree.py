@@ -46,6 +46,12 @@ class SumTree:
         values: NDArray[np.float64] = self.leaves.ravel()[index + starts(*self.leaves.shape)]
         return values
 
+    def least(self, n: int) -> NDArray[np.float64]:
+        """The smallest of the first n values [S]. All of them are looked at."""
+        self._settle()
+        smallest: NDArray[np.float64] = self.leaves[:, :n].min(axis=-1)
+        return smallest
+
     def set(self, index: NDArray[np.int64], value: NDArray[np.float64]) -> None:
         """Put value [S, n] at index [S, n]; where an index comes twice, the last one stays."""
         self.pending.append((index, value))

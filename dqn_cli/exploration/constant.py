@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dqn_cli.types import Fraction
 
 
@@ -9,5 +12,5 @@ class Constant:
     def __init__(self, *, start: Fraction) -> None:
         self.start = start
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: int, episode: NDArray[np.int64]) -> float:
         return self.start

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dqn_cli.types import Count, Fraction
 
 
@@ -15,5 +18,5 @@ class Exponential:
         self.end = end
         self.decay_steps = decay_steps
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: int, episode: NDArray[np.int64]) -> float:
         return self.end + (self.start - self.end) * math.exp(-step / self.decay_steps)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dqn_cli import maths
 from dqn_cli.types import Count, Fraction
 
@@ -12,5 +15,5 @@ class Linear:
         self.end = end
         self.decay_steps = decay_steps
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: int, episode: NDArray[np.int64]) -> float:
         return maths.linear(self.start, self.end, step / self.decay_steps)

@@ -14,6 +14,9 @@ class Polyak:
         self.tau = tau
         self.every_steps = every_steps
 
+    def choose(self, online: Tensor, target: Tensor) -> Tensor:
+        return target
+
     def sync(self, online: Tensor, target: Tensor, step: int) -> None:
         if step % self.every_steps == 0:
             target.lerp_(online, self.tau)

@@ -21,7 +21,7 @@ TINY = 1e-12  # an epsilon that hand-made numbers need not mention
 def make(space) -> Make:
     def per(seeds: Sequence[int] = (0,), batch_size: int = 4, **keys: Any) -> Prioritized:
         given = {"capacity": 10, "alpha": 0.6, "beta": 0.4, "beta_end": 1.0, "beta_steps": 100}
-        given |= {"epsilon": TINY, **keys}
+        given |= {"epsilon": TINY, "normalize": "batch", **keys}
         return Prioritized(seeds, space(), batch_size, 0.9, torch.device("cpu"), **given)
 
     return per
@@ -123,6 +123,36 @@ def test_weight_normaliser_is_the_largest_of_the_batch(holding) -> None:
     assert not any((batch.index == 0).any() for batch in batches)
     for batch in batches:
         torch.testing.assert_close(batch.weight, torch.ones(1, 2))
+
+
+def test_weight_normaliser_is_the_largest_of_the_buffer(holding) -> None:
+    """The other scale: (P_min / P)^beta, and P_min = 0.001 / 2.001 is in none of these batches."""
+    keys = {"alpha": 1.0, "beta": 0.5, "batch_size": 2, "normalize": "buffer"}
+    buffer = holding([0.001, 1.0, 1.0], **keys)
+    for _ in range(20):
+        batch = buffer.sample(0)
+        assert not (batch.index == 0).any()
+        np.testing.assert_allclose(batch.weight.numpy(), 0.001**0.5, rtol=1e-5)
+
+
+def test_the_buffer_s_largest_weight_is_that_of_rows_that_are_there(make, row) -> None:
+    """Empty places have no priority, and no weight; each lane has a largest weight of its own."""
+    buffer = make([0, 1], alpha=1.0, beta=1.0, normalize="buffer", capacity=10)
+    for k in range(2):
+        buffer.add(row(k, [0, 1]))
+    buffer.update(np.array([[0, 1], [0, 1]]), torch.tensor([[1.0, 2.0], [1.0, 4.0]]))
+    batch = buffer.sample(0)
+    for lane, weight in enumerate((0.5, 0.25)):
+        expected = np.where(batch.index[lane] == 0, 1.0, weight)
+        np.testing.assert_allclose(batch.weight[lane].numpy(), expected, rtol=1e-6)
+
+
+def test_exponents_beyond_one_are_squares(holding) -> None:
+    """|TD error|^1.2 = (TD error squared)^0.6, and (w^2 of beta 0.4) = (w of beta 0.8)."""
+    buffer = holding([1.0, 3.0], alpha=1.2, beta=0.8, beta_end=0.8, batch_size=8)
+    leaves = buffer.tree.get(np.array([[0, 1]]))[0]
+    assert leaves == pytest.approx([1.0, (3.0**2) ** 0.6])
+    assert buffer.sample(0).weight.min().item() == pytest.approx((3**-1.2) ** 0.8, rel=1e-5)
 
 
 def test_weights_are_normalised_in_each_lane(make, row) -> None:

@@ -1,3 +1,4 @@
+import functools
 import math
 
 import numpy as np
@@ -123,15 +124,21 @@ def test_networks_compute_in_numpy_unless_autograd_watches(space) -> None:
     assert {type(x) for x in (*watched[0], prepare(obs, space(3), watched))} == {torch.Tensor}
 
 
+def dueling(hidden, streams, kind, space, act) -> Dueling:
+    return Dueling(space, hidden=hidden, streams=streams, activation=act, aggregate=kind)
+
+
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize(
     "build",
     [
         lambda space, act: MLP(space, hidden=[33, 17], activation=act),
         lambda space, act: MLP(space, hidden=[], activation=act),
-        lambda space, act: Dueling(space, hidden=[20], streams=[], activation=act),
-        lambda space, act: Dueling(space, hidden=[], streams=[9], activation=act),
-        lambda space, act: Dueling(space, hidden=[20, 7], streams=[9, 5], activation=act),
+        *(
+            functools.partial(dueling, hidden, streams, kind)
+            for hidden, streams in (([20], []), ([], [9]), ([20, 7], [9, 5]))
+            for kind in ("mean", "max", "sum")
+        ),
     ],
 )
 def test_backward_is_the_gradient_that_autograd_finds(build, activation) -> None:

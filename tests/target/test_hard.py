@@ -20,3 +20,8 @@ def test_the_copy_goes_from_online_to_target_and_is_one() -> None:
     assert (target == 4).all()
     online.zero_()
     assert (target == 4).all()
+
+
+def test_the_next_state_is_valued_by_the_target_network() -> None:
+    online, target = torch.ones(1, 16), torch.zeros(1, 16)
+    assert Hard(every_steps=3).choose(online, target) is target

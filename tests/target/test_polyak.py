@@ -44,3 +44,8 @@ def test_a_lane_does_not_depend_on_its_neighbours() -> None:
         for lane in range(3):
             Polyak(tau=0.01, every_steps=1).sync(online[[lane]], alone[lane], step)
     assert torch.equal(target, torch.cat(alone))
+
+
+def test_the_next_state_is_valued_by_the_target_network() -> None:
+    online, target = torch.ones(1, 16), torch.zeros(1, 16)
+    assert Polyak(tau=0.5, every_steps=3).choose(online, target) is target

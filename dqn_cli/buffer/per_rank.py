@@ -1,0 +1,136 @@
+"""Rank-based prioritised replay (Schaul et al. 2016, section 3.3).
+
+    P(i) = rank(i)^-alpha / sum_k k^-alpha
+
+Rank 1 has the largest |TD error|, so an outlier counts for no more than its place. New rows come
+in at rank 1. The order is exact whenever it is sorted, every `sort_every` updates, and a little
+stale in between, as the paper has it. A batch takes one draw from each of B equally probable
+ranges of ranks, with replacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dqn_cli.buffer.importance import Normalize, importance
+from dqn_cli.buffer.ring import Ring
+from dqn_cli.maths import annealed
+from dqn_cli.seeding import Uniforms
+from dqn_cli.state import State, nested, take, within
+from dqn_cli.types import Batch, Count, Exponent, Space, Step
+
+
+class RankPrioritized:
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        space: Space,
+        batch_size: int,
+        gamma: float,
+        device: torch.device,
+        *,
+        capacity: Count,
+        alpha: Exponent,
+        beta: Exponent,
+        beta_end: Exponent,
+        beta_steps: Count,
+        sort_every: Count,
+        normalize: Normalize,
+    ) -> None:
+        self.ring = Ring(len(seeds), space, capacity, gamma, device)
+        self.draws = Uniforms(seeds, "replay", (batch_size,))
+        self.samples = 0
+        self.strata = np.arange(batch_size)
+        self.priority = np.zeros((len(seeds), capacity))  # |TD error|, infinite until it is known
+        self.order = np.zeros((len(seeds), capacity), np.int64)  # the row at each rank
+        self.ranked = 0  # ranks given
+        self.fresh: list[int] = []  # rows added since
+        self.value = np.arange(1, capacity + 1) ** -alpha  # of each rank, before it is divided
+        self.running = np.cumsum(self.value)  # by the sum up to the last rank
+        self.beta = (beta, beta_end, beta_steps)
+        self.sort_every = sort_every
+        self.normalize = normalize
+
+    def add(self, step: Step) -> None:
+        position = self.ring.add(step)
+        self.priority[:, position] = np.inf
+        self.fresh.append(position)
+
+    def sample(self, step: int) -> Batch:
+        rows = len(self.ring)
+        self._rank()
+        share = (self.strata + self.draws.at(self.samples)) / len(self.strata)
+        self.samples += 1
+        mass = share * self.running[rows - 1]
+        rank = np.searchsorted(self.running[: rows - 1], mass, side="right")
+        index = np.take_along_axis(self.order, rank, axis=-1)
+        value = self.value[rank]
+        if self.normalize == "batch":
+            rarest = value.min(axis=-1, keepdims=True)
+        else:
+            rarest = self.value[rows - 1, None, None]
+        weight = importance(value, rarest, annealed(*self.beta, step))
+        weights = torch.from_numpy(weight.astype(np.float32)).to(self.ring.device)
+        return self.ring.gather(index, weights)
+
+    def _rank(self) -> None:
+        """Give every row its rank: in order, or those added since before all others."""
+        rows = len(self.ring)
+        if self.samples % self.sort_every == 0:
+            errors = -self.priority[:, :rows]
+            self.order[:, :rows] = np.argsort(errors, axis=-1, kind="stable")
+            self.ranked = rows
+            self.fresh.clear()
+        for row in self.fresh:
+            for order in self.order:
+                known = order[: self.ranked] == row  # its place was another row's before
+                rank = int(known.argmax()) if row < self.ranked else self.ranked
+                order[1 : rank + 1] = order[:rank]
+                order[0] = row
+            self.ranked = max(self.ranked, row + 1)
+        self.fresh.clear()
+
+    def update(self, index: NDArray[np.int64], priority: Tensor) -> None:
+        raw = priority.cpu().numpy().astype(np.float64)
+        lanes = np.arange(len(index))[:, None]
+        self.priority[lanes, index] = np.fmin(raw, np.inf)  # nan, of a diverged lane, is that
+
+    def keep(self, lanes: Sequence[int]) -> None:
+        chosen = list(lanes)
+        self.ring.keep(lanes)
+        self.draws.keep(lanes)
+        self.priority, self.order = self.priority[chosen], self.order[chosen]
+
+    def state(self, lane: int) -> State:
+        if self.fresh:
+            self._rank()
+        rows = len(self.ring)
+        return {
+            **nested("ring", self.ring.state(lane)),
+            "priority": torch.from_numpy(self.priority[lane, :rows]),
+            "order": torch.from_numpy(self.order[lane, :rows]),
+        }
+
+    def load(self, seeds: Sequence[int], state: State, step: int, updates: int) -> None:
+        lanes = len(seeds)
+        self.ring.load(lanes, within("ring", state), step)
+        rows = len(self.ring)
+        priority = take(state, "priority", (lanes, rows), torch.float64).numpy()
+        order = take(state, "order", (lanes, rows), torch.int64).numpy()
+        if not (priority >= 0).all() or (np.sort(order) != np.arange(rows)).any():
+            raise ValueError(
+                "priority, order: expected priorities from 0 on, and a rank of each row"
+            )
+        self.priority = np.zeros((lanes, self.ring.capacity))
+        self.priority[:, :rows] = priority
+        self.order = np.zeros((lanes, self.ring.capacity), np.int64)
+        self.order[:, :rows] = order
+        self.ranked = rows
+        self.fresh = []
+        self.draws = Uniforms(seeds, "replay", self.draws.shape)
+        self.samples = updates
