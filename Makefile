@@ -4,7 +4,7 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: train plot play test test-slow bench lint clean
+.PHONY: train plot play test test-slow bench reproduction lint clean
 
 train plot play: $(READY)
 	@$(BIN)/dqn-$@ $(ARGS)
@@ -14,6 +14,10 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+# make reproduction ARGS="train berta/dqn"   make reproduction ARGS=report
+reproduction: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.reproduction $(ARGS)
 
 bench: $(READY)
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'

@@ -1,0 +1,1 @@
+"""The published experiments, trained again, and the report that puts both side by side."""

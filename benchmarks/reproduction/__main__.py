@@ -1,0 +1,44 @@
+"""Train the published experiments again, and write the report.
+
+python -m benchmarks.reproduction train [NAME ...]      all of them: hours; a killed one goes on
+python -m benchmarks.reproduction report
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from pathlib import Path
+
+from benchmarks.reproduction.report import write
+from benchmarks.reproduction.runs import ROOT, RUNS, trained
+
+
+def command(name: str) -> str:
+    """For a shell; if the run is there already, it goes on."""
+    place = ROOT / name
+    if (place / "config.yaml").is_file():
+        return f"dqn-train resume='{place}'"
+    return trained(name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reproduction")
+    todo = parser.add_subparsers(dest="todo", required=True)
+    train = todo.add_parser("train")
+    train.add_argument("names", nargs="*", metavar="NAME", help="a directory, such as berta/dqn")
+    report = todo.add_parser("report")
+    report.add_argument("--runs", type=Path, default=ROOT)
+    args = parser.parse_args()
+    if args.todo == "report":
+        write(args.runs, Path("outputs/reference"), Path("docs/reproduction.md"))
+        return
+    for name in args.names or RUNS:
+        if name not in RUNS:
+            parser.error(f"{name}: no such run; there are {', '.join(RUNS)}")
+        print(command(name))
+        subprocess.run(command(name), shell=True, check=True)
+
+
+if __name__ == "__main__":
+    main()

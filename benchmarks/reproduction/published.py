@@ -1,0 +1,401 @@
+"""What the documents and projects published, beside which our figures are put.
+
+Berta's figures are those of the notes' own result files; Lange's are means over the last tenth of
+the logs in the tutorial's repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Of = Callable[["pd.DataFrame"], float]  # a figure of one seed's CSV
+
+
+def final_score(evaluations: int) -> Of:
+    """Mean of a seed's last evaluations."""
+    return lambda rows: float(rows["score"].dropna().iloc[-evaluations:].mean())
+
+
+def mean_return(first: int = 1, last: int | None = None) -> Of:
+    """Mean training return of these episodes, counted from 1."""
+    return lambda rows: float(rows["return"].iloc[first - 1 : last].mean())
+
+
+def final_return(rows: pd.DataFrame) -> float:
+    """Mean training return of the last 100 episodes."""
+    return float(rows["return"].iloc[-100:].mean())
+
+
+def first_episode_at(score: float) -> Of:
+    """The first episode, from 1, whose evaluation reached the score; infinite if none did."""
+
+    def found(rows: pd.DataFrame) -> float:
+        reached = rows["episode"][rows["score"] >= score]
+        return float(reached.iloc[0]) if len(reached) else float("inf")
+
+    return found
+
+
+def solved_at(level: float) -> Of:
+    """The first episode, from 1, at which the mean return of the last 100 was above the level."""
+
+    def found(rows: pd.DataFrame) -> float:
+        means = rows["return"].rolling(100).mean()
+        above = rows["episode"][means > level]
+        return float(above.iloc[0]) if len(above) else float("inf")
+
+    return found
+
+
+class Quantity(NamedTuple):
+    title: str
+    of: Of
+    median: bool = False  # and not the mean over seeds, where a seed may have none
+
+
+class Row(NamedTuple):
+    run: str
+    published: str
+
+
+class Table(NamedTuple):
+    quantity: Quantity
+    rows: list[Row]
+
+
+class Claim(NamedTuple):
+    """What a document says, as a difference: more of the quantity with `run` than with `than`."""
+
+    text: str
+    run: str
+    than: str
+    quantity: Quantity
+    sign: int = 1  # -1: less
+
+
+class Figure(NamedTuple):
+    file: str
+    title: str
+    runs: list[str]
+    metric: str = "score"
+    x: str = "episode"
+    smooth: int = 25
+    episodes: int | None = None  # shown
+    document: bool = False  # only the document's own seeds
+
+
+class Section(NamedTuple):
+    title: str
+    text: str
+    tables: list[Table]
+    claims: list[Claim]
+    figures: list[Figure]
+
+
+SCORE_25 = Quantity("Score, mean of the last 25 evaluations", final_score(25))
+RETURN = Quantity("Training return per episode", mean_return())
+FIRST_500 = Quantity("First episode with a score of 500, median", first_episode_at(500), True)
+SCORE_4 = Quantity("Score, mean of the last 4 evaluations", final_score(4))
+SCORE_LAST = Quantity("Score, last evaluation", final_score(1))
+RETURN_100 = Quantity("Training return, mean of the last 100 episodes", final_return)
+EARLY = Quantity("Training return, episodes 1 to 100", mean_return(1, 100))
+LATE = Quantity("Training return, episodes 301 to 400", mean_return(301, 400))
+SOLVED = Quantity(
+    "First episode at which the last 100 average above 200, median", solved_at(200), True
+)
+
+BERTA = Section(
+    "R. Berta: CartPole, 250 episodes",
+    'Course notes "Deep Q-Networks (DQN)" (2025); presets `experiment=berta/...`. The notes train '
+    "five seeds, evaluate five greedy episodes after each training episode and smooth over 25. "
+    "Their PER and Dueling figures come from code that does something else than the text "
+    "([errata](errata.md)), so they stand beside `..._as_printed`; `berta/per_as_printed` is "
+    "`berta/ddqn` to the byte, and that run is shown for it. Published episodes are counted from "
+    "0, ours from 1. The notes show no figure for NFQ, only a curve, and its settings are ours.",
+    [
+        Table(
+            SCORE_25,
+            [
+                Row("berta/nfq", "curve only"),
+                Row("berta/dqn_first", "current 292.2 (one seed)"),
+                Row("berta/dqn", "491.5, smallest seed 479.8"),
+                Row("berta/ddqn", "480.2, smallest seed 436.1"),
+                Row("berta/per", "not run as said"),
+                Row("berta/per_as_printed", "490.6, smallest seed 474.5"),
+                Row("berta/dueling", "not run as said"),
+                Row("berta/dueling_as_printed", "460.2, smallest seed 420.9"),
+            ],
+        ),
+        Table(
+            RETURN,
+            [
+                Row("berta/nfq", "curve only"),
+                Row("berta/dqn_first", "337.7 (one seed)"),
+                Row("berta/dqn", "210.6 [187, 234]"),
+                Row("berta/ddqn", "213.2 [192, 234]"),
+                Row("berta/per", "not run as said"),
+                Row("berta/per_as_printed", "230.6 [194, 267]"),
+                Row("berta/dueling", "not run as said"),
+                Row("berta/dueling_as_printed", "185.6 [139, 232]"),
+            ],
+        ),
+        Table(
+            FIRST_500,
+            [
+                Row("berta/nfq", "curve only"),
+                Row("berta/dqn_first", "175 (one seed)"),
+                Row("berta/dqn", "173"),
+                Row("berta/ddqn", "138"),
+                Row("berta/per", "not run as said"),
+                Row("berta/per_as_printed", "149"),
+                Row("berta/dueling", "not run as said"),
+                Row("berta/dueling_as_printed", "117"),
+            ],
+        ),
+    ],
+    [
+        Claim("DQN is better than NFQ", "berta/dqn", "berta/nfq", SCORE_25),
+        Claim("Double DQN is always better than DQN", "berta/ddqn", "berta/dqn", SCORE_25),
+        Claim(
+            "PER uses fewer samples than any method before", "berta/per", "berta/ddqn", RETURN, -1
+        ),
+        Claim("PER is better than Double DQN", "berta/per", "berta/ddqn", SCORE_25),
+        Claim("Dueling is better than Double DQN", "berta/dueling", "berta/ddqn", SCORE_25),
+    ],
+    [
+        Figure(
+            "berta/nfq_dqn",
+            "NFQ and DQN, the notes' seeds",
+            ["berta/nfq", "berta/dqn"],
+            document=True,
+        ),
+        Figure(
+            "berta/dqn_ddqn",
+            "DQN and Double DQN, the notes' seeds",
+            ["berta/dqn", "berta/ddqn"],
+            document=True,
+        ),
+        Figure(
+            "berta/ddqn_per",
+            "Double DQN and PER, the notes' seeds",
+            ["berta/ddqn", "berta/per"],
+            document=True,
+        ),
+        Figure(
+            "berta/ddqn_dueling",
+            "Double DQN and Dueling, the notes' seeds",
+            ["berta/ddqn", "berta/dueling"],
+            document=True,
+        ),
+        Figure(
+            "berta/all",
+            "All of them, 30 fresh seeds",
+            ["berta/nfq", "berta/dqn", "berta/ddqn", "berta/per", "berta/dueling"],
+        ),
+    ],
+)
+
+CARAYOL = Section(
+    "T. Carayol: CartPole, 100 runs of PER and uniform replay",
+    'DataCamp slides "Deep Reinforcement Learning in Python"; presets `experiment=carayol/...`. '
+    "The slides compare 100 runs each after 100 and after 400 episodes and print no figures, only "
+    "that PER is faster and better; learning rate, discount, network and exploration are not given "
+    "and are ours. The agents before it, from the barebone one on, come without results.",
+    [
+        Table(
+            EARLY,
+            [
+                Row("carayol/uniform", "below PER"),
+                Row("carayol/per", "above uniform"),
+                Row("carayol/online", "no result shown"),
+                Row("carayol/replay", "no result shown"),
+                Row("carayol/dqn", "no result shown"),
+                Row("carayol/ddqn", "no result shown"),
+            ],
+        ),
+        Table(
+            LATE,
+            [
+                Row("carayol/uniform", "below PER"),
+                Row("carayol/per", "above uniform"),
+                Row("carayol/online", "no result shown"),
+                Row("carayol/replay", "no result shown"),
+                Row("carayol/dqn", "no result shown"),
+                Row("carayol/ddqn", "no result shown"),
+            ],
+        ),
+    ],
+    [
+        Claim("PER is better after 100 episodes", "carayol/per", "carayol/uniform", EARLY),
+        Claim("PER is better after 400 episodes", "carayol/per", "carayol/uniform", LATE),
+    ],
+    [
+        Figure(
+            "carayol/per_100",
+            "PER and uniform replay, 100 episodes of 100 runs",
+            ["carayol/uniform", "carayol/per"],
+            metric="return",
+            smooth=10,
+            episodes=100,
+        ),
+        Figure(
+            "carayol/per_400",
+            "PER and uniform replay, 400 episodes of 100 runs",
+            ["carayol/uniform", "carayol/per"],
+            metric="return",
+            smooth=25,
+        ),
+    ],
+)
+
+LANGE_ROWS = [
+    Row("lange/dqn", "818, 902, 856, 1065 (four times the same)"),
+    Row("lange/polyak", "1118"),
+    Row("lange/ddqn", "998"),
+    Row("lange/per", "818, 825, 803 (other exponents)"),
+    Row("lange/dueling", "810 (mean over the batch)"),
+    Row("lange/per_double_dueling", "743"),
+    Row("lange/capacity=5000", "1046"),
+    Row("lange/capacity=40000", "773"),
+    Row("lange/every_steps=1", "1005"),
+    Row("lange/every_steps=2000", "not tried"),
+    Row("lange/batch_size=64", "930"),
+    Row("lange/batch_size=128", "1012"),
+    Row("lange/lr=1e-2", "317"),
+    Row("lange/lr=1e-4", "718"),
+    Row("lange/dqn_as_printed", "these figures, by the repository's first schedule"),
+    Row("lange/target_as_printed", "the slides' listing, no figure"),
+    Row("lange/per_as_printed", "the slides' formula, no figure"),
+]
+LANGE = Section(
+    "R. T. Lange: a gridworld",
+    'Slides "A Tutorial on Deep-Q-Learning" (2019); presets `experiment=lange/...`. The maze is '
+    "our own, in the spirit of theirs, so returns are not on one scale: theirs are discounted, of "
+    "an agent with epsilon 0.05, ours are not, and greedy. What can be compared is what makes a "
+    "difference.",
+    [Table(SCORE_4, LANGE_ROWS)],
+    [
+        Claim("Double DQN is better than DQN", "lange/ddqn", "lange/polyak", SCORE_4),
+        Claim("PER is better than uniform replay", "lange/per", "lange/dqn", SCORE_4),
+        Claim("Dueling is better than one stream", "lange/dueling", "lange/dqn", SCORE_4),
+        Claim("A Polyak target is better than a hard one", "lange/polyak", "lange/dqn", SCORE_4),
+        Claim("A learning rate of 1e-3 is better than 1e-2", "lange/dqn", "lange/lr=1e-2", SCORE_4),
+        Claim("A learning rate of 1e-3 is better than 1e-4", "lange/dqn", "lange/lr=1e-4", SCORE_4),
+        Claim("A larger batch is better", "lange/batch_size=128", "lange/dqn", SCORE_4),
+        Claim("A smaller buffer is better", "lange/capacity=5000", "lange/capacity=40000", SCORE_4),
+    ],
+    [
+        Figure(f"lange/{file}", title, runs, x="step", smooth=4)
+        for file, title, runs in (
+            ("variants", "The variants", [row.run for row in LANGE_ROWS[:6]]),
+            ("buffer", "Buffer", ["lange/capacity=5000", "lange/dqn", "lange/capacity=40000"]),
+            (
+                "target",
+                "Target",
+                ["lange/every_steps=1", "lange/dqn", "lange/every_steps=2000", "lange/polyak"],
+            ),
+            ("batch", "Batch", ["lange/dqn", "lange/batch_size=64", "lange/batch_size=128"]),
+            ("rate", "Learning rate", ["lange/lr=1e-2", "lange/dqn", "lange/lr=1e-4"]),
+        )
+    ],
+)
+PENG_RUNS = ["peng/dqn", "peng/ddqn", "peng/dueling", "peng/per"]
+PENG = Section(
+    "A. Peng: LunarLander, 1500 episodes",
+    'Blog post "Deep Reinforcement Learning [1/4] - Deep Q Learning" (2020); presets '
+    "`experiment=peng/...`, each on top of the one before. The blog's environment was "
+    "LunarLander-v2; solved is a mean above 200 over 100 episodes.",
+    [
+        Table(
+            RETURN_100,
+            [
+                *(Row(run, "no figure") for run in PENG_RUNS[:3]),
+                Row("peng/per", "about 250 at the end"),
+                Row("peng/dqn_as_printed", "no figure"),
+                Row("peng/per_as_printed", "no figure"),
+            ],
+        ),
+        Table(
+            SOLVED,
+            [
+                *(Row(run, "solved") for run in PENG_RUNS),
+                Row("peng/dqn_as_printed", "no figure"),
+                Row("peng/per_as_printed", "no figure"),
+            ],
+        ),
+    ],
+    [],
+    [Figure("peng/all", "LunarLander", PENG_RUNS, metric="return", smooth=100)],
+)
+CLEANRL = Section(
+    "CleanRL's dqn.py",
+    "Preset `experiment=cleanrl/dqn`, 500 000 steps; CleanRL reports the training return at the "
+    "end, of three seeds, with the standard deviation.",
+    [
+        Table(
+            RETURN_100,
+            [
+                Row("cleanrl/cartpole", "488.69 ± 16.11"),
+                Row("cleanrl/acrobot", "-91.54 ± 7.20"),
+                Row("cleanrl/mountaincar", "-194.95 ± 8.48"),
+            ],
+        )
+    ],
+    [],
+    [],
+)
+ZOO = Section(
+    "RL Baselines3 Zoo",
+    "Presets `experiment=zoo/...`; the zoo evaluates one trained agent over many episodes, with "
+    "the standard deviation over them. Ours is the last evaluation of each seed, ten episodes, at "
+    "nineteen twentieths of the run or later.",
+    [
+        Table(
+            SCORE_LAST,
+            [
+                Row("zoo/cartpole", "500.0 ± 0.0"),
+                Row("zoo/acrobot", "-76.6 ± 11.8"),
+                Row("zoo/mountaincar", "-100.8 ± 9.9"),
+                Row("zoo/lunarlander", "154.4 ± 79.2 (v2)"),
+            ],
+        )
+    ],
+    [],
+    [],
+)
+SECTIONS = [BERTA, CARAYOL, LANGE, PENG, CLEANRL, ZOO]
+
+# What an error in a document changes, where a key reproduces it: as printed, less as said.
+ERRATA = [
+    Claim("Berta: priorities that never change", "berta/per_as_printed", "berta/per", SCORE_25),
+    Claim(
+        "Berta: V + A, the swapped Polyak shares and uniform draws",
+        "berta/dueling_as_printed",
+        "berta/dueling",
+        SCORE_25,
+    ),
+    Claim("Lange: epsilon 0.01 from the first step", "lange/dqn_as_printed", "lange/dqn", SCORE_4),
+    Claim(
+        "Lange: the target renewed every 3000 updates instead of 500",
+        "lange/target_as_printed",
+        "lange/dqn",
+        SCORE_4,
+    ),
+    Claim(
+        "Lange: weights inside the square, squared priorities",
+        "lange/per_as_printed",
+        "lange/per",
+        SCORE_4,
+    ),
+    Claim(
+        "Peng: PyTorch's learning rate of 1e-2, 500 steps",
+        "peng/dqn_as_printed",
+        "peng/dqn",
+        RETURN_100,
+    ),
+    Claim("Peng: squared priorities", "peng/per_as_printed", "peng/per", RETURN_100),
+]

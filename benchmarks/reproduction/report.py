@@ -1,0 +1,245 @@
+"""From run directories to docs/reproduction.md and the small files behind it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.reproduction.published import (
+    ERRATA,
+    SECTIONS,
+    Claim,
+    Figure,
+    Quantity,
+    Section,
+    Table,
+)
+from benchmarks.reproduction.runs import DOCUMENT, trained
+from dqn_cli.plot import draw
+from dqn_cli.results.reader import Run, read_run
+from dqn_cli.results.report import number
+from dqn_cli.results.stats import curve
+from dqn_cli.results.writer import write_atomic
+
+RESAMPLES = 10_000
+SAME = {"berta/per_as_printed": "berta/ddqn"}  # the same configuration, trained once
+Values = NDArray[np.float64]
+
+
+class Runs:
+    """The run directories below `root`, read when they are asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.read: dict[str, Run] = {}
+
+    def __getitem__(self, name: str) -> Run:
+        where = SAME.get(name, name)
+        if where not in self.read:
+            self.read[where] = read_run(self.root / where)
+        return self.read[where]
+
+    def of(self, name: str, quantity: Quantity, document: bool) -> Values:
+        """The figure of each seed: of those that the document names, or of the others."""
+        scores = self[name].scores
+        seeds = [seed for seed in scores if (seed in own_seeds(name)) == document]
+        return np.array([quantity.of(scores[seed]) for seed in seeds])
+
+
+def own_seeds(name: str) -> set[int]:
+    """The document's own seeds, where it names them."""
+    if name == "berta/dqn_first":
+        return {34}
+    return {int(seed) for seed in DOCUMENT.split(",")} if name.startswith("berta/") else set()
+
+
+def resampled(values: Values, quantity: Quantity, stream: int = 0) -> Values:
+    """The mean (or median) of as many seeds drawn with replacement, RESAMPLES times."""
+    draws = np.random.default_rng(stream).integers(len(values), size=(RESAMPLES, len(values)))
+    middle = np.median if quantity.median else np.mean
+    drawn: Values = middle(values[draws], axis=-1)
+    return drawn
+
+
+def interval(resamples: Values) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval."""
+    low, high = np.quantile(resamples, (0.025, 0.975), method="nearest")
+    return float(low), float(high)
+
+
+def figure(value: float) -> str:
+    return number(float(f"{value:.4g}")) if np.isfinite(value) else "never"
+
+
+def cell(values: Values, quantity: Quantity, with_interval: bool) -> str:
+    """The mean (or median) over seeds, its interval, the smallest and largest seed."""
+    if not len(values):
+        return "-"
+    middle = np.median(values) if quantity.median else values.mean()
+    text = f"**{figure(middle)}**"
+    if with_interval:
+        low, high = interval(resampled(values, quantity))
+        text += f" ({figure(low)} to {figure(high)})"
+    return f"{text} [{figure(values.min())}, {figure(values.max())}]"
+
+
+def difference(runs: Runs, claim: Claim) -> tuple[float, float, float, float]:
+    """Run less than, over all seeds of each: the difference of means, its interval, and how often a
+    seed of one is above a seed of the other."""
+    sides = []
+    for name in (claim.run, claim.than):
+        scores = runs[name].scores
+        sides.append(np.array([claim.quantity.of(scores[seed]) for seed in scores]))
+    ours, theirs = sides
+    low, high = interval(resampled(ours, claim.quantity) - resampled(theirs, claim.quantity, 1))
+    above = (ours[:, None] > theirs).mean() + 0.5 * (ours[:, None] == theirs).mean()
+    return float(ours.mean() - theirs.mean()), low, high, float(above)
+
+
+def verdict(claim: Claim, low: float, high: float) -> str:
+    low, high = sorted((claim.sign * low, claim.sign * high))
+    if low > 0:
+        return "seen"
+    return "the opposite is seen" if high < 0 else "not seen: the interval includes 0"
+
+
+def table_lines(runs: Runs, table: Table) -> list[str]:
+    documents = any(own_seeds(row.run) for row in table.rows)
+    heads = [
+        "experiment",
+        "published",
+        *(["the document's seeds"] if documents else []),
+        "fresh seeds",
+    ]
+    lines = [f"**{table.quantity.title}**", "", row_line(heads), row_line(["---"] * len(heads))]
+    for row in table.rows:
+        same, fresh = (runs.of(row.run, table.quantity, document) for document in (True, False))
+        cells = [f"`{row.run}`", row.published]
+        if documents:
+            cells.append(cell(same, table.quantity, with_interval=False))
+        seeds = f"{len(fresh)}: " if len(fresh) else ""
+        lines.append(row_line([*cells, seeds + cell(fresh, table.quantity, len(fresh) >= 10)]))
+    return [*lines, ""]
+
+
+def row_line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def claim_lines(runs: Runs, claims: Sequence[Claim], told: bool) -> list[str]:
+    """One row for each claim; `told` adds what is to be thought of it."""
+    heads = ["", "difference (95 % interval)", "P(a seed is above)", *(["verdict"] if told else [])]
+    lines = [row_line(heads), row_line(["---"] * len(heads))]
+    for claim in claims:
+        middle, low, high, above = difference(runs, claim)
+        cells = [
+            f"{claim.text}: `{claim.run}` less `{claim.than}`, {claim.quantity.title.lower()}",
+            f"{middle:+.4g} ({low:+.4g} to {high:+.4g})",
+            f"{above:.2f}",
+        ]
+        lines.append(row_line([*cells, *([verdict(claim, low, high)] if told else [])]))
+    return [*lines, ""]
+
+
+def draw_figure(runs: Runs, shown: Figure, folder: Path) -> list[str]:
+    chosen = []
+    for name in shown.runs:
+        run = runs[name]
+        scores = {
+            seed: rows[rows["episode"] <= (shown.episodes or np.inf)]
+            for seed, rows in run.scores.items()
+            if not own_seeds(name) or (seed in own_seeds(name)) == shown.document
+        }
+        chosen.append(replace(run, scores=scores))
+    out = folder / f"{shown.file}.png"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    metric: Any = shown.metric
+    x: Any = shown.x
+    draw(chosen, out, smooth=shown.smooth, x=x, metric=metric, title=shown.title)
+    return [f"![{shown.title}](../{out.as_posix()})", ""]
+
+
+def keep(runs: Runs, name: str, quantities: Sequence[Quantity], folder: Path) -> None:
+    """The small files of a run: its configuration, a row per seed, its mean curves."""
+    run, place = runs[name], folder / name
+    place.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(run.path / "config.yaml", place / "config.yaml")
+    rows = [
+        [seed, len(frame), int(frame["step"].iloc[-1]), *(f"{q.of(frame):.6g}" for q in quantities)]
+        for seed, frame in run.scores.items()
+    ]
+    write_csv(
+        place / "seeds.csv", ["seed", "episodes", "steps", *(q.title for q in quantities)], rows
+    )
+    metrics: tuple[Any, ...] = ("score", "return")
+    for metric in metrics:
+        line = curve(run.scores, metric, "episode", 1)
+        numbers = zip(line.x, line.n, line.mean, line.low, line.high, strict=True)
+        body = [[f"{value:.6g}" for value in row] for row in numbers]
+        write_csv(place / f"{metric}.csv", ["episode", "seeds", "mean", "min", "max"], body)
+
+
+def write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([head, *rows])
+    write_atomic(path, text.getvalue().encode())
+
+
+def section_lines(runs: Runs, section: Section, folder: Path) -> list[str]:
+    lines = [f"## {section.title}", "", section.text, ""]
+    names = list(dict.fromkeys(row.run for table in section.tables for row in table.rows))
+    for table in section.tables:
+        lines += table_lines(runs, table)
+    if section.claims:
+        lines += ["What is claimed, or shown:", "", *claim_lines(runs, section.claims, told=True)]
+    for shown in section.figures:
+        lines += draw_figure(runs, shown, folder)
+    lines += ["Each row again:", "", "```sh"]
+    for name in names:
+        if name not in SAME:
+            keep(runs, name, [table.quantity for table in section.tables], folder)
+            lines.append(trained(name))
+    return [*lines, "```", ""]
+
+
+HEAD = """# The published experiments, again
+
+Made by `make reproduction ARGS=report` from the run directories in outputs/reproduction, which
+`make reproduction ARGS=train` makes; do not edit. What is printed in each document and is wrong,
+and what it changes, is in [errata.md](errata.md); the settings are the presets in
+[conf/experiment](../conf/experiment), value by value with their source.
+
+A cell is the mean over seeds in bold, its 95 % interval in round brackets, and the smallest and
+largest seed in square ones. Intervals are percentile bootstraps over seeds ({resamples} resamples);
+with ten to thirty seeds whose scores have failures among them, such an interval holds the true mean
+in about 85 to 92 of 100 cases, not 95. With fewer than ten seeds there is none. `return` is that of
+training episodes, with exploration; `score` the mean of greedy episodes in environments of their
+own. Fresh seeds begin at 2001 and had no part in any choice. A difference is taken over all seeds
+of both sides; `P(a seed is above)` is how often a seed of the first is above one of the second,
+ties counting a half. The rows behind every figure are in
+[outputs/reference](../outputs/reference): `seeds.csv`, `score.csv`, `return.csv`, `config.yaml`.
+"""
+
+
+def write(root: Path, folder: Path, page: Path) -> None:
+    """Read every run below root; write the small files into the folder, and the page."""
+    runs = Runs(root)
+    lines = [HEAD.format(resamples=f"{RESAMPLES:,}")]
+    for section in SECTIONS:
+        lines += section_lines(runs, section, folder)
+    lines += [
+        "## What the errors change",
+        "",
+        "As printed, less as said, where a key reproduces it; see [errata.md](errata.md).",
+        "",
+        *claim_lines(runs, ERRATA, told=False),
+    ]
+    write_atomic(page, "\n".join(lines).rstrip().encode() + b"\n")

@@ -1,0 +1,70 @@
+"""What is trained for the report: the directory of each run, and the arguments of dqn-train.
+
+Fresh seeds begin at 2001; no setting was chosen by looking at them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path("outputs/reproduction")
+
+
+def fresh(n: int) -> str:
+    return f"$(seq -s, 2001 {2000 + n})"
+
+
+DOCUMENT = "12,34,56,78,90"  # Berta's seeds
+LANGE_STEPS = 80032
+
+RUNS: dict[str, str] = {
+    **{
+        f"berta/{name}": f"experiment=berta/{name} seed=[{DOCUMENT},{fresh(30)}]"
+        for name in ("nfq", "dqn", "ddqn", "per", "dueling", "dueling_as_printed")
+    },
+    "berta/dqn_first": f"experiment=berta/dqn_first seed=[34,{fresh(10)}]",
+    **{
+        f"carayol/{name}": f"experiment=carayol/{name} seed=[{fresh(100)}]"
+        for name in ("uniform", "per")
+    },
+    **{
+        f"carayol/{name}": f"experiment=carayol/{name} seed=[{fresh(10)}]"
+        for name in ("online", "replay", "dqn", "ddqn")
+    },
+    **{
+        f"lange/{name}": f"experiment=lange/{name} seed=[{fresh(6)}] steps={LANGE_STEPS}"
+        for name in (
+            *("dqn", "polyak", "ddqn", "per", "dueling", "per_double_dueling"),
+            *("dqn_as_printed", "target_as_printed", "per_as_printed"),
+        )
+    },
+    **{
+        f"lange/{key.rpartition('.')[2]}={value}": (
+            f"experiment=lange/dqn seed=[{fresh(6)}] steps={LANGE_STEPS} {key}={value}"
+        )
+        for key, values in {
+            "buffer.capacity": (5000, 40000),
+            "target.every_steps": (1, 2000),
+            "batch_size": (64, 128),
+            "optimizer.lr": ("1e-2", "1e-4"),
+        }.items()
+        for value in values
+    },
+    **{
+        f"peng/{name}": f"experiment=peng/{name} seed=[{fresh(5)}]"
+        for name in ("dqn", "ddqn", "dueling", "per", "dqn_as_printed", "per_as_printed")
+    },
+    **{
+        f"cleanrl/{env}": f"experiment=cleanrl/dqn env={env} seed=[{fresh(10)}]"
+        for env in ("cartpole", "acrobot", "mountaincar")
+    },
+    **{
+        f"zoo/{name}": f"experiment=zoo/{name} seed=[{fresh(n)}]"
+        for name, n in (("cartpole", 10), ("mountaincar", 10), ("acrobot", 5), ("lunarlander", 5))
+    },
+}
+
+
+def trained(name: str) -> str:
+    """The command that trains it, for a shell."""
+    return f"dqn-train {RUNS[name]} hydra.run.dir='\"{ROOT / name}\"'"

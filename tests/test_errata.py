@@ -1,0 +1,76 @@
+"""docs/errata.md and docs/reproduction.md name tests, presets and files: all of them exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.reproduction.published import ERRATA, SECTIONS
+from benchmarks.reproduction.report import SAME
+from benchmarks.reproduction.runs import RUNS
+from dqn_cli.results.reader import read_config
+from dqn_cli.train import CONF
+
+ROOT = Path(__file__).parents[1]
+ERRATA_PAGE = (ROOT / "docs/errata.md").read_text(encoding="utf-8")
+REPORT = (ROOT / "docs/reproduction.md").read_text(encoding="utf-8")
+PRESETS = {
+    p.relative_to(CONF / "experiment").with_suffix("").as_posix()
+    for p in (CONF / "experiment").rglob("*.yaml")
+}
+
+
+def test_every_test_that_the_errata_name_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", ERRATA_PAGE)
+    assert len(named) > 30
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")
+    ]
+    assert missing == []
+
+
+def test_every_preset_that_the_errata_name_is_there() -> None:
+    named = set(re.findall(r"`((?:berta|carayol|lange|peng)/\w+)`", ERRATA_PAGE))
+    assert {name for name in PRESETS if name.endswith("_as_printed")} <= named
+    assert named <= PRESETS
+
+
+def test_every_preset_is_in_the_report() -> None:
+    reported = {row.run for part in SECTIONS for table in part.tables for row in table.rows}
+    assert {name for name in PRESETS if not name.startswith("cleanrl/")} <= reported
+    assert reported <= set(RUNS) | set(SAME)
+
+
+def test_every_run_of_the_report_begins_with_a_preset_that_is_there() -> None:
+    for name, command in RUNS.items():
+        preset = command.split()[0].removeprefix("experiment=")
+        assert preset in PRESETS
+        assert name.split("/")[0] == preset.split("/")[0]
+
+
+def test_the_report_is_whole() -> None:
+    """Each row and each claim has its figures, each picture and small file is there."""
+    rows = [line for line in REPORT.splitlines() if line.startswith("| `")]
+    assert len(rows) == sum(len(table.rows) for part in SECTIONS for table in part.tables)
+    assert all("**" in line for line in rows)
+    claims = [line for line in REPORT.splitlines() if " less `" in line]
+    assert len(claims) == len(ERRATA) + sum(len(part.claims) for part in SECTIONS)
+    pictures = re.findall(r"!\[.*\]\(\.\./(.*)\)", REPORT)
+    assert len(pictures) == sum(len(part.figures) for part in SECTIONS)
+    assert all((ROOT / picture).is_file() for picture in pictures)
+    for name in set(RUNS) - {"berta/per_as_printed"}:
+        for file in ("seeds.csv", "score.csv", "return.csv", "config.yaml"):
+            assert (ROOT / "outputs/reference" / name / file).is_file()
+
+
+@pytest.mark.parametrize("name", sorted(RUNS))
+def test_the_small_files_are_of_the_preset_as_it_is(name: str, compose) -> None:
+    """A preset that changes makes its results stale."""
+    command = re.sub(
+        r"\$\(seq -s, (\d+) (\d+)\)",
+        lambda m: ",".join(map(str, range(int(m[1]), int(m[2]) + 1))),
+        RUNS[name],
+    )
+    assert read_config(ROOT / "outputs/reference" / name) == compose(*command.split()).model_dump()
