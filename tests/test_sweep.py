@@ -55,6 +55,20 @@ def test_a_sweep_prints_its_jobs_a_table_and_its_place(dqn_train, tmp_path: Path
     assert len(lines) <= 9
 
 
+def test_experiments_are_swept_like_any_group(dqn_train, tmp_path: Path) -> None:
+    given = ("seed=1", "episodes=2", "eval.every_episodes=1", "hydra.sweep.dir=sweep")
+    done = dqn_train("-m", "experiment=carayol/online,carayol/replay", *given)
+    assert (done.code, done.err) == (0, "")
+    assert jobs(tmp_path / "sweep") == [
+        "000_experiment=carayol-online",
+        "001_experiment=carayol-replay",
+    ]
+    assert [line.split()[0] for line in done.out.splitlines() if line.startswith("carayol/")] == [
+        "carayol/online",
+        "carayol/replay",
+    ]
+
+
 def test_a_job_that_fails_leaves_the_others_and_is_named(dqn_train, tmp_path: Path) -> None:
     done = dqn_train("-m", *TINY, "batch_size=0,8", "hydra.sweep.dir=sweep")
     assert done.code == 1

@@ -162,6 +162,21 @@ def test_what_is_printed_and_what_is_logged_agree(dqn_train, tmp_path: Path) -> 
     assert done.out.splitlines()[0] in (tmp_path / "run/train.log").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_an_experiment_is_a_run_like_any_other(dqn_train, tmp_path: Path) -> None:
+    """The command line has the last word; and one that goes on keeps its own experiment."""
+    given = ("experiment=carayol/replay", "seed=[3,4]", "episodes=2", "batch_size=8")
+    assert dqn_train(*given, "eval.episodes=1", "hydra.run.dir=run").code == 0
+    run = read_run(tmp_path / "run")
+    assert (run.config["name"], run.config["batch_size"]) == ("carayol/replay", 8)
+    assert run.choices["target"] == "none"
+    assert sorted(run.scores) == [3, 4]
+    refused = dqn_train("resume=run", "experiment=carayol/replay")
+    assert refused.code == 2
+    assert refused.err == "dqn-train: experiment: a run that goes on keeps its own; leave it out\n"
+    assert dqn_train("resume=run", "episodes=3").code == 0
+
+
 def test_seed_0_is_a_seed(dqn_train, tmp_path: Path) -> None:
     assert dqn_train(*SMALL, "seed=0", "episodes=1").code == 0
     assert [path.name for path in tmp_path.glob("run/scores/*")] == ["seed_0.csv"]
