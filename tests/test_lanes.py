@@ -18,6 +18,12 @@ ROOMS = {
     "all at once": ("algo=ddqn", "buffer=per", "network=dueling", "target=polyak"),
     "clipped adam": ("optimizer=adam", "grad_clip_norm=1", "loss=huber", "update_every=3"),
     "bounded replay": ("buffer=per", "buffer.capacity=90", "target.every_steps=7"),
+    "by rank": (
+        *("buffer=per_rank", "buffer.capacity=90", "buffer.sort_every=5", "network=dueling"),
+        *("network.aggregate=max", "exploration=geometric", "buffer.normalize=buffer"),
+    ),
+    "fitted": ("algo=nfq", "update_every=32", "updates=3", "batch_size=32", "grad_clip_value=0.1"),
+    "bytes": ("env=gridworld", "+env.kwargs.max_episode_steps=40", "reduction=sum"),
     "three numbers": ("env.id=Acrobot-v1", "+env.kwargs.max_episode_steps=40", "target=polyak"),
 }
 

@@ -43,6 +43,12 @@ ROOMS = {
         *("seed=[1,2]", "algo=ddqn", "buffer=per", "network=dueling", "target=polyak"),
         *("optimizer=rmsprop", "grad_clip_norm=1", "loss=huber", "updates=2"),
     ),
+    "by rank": (
+        *("seed=[1,2,3]", "buffer=per_rank", "buffer.sort_every=7", "buffer.capacity=300"),
+        *("target=none", "exploration=geometric", "grad_clip_value=0.1", "reduction=sum"),
+        *("update_every=3", "network=dueling", "network.aggregate=max"),
+    ),
+    "fitted": ("seed=[1,2]", "algo=nfq", "update_every=64", "updates=5", "batch_size=64"),
     "small replay": ("seed=[4,0]", "buffer=per", "buffer.capacity=300"),
     "a row of five": ("seed=[1,2,3,4,5]", "update_every=3", "target.every_steps=7"),
     "another": ("seed=[1,2]", "env.id=Acrobot-v1", "episodes=null", "steps=1100"),

@@ -91,6 +91,7 @@ class Figure(NamedTuple):
 class Section(NamedTuple):
     title: str
     text: str
+    walk: list[tuple[str, list[str], str]]  # a place in the document, its presets, the figure
     tables: list[Table]
     claims: list[Claim]
     figures: list[Figure]
@@ -116,6 +117,13 @@ BERTA = Section(
     "([errata](errata.md)), so they stand beside `..._as_printed`; `berta/per_as_printed` is "
     "`berta/ddqn` to the byte, and that run is shown for it. Published episodes are counted from "
     "0, ours from 1. The notes show no figure for NFQ, only a curve, and its settings are ours.",
+    [
+        ("the first DQN", ["berta/dqn_first"], ""),
+        ("DQN, against NFQ", ["berta/nfq", "berta/dqn"], "berta/nfq_dqn"),
+        ("Double DQN, against DQN", ["berta/ddqn", "berta/dqn"], "berta/dqn_ddqn"),
+        ("PER, against Double DQN", ["berta/per", "berta/per_as_printed"], "berta/ddqn_per"),
+        ("Dueling", ["berta/dueling", "berta/dueling_as_printed"], "berta/ddqn_dueling"),
+    ],
     [
         Table(
             SCORE_25,
@@ -206,6 +214,14 @@ CARAYOL = Section(
     "that PER is faster and better; learning rate, discount, network and exploration are not given "
     "and are ours. The agents before it, from the barebone one on, come without results.",
     [
+        ("the barebone DQN", ["carayol/online"], ""),
+        ("experience replay", ["carayol/replay"], ""),
+        ("fixed targets", ["carayol/dqn"], ""),
+        ("Double DQN", ["carayol/ddqn"], ""),
+        ("PER, after 100 episodes", ["carayol/per", "carayol/uniform"], "carayol/per_100"),
+        ("PER, after 400 episodes", ["carayol/per", "carayol/uniform"], "carayol/per_400"),
+    ],
+    [
         Table(
             EARLY,
             [
@@ -277,6 +293,21 @@ LANGE = Section(
     "our own, in the spirit of theirs, so returns are not on one scale: theirs are discounted, of "
     "an agent with epsilon 0.05, ours are not, and greedy. What can be compared is what makes a "
     "difference.",
+    [
+        ("replay buffer", ["lange/dqn"], "lange/buffer"),
+        ("batch size", ["lange/dqn"], "lange/batch"),
+        ("learning rate", ["lange/dqn"], "lange/rate"),
+        (
+            "hard and soft targets",
+            ["lange/dqn", "lange/polyak", "lange/target_as_printed"],
+            "lange/target",
+        ),
+        ("Double DQN", ["lange/ddqn"], "lange/variants"),
+        ("PER", ["lange/per", "lange/per_as_printed"], "lange/variants"),
+        ("Dueling", ["lange/dueling"], "lange/variants"),
+        ("all of it", ["lange/per_double_dueling"], "lange/variants"),
+        ("the exploration behind the figures", ["lange/dqn_as_printed"], ""),
+    ],
     [Table(SCORE_4, LANGE_ROWS)],
     [
         Claim("Double DQN is better than DQN", "lange/ddqn", "lange/polyak", SCORE_4),
@@ -310,6 +341,12 @@ PENG = Section(
     "`experiment=peng/...`, each on top of the one before. The blog's environment was "
     "LunarLander-v2; solved is a mean above 200 over 100 episodes.",
     [
+        ("the algorithm", ["peng/dqn", "peng/dqn_as_printed"], "peng/all"),
+        ("Double DQN", ["peng/ddqn"], "peng/all"),
+        ("Dueling DQN", ["peng/dueling"], "peng/all"),
+        ("PER, and the results", ["peng/per", "peng/per_as_printed"], "peng/all"),
+    ],
+    [
         Table(
             RETURN_100,
             [
@@ -335,6 +372,7 @@ CLEANRL = Section(
     "CleanRL's dqn.py",
     "Preset `experiment=cleanrl/dqn`, 500 000 steps; CleanRL reports the training return at the "
     "end, of three seeds, with the standard deviation.",
+    [],
     [
         Table(
             RETURN_100,
@@ -353,6 +391,7 @@ ZOO = Section(
     "Presets `experiment=zoo/...`; the zoo evaluates one trained agent over many episodes, with "
     "the standard deviation over them. Ours is the last evaluation of each seed, ten episodes, at "
     "nineteen twentieths of the run or later.",
+    [],
     [
         Table(
             SCORE_LAST,

@@ -195,6 +195,14 @@ def write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]])
 
 def section_lines(runs: Runs, section: Section, folder: Path) -> list[str]:
     lines = [f"## {section.title}", "", section.text, ""]
+    if section.walk:
+        heads = ["in the document", "preset", "figure"]
+        lines += [row_line(heads), row_line(["---"] * len(heads))]
+        for place, presets, picture in section.walk:
+            linked = ", ".join(f"[{name}](../conf/experiment/{name}.yaml)" for name in presets)
+            link = f"[{picture}](../{folder.as_posix()}/{picture}.png)" if picture else "no figure"
+            lines.append(row_line([place, linked, link]))
+        lines.append("")
     names = list(dict.fromkeys(row.run for table in section.tables for row in table.rows))
     for table in section.tables:
         lines += table_lines(runs, table)
