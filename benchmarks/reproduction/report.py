@@ -228,7 +228,8 @@ and what it changes, is in [errata.md](errata.md); the settings are the presets 
 A cell is the mean over seeds in bold, its 95 % interval in round brackets, and the smallest and
 largest seed in square ones. Intervals are percentile bootstraps over seeds ({resamples} resamples);
 with ten to thirty seeds whose scores have failures among them, such an interval holds the true mean
-in about 85 to 92 of 100 cases, not 95. With fewer than ten seeds there is none. `return` is that of
+in about 85 to 92 of 100 cases, not 95; differences between five or six seeds in about 80. A cell of
+fewer than ten seeds has none. `return` is that of
 training episodes, with exploration; `score` the mean of greedy episodes in environments of their
 own. Fresh seeds begin at 2001 and had no part in any choice. A difference is taken over all seeds
 of both sides; `P(a seed is above)` is how often a seed of the first is above one of the second,

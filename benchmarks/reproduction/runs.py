@@ -22,6 +22,7 @@ RUNS: dict[str, str] = {
         f"berta/{name}": f"experiment=berta/{name} seed=[{DOCUMENT},{fresh(30)}]"
         for name in ("nfq", "dqn", "ddqn", "per", "dueling", "dueling_as_printed")
     },
+    "berta/nfq_1500": f"experiment=berta/nfq seed=[{fresh(10)}] episodes=1500",
     "berta/dqn_first": f"experiment=berta/dqn_first seed=[34,{fresh(10)}]",
     **{
         f"carayol/{name}": f"experiment=carayol/{name} seed=[{fresh(100)}]"
