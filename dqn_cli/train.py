@@ -100,6 +100,8 @@ def prepare(composed: DictConfig, directory: Path) -> Prepared:
         if directory != Path(command.resume):
             raise config.BadInput(f"hydra.run.dir={directory}: resume goes on in its own directory")
         return prepare_resumed(composed, Path(command.resume), command.trust, values)
+    if len(overlays := chosen_overlays(composed)) > 1:
+        raise config.BadInput(f"{' '.join(overlays)}: each sets keys of the whole run; choose one")
     checked = config.check(values)
     if holds_run(directory):
         raise config.BadInput(
@@ -111,6 +113,18 @@ def prepare(composed: DictConfig, directory: Path) -> Prepared:
         raise config.BadInput(f"{directory}: cannot be made, {place} is no directory to write in")
     source = workers.share_out(checked, build.loop(checked), {})
     return Prepared(checked, source, None, contextlib.ExitStack())
+
+
+def chosen_overlays(composed: DictConfig) -> list[str]:
+    """The choices of the command line that set more than the keys of their group: of two, the one
+    would silently undo the other."""
+    overlays = {
+        f"{group.name}={file.relative_to(group).with_suffix('').as_posix()}"
+        for group in CONF.iterdir()
+        for file in group.rglob("*.yaml")
+        if file.read_text(encoding="utf-8").startswith("# @package _global_")
+    }
+    return [override for override in composed.hydra.overrides.task if override in overlays]
 
 
 def prepare_resumed(
@@ -126,8 +140,8 @@ def prepare_resumed(
         raise config.BadInput(f"resume={directory}: {what}; expected one with {CONFIG} in it")
     overrides = OverridesParser.create().parse_overrides(list(composed.hydra.overrides.task))
     keys = [o.key_or_group for o in overrides if o.key_or_group not in config.Command.model_fields]
-    if "experiment" in keys:
-        raise config.BadInput("experiment: a run that goes on keeps its own; leave it out")
+    if overlays := chosen_overlays(composed):
+        raise config.BadInput(f"{overlays[0]}: a run that goes on keeps its own; leave it out")
     own = OmegaConf.create(values)
     given = {key: plain(OmegaConf.select(own, key)) for key in keys}
     with contextlib.ExitStack() as claim:

@@ -148,7 +148,22 @@ def test_nfq_sets_when_it_learns_and_from_what_and_any_of_it_can_be_said_otherwi
     assert (other.batch_size, other.update_every, other.updates) == (7, 1024, 40)
 
 
-BACKUPS = [[name for name in RESIDENTS if name.startswith(f"{room}/")] for room in ROOMS[1:5]]
+@pytest.mark.parametrize("buffer", ["latest", "uniform", "per", "per_rank"])
+@pytest.mark.parametrize("network", ["mlp", "dueling"])
+@pytest.mark.parametrize("target", ["none", "hard", "polyak"])
+def test_nfq_goes_with_every_choice(compose, buffer: str, network: str, target: str) -> None:
+    rooms = (f"buffer={buffer}", f"network={network}", f"target={target}", "network.hidden=[8]")
+    small = ("seed=[1,2]", "episodes=null", "steps=80", "batch_size=16", "eval.episodes=1")
+    config = compose("algo=nfq", *rooms, *small, "learning_starts=16", "update_every=16")
+    finite(config)
+    assert (config.update_every, config.updates) == (16, 40)
+
+
+# nfq is DQN's backup in another regime: see above
+BACKUPS = [
+    [name for name in RESIDENTS if name.startswith(f"{room}/") and name != "algo/nfq"]
+    for room in ROOMS[1:5]
+]
 REST = [
     [name for name in RESIDENTS if name.startswith(f"{room}/")]
     for room in ("exploration", "optimizer")
@@ -328,7 +343,7 @@ TRIES: dict[str, dict[str, Try]] = {
         "beta": Try(0.9, training),
         "beta_end": Try(0.6, training, ("buffer.beta_steps=20",)),
         "beta_steps": Try(20, training),
-        "sort_every": Try(1, training),
+        "sort_every_updates": Try(1, training),
         "normalize": Try("buffer", training),
     },
     "buffer/uniform": {"capacity": Try(30, training)},

@@ -22,6 +22,7 @@ LINES = {
     # no such group, choice or key
     "algo=dqnn": "algo=dqnn: no such choice; there are ddqn, dqn",
     "experiment=berta": "experiment=berta: no such choice; there are berta/ddqn, berta/dqn,",
+    "experiment=berta/dqn algo=nfq": "experiment=berta/dqn algo=nfq: each sets keys of the whole",
     "experiment=berta/ddq": "experiment=berta/ddq: no such choice; there are berta/ddqn,",
     "env=": "env=",
     "algo=[dqn,ddqn]": "algo",

@@ -19,7 +19,12 @@ ROOMS = {
     "clipped adam": ("optimizer=adam", "grad_clip_norm=1", "loss=huber", "update_every=3"),
     "bounded replay": ("buffer=per", "buffer.capacity=90", "target.every_steps=7"),
     "by rank": (
-        *("buffer=per_rank", "buffer.capacity=90", "buffer.sort_every=5", "network=dueling"),
+        *(
+            "buffer=per_rank",
+            "buffer.capacity=90",
+            "buffer.sort_every_updates=5",
+            "network=dueling",
+        ),
         *("network.aggregate=max", "exploration=geometric", "buffer.normalize=buffer"),
     ),
     "fitted": ("algo=nfq", "update_every=32", "updates=3", "batch_size=32", "grad_clip_value=0.1"),
@@ -59,6 +64,21 @@ def test_a_lane_in_company_is_the_same_seed_alone(compose, rooms):
     assert len(alone) == 10  # nine episodes and the end
     assert alone == pair[41] == many[41]
     assert len({str(rows) for rows in many.values()}) == 7  # and no two seeds are the same
+
+
+@pytest.mark.parametrize("exploration", ["linear", "geometric"])
+def test_epsilon_is_that_of_the_last_action_s_step_and_of_the_lane_s_own_episode(
+    compose, exploration: str
+) -> None:
+    """Of the step before it, counted from 0, and of the episode, from 1: both from the rows."""
+    for rows in told(compose, "seed=[1,2,3]", f"exploration={exploration}").values():
+        for row in rows[:-1]:
+            values = dict(row)
+            expected = {
+                "linear": 1 - 0.95 * (values["step"] - 1) / 10000,
+                "geometric": 0.995 ** (values["episode"] - 1),
+            }
+            assert values["epsilon"] == pytest.approx(expected[exploration], rel=1e-12)
 
 
 def test_it_is_the_same_on_two_threads_too(compose, two_threads):

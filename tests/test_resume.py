@@ -44,7 +44,7 @@ ROOMS = {
         *("optimizer=rmsprop", "grad_clip_norm=1", "loss=huber", "updates=2"),
     ),
     "by rank": (
-        *("seed=[1,2,3]", "buffer=per_rank", "buffer.sort_every=7", "buffer.capacity=300"),
+        *("seed=[1,2,3]", "buffer=per_rank", "buffer.sort_every_updates=7", "buffer.capacity=300"),
         *("target=none", "exploration=geometric", "grad_clip_value=0.1", "reduction=sum"),
         *("update_every=3", "network=dueling", "network.aggregate=max"),
     ),

@@ -173,7 +173,10 @@ def test_an_experiment_is_a_run_like_any_other(dqn_train, tmp_path: Path) -> Non
     assert sorted(run.scores) == [3, 4]
     refused = dqn_train("resume=run", "experiment=carayol/replay")
     assert refused.code == 2
-    assert refused.err == "dqn-train: experiment: a run that goes on keeps its own; leave it out\n"
+    assert "experiment=carayol/replay: a run that goes on keeps its own" in refused.err
+    refused = dqn_train("resume=run", "algo=nfq")
+    assert refused.code == 2
+    assert "algo=nfq: a run that goes on keeps its own; leave it out" in refused.err
     assert dqn_train("resume=run", "episodes=3").code == 0
 
 

@@ -37,7 +37,7 @@ def main() -> None:
         if name not in RUNS:
             parser.error(f"{name}: no such run; there are {', '.join(RUNS)}")
         print(command(name))
-        subprocess.run(command(name), shell=True, check=True)
+        subprocess.run(["bash", "-c", command(name)], check=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ ROOT = Path("outputs/reproduction")
 
 
 def fresh(n: int) -> str:
-    return f"$(seq -s, 2001 {2000 + n})"
+    """For bash or zsh."""
+    return f"$(echo {{2001..{2000 + n}}} | tr ' ' ,)"
 
 
 DOCUMENT = "12,34,56,78,90"  # Berta's seeds
@@ -20,9 +21,14 @@ LANGE_STEPS = 80032
 RUNS: dict[str, str] = {
     **{
         f"berta/{name}": f"experiment=berta/{name} seed=[{DOCUMENT},{fresh(30)}]"
-        for name in ("nfq", "dqn", "ddqn", "per", "dueling", "dueling_as_printed")
+        for name in ("nfq", "dqn", "ddqn", "per", "dueling")
     },
-    "berta/nfq_1500": f"experiment=berta/nfq seed=[{fresh(10)}] episodes=1500",
+    "berta/dueling_as_printed": (
+        f"experiment=berta/dueling_as_printed seed=[{DOCUMENT},{fresh(10)}]"
+    ),
+    "berta/nfq_1500": (
+        f"experiment=berta/nfq seed=[{fresh(10)}] episodes=1500 eval.every_episodes=10"
+    ),
     "berta/dqn_first": f"experiment=berta/dqn_first seed=[34,{fresh(10)}]",
     **{
         f"carayol/{name}": f"experiment=carayol/{name} seed=[{fresh(100)}]"
@@ -36,7 +42,8 @@ RUNS: dict[str, str] = {
         f"lange/{name}": f"experiment=lange/{name} seed=[{fresh(6)}] steps={LANGE_STEPS}"
         for name in (
             *("dqn", "polyak", "ddqn", "per", "dueling", "per_double_dueling"),
-            *("dqn_as_printed", "target_as_printed", "per_as_printed"),
+            *("dqn_as_printed", "target_as_printed"),
+            *("per_as_printed", "per_repository_as_printed"),
         )
     },
     **{
@@ -46,10 +53,16 @@ RUNS: dict[str, str] = {
         for key, values in {
             "buffer.capacity": (5000, 40000),
             "target.every_steps": (1, 2000),
-            "batch_size": (64, 128),
             "optimizer.lr": ("1e-2", "1e-4"),
         }.items()
         for value in values
+    },
+    **{
+        f"lange/batch_size={size}": (  # from more rows than a batch has on
+            f"experiment=lange/dqn seed=[{fresh(6)}] steps={LANGE_STEPS} batch_size={size} "
+            f"learning_starts={size + 1}"
+        )
+        for size in (64, 128)
     },
     **{
         f"peng/{name}": f"experiment=peng/{name} seed=[{fresh(5)}]"

@@ -3,9 +3,9 @@
     P(i) = rank(i)^-alpha / sum_k k^-alpha
 
 Rank 1 has the largest |TD error|, so an outlier counts for no more than its place. New rows come
-in at rank 1. The order is exact whenever it is sorted, every `sort_every` updates, and a little
-stale in between, as the paper has it. A batch takes one draw from each of B equally probable
-ranges of ranks, with replacement.
+in at rank 1. The order is exact whenever it is sorted, every so many updates, and a little stale in
+between, as the paper has it. A batch takes one draw from each of B equally probable ranges of
+ranks, with replacement.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RankPrioritized:
         beta: Exponent,
         beta_end: Exponent,
         beta_steps: Count,
-        sort_every: Count,
+        sort_every_updates: Count,
         normalize: Normalize,
     ) -> None:
         self.ring = Ring(len(seeds), space, capacity, gamma, device)
@@ -50,10 +50,10 @@ class RankPrioritized:
         self.order = np.zeros((len(seeds), capacity), np.int64)  # the row at each rank
         self.ranked = 0  # ranks given
         self.fresh: list[int] = []  # rows added since
-        self.value = np.arange(1, capacity + 1) ** -alpha  # of each rank, before it is divided
+        self.value = np.arange(1.0, capacity + 1) ** -alpha  # of each rank, before it is divided
         self.running = np.cumsum(self.value)  # by the sum up to the last rank
         self.beta = (beta, beta_end, beta_steps)
-        self.sort_every = sort_every
+        self.sort_every_updates = sort_every_updates
         self.normalize = normalize
 
     def add(self, step: Step) -> None:
@@ -81,7 +81,7 @@ class RankPrioritized:
     def _rank(self) -> None:
         """Give every row its rank: in order, or those added since before all others."""
         rows = len(self.ring)
-        if self.samples % self.sort_every == 0:
+        if self.samples % self.sort_every_updates == 0:
             errors = -self.priority[:, :rows]
             self.order[:, :rows] = np.argsort(errors, axis=-1, kind="stable")
             self.ranked = rows

@@ -29,7 +29,8 @@ def aggregate(value: Tensor, advantage: Tensor, kind: Aggregate) -> Tensor:
 
 
 def advantage_slope(dq: Tensor, advantage: Tensor, kind: Aggregate) -> Tensor:
-    """The derivative by A [..., A] of a loss whose derivative by Q is dq [..., A]."""
+    """The derivative by A [..., A] of a loss whose derivative by Q is dq [..., A]; of several
+    largest advantages the first one counts as the largest."""
     if kind == "sum":
         return dq
     if kind == "max":

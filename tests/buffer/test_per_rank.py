@@ -20,7 +20,7 @@ Make = Callable[..., RankPrioritized]
 def make(space) -> Make:
     def per(seeds: Sequence[int] = (0,), batch_size: int = 4, **keys: Any) -> RankPrioritized:
         given = {"capacity": 10, "alpha": 0.7, "beta": 0.5, "beta_end": 1.0, "beta_steps": 100}
-        given |= {"sort_every": 1, "normalize": "batch", **keys}
+        given |= {"sort_every_updates": 1, "normalize": "batch", **keys}
         return RankPrioritized(seeds, space(), batch_size, 0.9, torch.device("cpu"), **given)
 
     return per
@@ -81,7 +81,7 @@ def test_it_is_the_slow_list(make, row, capacity: int, batch_size: int, every: i
     """Filled, overwritten, sampled now and then, told errors: the same rows and weights."""
     seeds = [4, 0, 9]
     draw = np.random.default_rng(capacity)
-    buffer = make(seeds, batch_size, capacity=capacity, sort_every=every)
+    buffer = make(seeds, batch_size, capacity=capacity, sort_every_updates=every)
     slow = [Listed(seed, batch_size, capacity, 0.7, every) for seed in seeds]
     for step in range(1, capacity + 70):
         buffer.add(row(step, seeds))
@@ -107,6 +107,11 @@ def test_rows_are_drawn_by_rank_to_the_minus_alpha(holding) -> None:
     drawn = np.concatenate([buffer.sample(1).index[0] for _ in range(400)])
     share = np.bincount(drawn, minlength=4) / len(drawn)
     np.testing.assert_allclose(share, np.array([3, 6, 12, 4]) / 25, atol=0.01)
+
+
+def test_exponents_may_be_whole_numbers(holding) -> None:
+    """As YAML has them: 1 over 1, 2, 3."""
+    assert holding([3.0, 2.0, 1.0], alpha=1, capacity=3).value == pytest.approx([1, 1 / 2, 1 / 3])
 
 
 def test_alpha_0_is_uniform_with_weights_of_one(holding) -> None:
@@ -138,7 +143,7 @@ def test_weight_normaliser_of_the_buffer_is_the_last_rank(holding) -> None:
 def test_new_item_priority(make, row) -> None:
     """Trap: new rows that nobody draws. They come before all others, the latest first, also
     between two sorts; told an error, they find their place at the next sort."""
-    buffer = make(alpha=2.0, batch_size=1, sort_every=1000, capacity=3)
+    buffer = make(alpha=2.0, batch_size=1, sort_every_updates=1000, capacity=3)
     for k in range(3):
         buffer.add(row(k, [0]))
     buffer.sample(1)
@@ -153,7 +158,7 @@ def test_new_item_priority(make, row) -> None:
 
 
 def test_ranks_are_renewed_every_so_many_samples(holding) -> None:
-    buffer = holding([1.0, 2.0, 3.0], sort_every=3)
+    buffer = holding([1.0, 2.0, 3.0], sort_every_updates=3)
     orders = []
     for _ in range(5):
         buffer.sample(1)
@@ -181,7 +186,7 @@ def test_a_lane_that_diverges_harms_no_other(make, row, error: float) -> None:
 @pytest.mark.parametrize("every", [1, 6])
 def test_what_is_taken_out_of_a_buffer_goes_on_in_another(make, row, every: int) -> None:
     """Between two sorts, with rows that were added since the last sample."""
-    keys = {"capacity": 30, "sort_every": every}
+    keys = {"capacity": 30, "sort_every_updates": every}
     whole, part = make([0, 1, 2], 7, **keys), make([5], 7, **keys)
     draw = np.random.default_rng(0)
     for step in range(60):
