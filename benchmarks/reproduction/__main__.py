@@ -15,11 +15,9 @@ from benchmarks.reproduction.runs import ROOT, RUNS, trained
 
 
 def command(name: str) -> str:
-    """For a shell; if the run is there already, it goes on."""
-    place = ROOT / name
-    if (place / "config.yaml").is_file():
-        return f"dqn-train resume='{place}'"
-    return trained(name)
+    """What trains it; if the run is there already, it goes on."""
+    there = (ROOT / name / "config.yaml").is_file()
+    return f"dqn-train resume={ROOT / name}" if there else trained(name)
 
 
 def main() -> None:
@@ -37,7 +35,7 @@ def main() -> None:
         if name not in RUNS:
             parser.error(f"{name}: no such run; there are {', '.join(RUNS)}")
         print(command(name))
-        subprocess.run(["bash", "-c", command(name)], check=True)
+        subprocess.run(command(name).split(), check=True)
 
 
 if __name__ == "__main__":

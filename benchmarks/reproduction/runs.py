@@ -11,8 +11,7 @@ ROOT = Path("outputs/reproduction")
 
 
 def fresh(n: int) -> str:
-    """For bash or zsh."""
-    return f"$(echo {{2001..{2000 + n}}} | tr ' ' ,)"
+    return ",".join(map(str, range(2001, 2001 + n)))
 
 
 DOCUMENT = "12,34,56,78,90"  # Berta's seeds
@@ -47,7 +46,7 @@ RUNS: dict[str, str] = {
         )
     },
     **{
-        f"lange/{key.rpartition('.')[2]}={value}": (
+        f"lange/{key.rpartition('.')[2]}_{value}": (
             f"experiment=lange/dqn seed=[{fresh(6)}] steps={LANGE_STEPS} {key}={value}"
         )
         for key, values in {
@@ -58,7 +57,7 @@ RUNS: dict[str, str] = {
         for value in values
     },
     **{
-        f"lange/batch_size={size}": (  # from more rows than a batch has on
+        f"lange/batch_size_{size}": (  # from more rows than a batch has on
             f"experiment=lange/dqn seed=[{fresh(6)}] steps={LANGE_STEPS} batch_size={size} "
             f"learning_starts={size + 1}"
         )
@@ -80,5 +79,5 @@ RUNS: dict[str, str] = {
 
 
 def trained(name: str) -> str:
-    """The command that trains it, for a shell."""
-    return f"dqn-train {RUNS[name]} hydra.run.dir='\"{ROOT / name}\"'"
+    """The command that trains it."""
+    return f"dqn-train {RUNS[name]} hydra.run.dir={ROOT / name}"
