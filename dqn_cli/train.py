@@ -70,7 +70,7 @@ class Hooks(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
-            Hooks.ready = prepare(config, Path(config.hydra.run.dir))
+            Hooks.ready = prepare(config, Path(config.hydra.run.dir), config.hydra.overrides.task)
         except Exception as error:
             # refuse exits: Hydra would turn an Exception from here into a warning
             known = isinstance(error, ValueError | OSError)
@@ -87,8 +87,9 @@ class Hooks(Callback):
             refuse("resume: not in a sweep, which makes new runs; without -m it goes on with one")
 
 
-def prepare(composed: DictConfig, directory: Path) -> Prepared:
-    """A run that may go ahead, checked and built; ValueError if it may not."""
+def prepare(composed: DictConfig, directory: Path, overrides: Sequence[str]) -> Prepared:
+    """A run that may go ahead, checked and built; ValueError if it may not. The overrides are those
+    of the command line."""
     from dqn_cli import build, config, workers
     from dqn_cli.results.writer import holds_run
 
@@ -99,8 +100,8 @@ def prepare(composed: DictConfig, directory: Path) -> Prepared:
     if command.resume is not None:
         if directory != Path(command.resume):
             raise config.BadInput(f"hydra.run.dir={directory}: resume goes on in its own directory")
-        return prepare_resumed(composed, Path(command.resume), command.trust, values)
-    if len(overlays := chosen_overlays(composed)) > 1:
+        return prepare_resumed(Path(command.resume), command.trust, values, overrides)
+    if len(overlays := chosen_overlays(overrides)) > 1:
         raise config.BadInput(f"{' '.join(overlays)}: each sets keys of the whole run; choose one")
     checked = config.check(values)
     if holds_run(directory):
@@ -115,7 +116,7 @@ def prepare(composed: DictConfig, directory: Path) -> Prepared:
     return Prepared(checked, source, None, contextlib.ExitStack())
 
 
-def chosen_overlays(composed: DictConfig) -> list[str]:
+def chosen_overlays(overrides: Sequence[str]) -> list[str]:
     """The choices of the command line that set more than the keys of their group: of two, the one
     would silently undo the other."""
     overlays = {
@@ -124,11 +125,11 @@ def chosen_overlays(composed: DictConfig) -> list[str]:
         for file in group.rglob("*.yaml")
         if file.read_text(encoding="utf-8").startswith("# @package _global_")
     }
-    return [override for override in composed.hydra.overrides.task if override in overlays]
+    return [override for override in overrides if override in overlays]
 
 
 def prepare_resumed(
-    composed: DictConfig, directory: Path, trust: bool, values: dict[str, Any]
+    directory: Path, trust: bool, values: dict[str, Any], overrides: Sequence[str]
 ) -> Prepared:
     """The run in the directory, ready to go on with what the command line changes."""
     from dqn_cli import build, config, resume, workers
@@ -138,9 +139,9 @@ def prepare_resumed(
     if not (directory / CONFIG).is_file():
         what = "holds no run" if directory.is_dir() else "is no directory"
         raise config.BadInput(f"resume={directory}: {what}; expected one with {CONFIG} in it")
-    overrides = OverridesParser.create().parse_overrides(list(composed.hydra.overrides.task))
-    keys = [o.key_or_group for o in overrides if o.key_or_group not in config.Command.model_fields]
-    if overlays := chosen_overlays(composed):
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    keys = [o.key_or_group for o in parsed if o.key_or_group not in config.Command.model_fields]
+    if overlays := chosen_overlays(overrides):
         raise config.BadInput(f"{overlays[0]}: a run that goes on keeps its own; leave it out")
     own = OmegaConf.create(values)
     given = {key: plain(OmegaConf.select(own, key)) for key in keys}
@@ -172,7 +173,7 @@ def job(composed: DictConfig) -> None:
     directory = Path(settings.runtime.output_dir)
     swept = settings.mode == RunMode.MULTIRUN
     try:
-        run = Hooks.ready or prepare(composed, directory)
+        run = Hooks.ready or prepare(composed, directory, settings.overrides.task)
         with run.claim as claim:
             if run.resumed is None:
                 claim.enter_context(claimed(directory))
