@@ -10,27 +10,31 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
 ROWS, COLUMNS = 10, 20
-MAZE = (  # walls, free cells, and the two patrols: free cells, too, with a way round every one
+MAZE = (  # walls, coins (o), poison (x), the player (@), and two patrols, each with a way round it
     "####################"
-    "#......#.....#.|...#"
-    "#.####.#.###.#.|.#.#"
-    "#.#......#.....|...#"
-    "#-----------##.|.#.#"
-    "#..............|...#"
-    "#.##.###.#.###.|.#.#"
-    "#.#....#.#.#...|...#"
-    "#...##.......#.|...#"
+    "#..o..o#o....#.|.o.#"
+    "#o####.#x###o#.|x#o#"
+    "#.#o..x..#x....|.o.#"
+    "#-----------##o|.#x#"
+    "#.o..x..o..x.o.|...#"
+    "#o##.###.#.###.|.#o#"
+    "#.#o.x.#.#x#...|x.o#"
+    "#@..##o......#o|.o.#"
     "####################"
 )
-WALLS = [cell for cell, mark in enumerate(MAZE) if mark == "#"]
-FREE = [cell for cell, mark in enumerate(MAZE) if mark != "#"]
-PATHS = [[cell for cell, mark in enumerate(MAZE) if mark == patrol] for patrol in "-|"]
-PATROLS = [path + path[-2:0:-1] for path in PATHS]  # there and back, round and round
+
+
+def drawn(mark: str) -> list[int]:
+    """The cells with this mark, which are numbered row by row."""
+    return [cell for cell, found in enumerate(MAZE) if found == mark]
+
+
+WALLS, COINS, POISONS, (START,) = map(drawn, "#ox@")
+FREE = [cell for cell in range(ROWS * COLUMNS) if cell not in WALLS]
+PATROLS = [path + path[-2:0:-1] for path in map(drawn, "-|")]  # there and back, round and round
 MOVES = (-COLUMNS, COLUMNS, -1, 1)  # up, down, left, right
-BESIDE = (0, 1, COLUMNS)  # how far the numbers of neighbouring cells are apart
 
 WALL, FLOOR, PLAYER, COIN, POISON, PATROLLER = range(6)
-COINS, POISONS = 20, 10
 REWARD = 100.0
 
 
@@ -72,8 +76,7 @@ class GridWorld(gymnasium.Env[NDArray[np.uint8], np.int64]):
     cell or change places: there is no reward for that step, whatever lies there. The limit of 200
     steps is the registration's.
 
-    `reset` draws where 20 coins, 10 poisons and the player lie, and where on their ways the
-    patrollers are; the player does not begin in a patroller's cell or one of the four beside it.
+    `reset` draws where on their ways the patrollers are; all else is as the map has it.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 8}  # noqa: RUF012
@@ -82,7 +85,7 @@ class GridWorld(gymnasium.Env[NDArray[np.uint8], np.int64]):
         self.render_mode = render_mode
         self.observation_space = Box(0, 255, (6, ROWS, COLUMNS), np.uint8)
         self.action_space = Discrete(len(MOVES))
-        # What is where, and so most of the state; cells are numbered row by row.
+        # What is where, and so most of the state.
         self.planes = np.zeros((6, ROWS * COLUMNS), np.uint8)
 
     def reset(
@@ -90,12 +93,7 @@ class GridWorld(gymnasium.Env[NDArray[np.uint8], np.int64]):
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         super().reset(seed=seed)
         phases = [int(self.np_random.integers(len(patrol))) for patrol in PATROLS]
-        met = [patrol[phase] for patrol, phase in zip(PATROLS, phases, strict=True)]
-        cells = self.np_random.permutation(FREE).tolist()
-        coins, poison = cells[:COINS], cells[COINS : COINS + POISONS]
-        rest = cells[COINS + POISONS :]
-        player = next(cell for cell in rest if all(abs(cell - m) not in BESIDE for m in met))
-        self.place(player, coins, poison, phases)
+        self.place(START, COINS, POISONS, phases)
         return self.observed(), {}
 
     def place(self, player: int, coins: list[int], poison: list[int], phases: list[int]) -> None:
