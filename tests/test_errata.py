@@ -68,6 +68,8 @@ def test_the_report_is_whole() -> None:
 @pytest.mark.parametrize("name", sorted(RUNS))
 def test_the_small_files_are_of_the_preset_as_it_is(name: str, compose) -> None:
     """A preset that changes makes its results stale."""
-    assert (
-        read_config(ROOT / "outputs/reference" / name) == compose(*RUNS[name].split()).model_dump()
-    )
+    kept = read_config(ROOT / "outputs/reference" / name)
+    composed = compose(*RUNS[name].split()).model_dump()
+    for config in (kept, composed):
+        del config["device"]  # it changes no byte
+    assert kept == composed
