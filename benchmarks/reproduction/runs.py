@@ -20,17 +20,18 @@ LANGE_STEPS = 20032  # a quarter of the preset's: 20000 updates
 RUNS: dict[str, str] = {
     **{
         f"berta/{name}": f"experiment=berta/{name} seed=[{DOCUMENT},{fresh(30)}]"
-        for name in ("nfq", "dqn", "ddqn", "per", "dueling")
+        for name in ("nfq", "dqn", "ddqn", "per")
     },
+    "berta/dueling": f"experiment=berta/dueling seed=[{DOCUMENT},{fresh(10)}]",
     "berta/dueling_as_printed": (
-        f"experiment=berta/dueling_as_printed seed=[{DOCUMENT},{fresh(10)}]"
+        f"experiment=berta/dueling_as_printed seed=[{DOCUMENT},{fresh(5)}]"
     ),
     "berta/nfq_1500": (
-        f"experiment=berta/nfq seed=[{fresh(10)}] episodes=1500 eval.every_episodes=10"
+        f"experiment=berta/nfq seed=[{fresh(5)}] episodes=1500 eval.every_episodes=10"
     ),
-    "berta/dqn_first": f"experiment=berta/dqn_first seed=[34,{fresh(10)}]",
+    "berta/dqn_first": f"experiment=berta/dqn_first seed=[34,{fresh(3)}]",
     **{
-        f"carayol/{name}": f"experiment=carayol/{name} seed=[{fresh(100)}]"
+        f"carayol/{name}": f"experiment=carayol/{name} seed=[{fresh(50)}]"
         for name in ("uniform", "per")
     },
     **{
@@ -38,7 +39,7 @@ RUNS: dict[str, str] = {
         for name in ("online", "replay", "dqn", "ddqn")
     },
     **{
-        f"lange/{name}": f"experiment=lange/{name} seed=[{fresh(6)}] steps={LANGE_STEPS}"
+        f"lange/{name}": f"experiment=lange/{name} seed=[{fresh(5)}] steps={LANGE_STEPS}"
         for name in (
             *("dqn", "polyak", "ddqn", "per", "dueling", "per_double_dueling"),
             *("dqn_as_printed", "target_as_printed"),
@@ -47,25 +48,28 @@ RUNS: dict[str, str] = {
     },
     **{
         f"lange/{key.rpartition('.')[2]}_{value}": (
-            f"experiment=lange/dqn seed=[{fresh(6)}] steps={LANGE_STEPS} {key}={value}"
+            f"experiment=lange/dqn seed=[{fresh(5)}] steps={LANGE_STEPS} {key}={value}"
         )
         for key, values in {
             "buffer.capacity": (5000, 40000),
-            "target.every_steps": (1, 2000),
+            "target.every_steps": (1,),
             "optimizer.lr": ("1e-2", "1e-4"),
         }.items()
         for value in values
     },
     **{
         f"lange/batch_size_{size}": (  # from more rows than a batch has on
-            f"experiment=lange/dqn seed=[{fresh(6)}] steps={LANGE_STEPS} batch_size={size} "
+            f"experiment=lange/dqn seed=[{fresh(5)}] steps={LANGE_STEPS} batch_size={size} "
             f"learning_starts={size + 1}"
         )
         for size in (64, 128)
     },
     **{
-        f"peng/{name}": f"experiment=peng/{name} seed=[{fresh(5)}]"
-        for name in ("dqn", "ddqn", "dueling", "per", "dqn_as_printed", "per_as_printed")
+        f"peng/{name}": f"experiment=peng/{name} seed=[{fresh(n)}]"
+        for name, n in (
+            *(("dqn", 5), ("ddqn", 5), ("dueling", 5), ("per", 5)),
+            *(("dqn_as_printed", 5), ("per_as_printed", 3)),
+        )
     },
     **{
         f"cleanrl/{env}": f"experiment=cleanrl/dqn env={env} seed=[{fresh(10)}]"
