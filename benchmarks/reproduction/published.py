@@ -173,7 +173,11 @@ BERTA = Section(
         Claim("DQN is better than NFQ", "berta/dqn", "berta/nfq", SCORE_25),
         Claim("Double DQN is always better than DQN", "berta/ddqn", "berta/dqn", SCORE_25),
         Claim(
-            "PER uses fewer samples than any method before", "berta/per", "berta/ddqn", RETURN, -1
+            "PER uses fewer samples, which in 250 episodes of CartPole is to fall sooner",
+            "berta/per",
+            "berta/ddqn",
+            RETURN,
+            -1,
         ),
         Claim("PER is better than Double DQN", "berta/per", "berta/ddqn", SCORE_25),
         Claim("Dueling is better than Double DQN", "berta/dueling", "berta/ddqn", SCORE_25),
@@ -205,7 +209,7 @@ BERTA = Section(
         ),
         Figure(
             "berta/all",
-            "All of them, 30 fresh seeds",
+            "All of them, fresh seeds",
             ["berta/nfq", "berta/dqn", "berta/ddqn", "berta/per", "berta/dueling"],
         ),
     ],
@@ -330,7 +334,7 @@ LANGE = Section(
         Claim("A smaller buffer is better", "lange/capacity_5000", "lange/capacity_40000", SCORE_4),
     ],
     [
-        Figure(f"lange/{file}", title, runs, x="step", smooth=4)
+        Figure(f"lange/{file}", title, runs, x="step", smooth=2)
         for file, title, runs in (
             ("variants", "The variants", [row.run for row in LANGE_ROWS[:6]]),
             ("buffer", "Buffer", ["lange/capacity_5000", "lange/dqn", "lange/capacity_40000"]),
