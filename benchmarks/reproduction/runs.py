@@ -31,7 +31,7 @@ RUNS: dict[str, str] = {
     ),
     "berta/dqn_first": f"experiment=berta/dqn_first seed=[34,{fresh(3)}]",
     **{
-        f"carayol/{name}": f"experiment=carayol/{name} seed=[{fresh(50)}]"
+        f"carayol/{name}": f"experiment=carayol/{name} seed=[{fresh(100)}]"
         for name in ("uniform", "per")
     },
     **{
