@@ -41,11 +41,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point; a bad argument or a bad file is one line on stderr and exit code 2."""
     parser = _parser()
     args = parser.parse_args(argv)
-    metric: Metric = args.metric
     try:
         image_format(args.output)
         runs = [read_run(path) for path in find_runs(args.directories)]
         pools = variants(runs)
+        metric: Metric = args.metric or _usual(pools)
         if not _any_values(pools, metric):
             hint = "try --metric return" if _any_values(pools, "return") else "no episode has ended"
             parser.error(f"no {metric} in {', '.join(map(str, args.directories))}: {hint}")
@@ -105,8 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--metric",
         choices=("score", "return"),
-        default="score",
-        help="score: greedy evaluation; return: training episodes (default: %(default)s)",
+        help="score: greedy evaluation; return: training episodes (default: the score, or the "
+        "return where there are no scores)",
     )
     parser.add_argument("--title", metavar="TEXT", help="a title above the figure")
     return parser
@@ -132,7 +132,7 @@ def draw(
     *,
     smooth: int = 25,
     x: Axis = "episode",
-    metric: Metric | None = "score",
+    metric: Metric | None = None,
     title: str | None = None,
 ) -> None:
     """Draw the runs' curves, pooled into variants, into a file that is replaced in one piece.
@@ -143,14 +143,17 @@ def draw(
     """
     kind = image_format(out)
     pools = variants(runs)
-    if metric is None:
-        metric = "score" if _any_values(pools, "score") else "return"
+    metric = metric or _usual(pools)
     curves = [curve(variant.scores, metric, x, smooth) for variant in pools]
     data = _render(pools, curves, AXIS_LABELS[x], AXIS_LABELS[metric], smooth, title, kind)
     try:
         write_atomic(out, data)
     except OSError as error:
         raise ResultError(out, f"cannot be written: {error.strerror}") from error
+
+
+def _usual(pools: list[Variant]) -> Metric:
+    return "score" if _any_values(pools, "score") else "return"
 
 
 def _any_values(pools: list[Variant], metric: Metric) -> bool:

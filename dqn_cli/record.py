@@ -97,7 +97,7 @@ def train(
             if not quiet:
                 print(f"{text}\n{directory}")
     with disk_errors(directory):
-        draw([read_run(directory)], directory / schema.FIGURE, metric=None)
+        draw([read_run(directory)], directory / schema.FIGURE)
     if signals:
         raise Stopped(signals[0])
 

@@ -82,9 +82,9 @@ def test_a_comparison_is_a_figure_and_a_table(
     # dqn, seed s: the last three of 20 e + s are 560, 580, 600 (+ s): 580 + s for s = 1, 2, 3.
     # It reaches 475 at episode 24 (480 + s). ddqn ends at 400 + s and never does.
     assert capsys.readouterr().out.splitlines() == [
-        "variant  seeds  final mean [min, max]  best  first episode at 475",
-        "dqn          3         582 [581, 583]   603              24 (3/3)",
-        "ddqn         2       381.5 [381, 382]   402               - (0/2)",
+        "variant  seeds  final mean score [min, max]  best  first episode at 475",
+        "dqn          3               582 [581, 583]   603              24 (3/3)",
+        "ddqn         2             381.5 [381, 382]   402               - (0/2)",
     ]
     assert (tmp_path / "comparison.png").read_bytes().startswith(PNG)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["comparison.png", "sweep"]
@@ -121,7 +121,7 @@ def text_of(runs: list[Path], out: Path, **options: str) -> str:
         [read_run(run) for run in find_runs(runs)],
         out,
         smooth=5,
-        metric="return" if metric == "return" else None if metric == "any" else "score",
+        metric=metric,
         title=options.get("title"),
     )
     return out.read_text()
@@ -171,10 +171,10 @@ def test_the_drawn_line_is_the_mean_of_smoothed_seeds(
 
 def test_metric_none_is_the_score_or_else_the_return(tmp_path: Path) -> None:
     make(tmp_path / "a", scored=False)
-    assert "Training return" in text_of([tmp_path / "a"], tmp_path / "x.svg", metric="any")
-    assert "no values yet" in text_of([tmp_path / "a"], tmp_path / "x.svg")
+    assert "Training return" in text_of([tmp_path / "a"], tmp_path / "x.svg")
+    assert "no values yet" in text_of([tmp_path / "a"], tmp_path / "x.svg", metric="score")
     make(tmp_path / "b")
-    assert "Greedy evaluation" in text_of([tmp_path / "b"], tmp_path / "x.svg", metric="any")
+    assert "Greedy evaluation" in text_of([tmp_path / "b"], tmp_path / "x.svg")
 
 
 @pytest.mark.parametrize("episodes", [0, 1, 2])
@@ -236,16 +236,25 @@ def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path, refused: R
         draw([read_run(run)], out)
 
 
-def test_runs_without_scores_are_one_line(
-    tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_runs_without_any_values_are_one_line(tmp_path: Path, refused: Refused) -> None:
     out = tmp_path / "x.png"
     run = make(tmp_path / "run", scored=False)
-    assert refused(run, "-o", out) == f"no score in {run}: try --metric return"
-    main([str(run), "-o", str(out), "--metric", "return"])
-    assert capsys.readouterr().out.endswith("5 [5, 5]     5               - (0/2)\n")
+    assert refused(run, "-o", out, "--metric", "score") == (
+        f"no score in {run}: try --metric return"
+    )
     run = make(tmp_path / "new", episodes=0)
-    assert refused(run, "-o", out) == f"no score in {run}: no episode has ended"
+    assert refused(run, "-o", out) == f"no return in {run}: no episode has ended"
+
+
+def test_runs_without_scores_are_compared_by_their_returns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "x.svg"
+    main([str(make(tmp_path / "run", scored=False)), "-o", str(out)])
+    assert "Training return" in out.read_text(encoding="utf-8")
+    head, row = capsys.readouterr().out.splitlines()
+    assert "final mean return" in head
+    assert row.endswith("5 [5, 5]     5               - (0/2)")
 
 
 def test_a_label_that_the_console_cannot_show_is_escaped(

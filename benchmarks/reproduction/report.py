@@ -178,8 +178,7 @@ def draw_figure(runs: Runs, shown: Figure, folder: Path) -> list[str]:
             for seed, rows in run.scores.items()
             if not own_seeds(name) or (seed in own_seeds(name)) == shown.document
         }
-        config = {key: value for key, value in run.config.items() if key != "device"}
-        chosen.append(replace(run, scores=scores, config=config))  # a label tells what counts
+        chosen.append(replace(run, scores=scores))
     out = folder / f"{shown.file}.png"
     out.parent.mkdir(parents=True, exist_ok=True)
     metric: Any = shown.metric

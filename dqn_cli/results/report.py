@@ -13,7 +13,8 @@ def table(variants: Sequence[Variant], metric: Metric, window: int) -> str:
     thresholds = {variant.threshold for variant in variants}
     goal = thresholds.pop() if len(thresholds) == 1 else None
     at = "threshold" if goal is None else number(goal)
-    rows = [["variant", "seeds", "final mean [min, max]", "best", f"first episode at {at}"]]
+    final = f"final mean {metric} [min, max]"
+    rows = [["variant", "seeds", final, "best", f"first episode at {at}"]]
     for variant in variants:
         s = summarize(variant.scores, metric, window, variant.threshold)
         spread = (

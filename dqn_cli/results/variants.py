@@ -14,7 +14,8 @@ from dqn_cli.results.schema import one_line, shorten
 if TYPE_CHECKING:
     import pandas as pd
 
-NOT_COMPARED = frozenset({"seed", "resume"})  # top-level keys in which pooled runs may differ
+# Keys in which pooled runs may differ: whose run it is, and how it was carried out.
+NOT_COMPARED = ("seed", "resume", "checkpoint.every_seconds", "device.workers")
 MAIN_ROOMS = ("algo", "buffer", "network", "target")  # these name a variant that stands alone
 LABEL_LENGTH = 60
 VALUE_LENGTH = 20
@@ -43,8 +44,8 @@ def variants(runs: Sequence[Run]) -> list[Variant]:
     pools: dict[frozenset[tuple[str, str]], list[Run]] = {}
     configs: list[Flat] = []
     for run in runs:
-        compared = {key: value for key, value in run.config.items() if key not in NOT_COMPARED}
-        config = _flatten(compared)
+        flat = _flatten(run.config)
+        config = {key: text for key, text in flat.items() if key not in NOT_COMPARED}
         pool = pools.setdefault(frozenset(config.items()), [])
         if not pool:
             configs.append(config)

@@ -24,9 +24,9 @@ def test_the_table_is_aligned_and_counts_who_reached_the_threshold() -> None:
     dqn = variant("dqn", {1: [1, 6, 8], 2: [9, 1000, 2001]})
     none = variant("a longer label", {1: [1.23456]})
     assert table([dqn, none], "score", 2).splitlines() == [
-        "variant         seeds  final mean [min, max]   best  first episode at 8",
-        "dqn                 2        753.8 [7, 1500]   2001             2 (2/2)",
-        "a longer label      1   1.235 [1.235, 1.235]  1.235             - (0/1)",
+        "variant         seeds  final mean score [min, max]   best  first episode at 8",
+        "dqn                 2              753.8 [7, 1500]   2001             2 (2/2)",
+        "a longer label      1         1.235 [1.235, 1.235]  1.235             - (0/1)",
     ]
 
 

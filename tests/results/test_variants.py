@@ -41,6 +41,27 @@ def test_runs_that_differ_only_in_seed_are_pooled() -> None:
     assert second.runs == (runs[2],)
 
 
+def test_how_a_run_was_carried_out_is_no_difference() -> None:
+    device = {"_target_": "dqn_cli.device.device.Device", "kind": "cpu", "threads": 1}
+    checkpoint = {"best": True}
+    (pool,) = variants(
+        [
+            run(name, {"device": device | {"workers": workers}, "checkpoint": checkpoint | every})
+            for name, workers, every in (
+                ("a", 1, {"every_seconds": 60}),
+                ("b", "auto", {"every_seconds": None}),
+            )
+        ]
+    )
+    assert len(pool.runs) == 2
+
+
+def test_another_number_of_threads_is_a_difference() -> None:
+    """It may sum in another order."""
+    pools = variants([run(str(n), {"device": {"kind": "cpu", "threads": n}}) for n in (1, 2)])
+    assert [pool.label for pool in pools] == ["threads=1", "threads=2"]
+
+
 def test_a_seed_in_two_runs_counts_once_and_is_told() -> None:
     a, b = run("a", seeds={1: 3, 2: 9, 4: 5}), run("b", seeds={1: 4, 2: 9, 3: 1})
     (pool,) = variants([a, b])
