@@ -80,13 +80,13 @@ def per() -> Iterator[str]:
                 f"| {1e6 / slow:.1f} | {fast / slow:.2f} | {reach} | {aim} |"
             )
     yield ""
-    yield "| PER sample + update + add, batch 256, 1 seed | us |"
-    yield "|---|---|"
-    rounds = [module("replay") for _ in range(ROUNDS)]
-    times = [min(column) for column in zip(*rounds, strict=True)]
-    for capacity, microseconds in zip((10_000, 100_000, 1_000_000), times, strict=True):
-        yield f"| capacity {capacity:,} | {microseconds:.0f} |"
-    yield f"| growth (reach 1.3, aim 1.15) | {times[-1] / times[0]:.2f} |"
+    yield "| sample + update + add, us | 10,000 rows | 100,000 | 1,000,000 | growth (reach 1.3) |"
+    yield "|---|---|---|---|---|"
+    for kind in ("per", "per_rank"):
+        rounds = [module("replay", kind) for _ in range(ROUNDS)]
+        times = [min(column) for column in zip(*rounds, strict=True)]
+        cells = " | ".join(f"{microseconds:.0f}" for microseconds in times)
+        yield f"| {kind} | {cells} | {times[-1] / times[0]:.2f} |"
 
 
 def floor() -> Iterator[str]:

@@ -11,23 +11,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-
-from dqn_cli import build, config
+from benchmarks.compose import composed
+from dqn_cli import build
 from dqn_cli.results.schema import checkpoint_file
 from dqn_cli.results.writer import RunWriter
 from dqn_cli.resume import save
-from dqn_cli.train import CONF
 
 
 def main() -> None:
     """The ring is filled without learning: what is in it costs the same."""
     given = ["episodes=null", "eval.every_episodes=null", "updates=1", *sys.argv[1:]]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = compose("config", given)
-    values = OmegaConf.to_container(composed, resolve=True)
-    checked = config.check(config.command(values)[1])  # type: ignore[arg-type]
+    checked = composed(*given)
+    if checked.steps is None:
+        sys.exit("steps=N: how full the replay is")
     loop = build.loop(checked)
     loop.learner.learn = lambda step: None  # type: ignore[method-assign]
     while loop.step < checked.steps - 1:

@@ -60,7 +60,7 @@ def strike(point: str, after: int) -> None:
 
     match point:
         case "checkpoint":
-            write = resume.write_beside
+            write = writer.write_beside
 
             def half(temporary: Path, data: bytes, durable: bool) -> None:
                 if due():
@@ -68,7 +68,7 @@ def strike(point: str, after: int) -> None:
                     die()
                 write(temporary, data, durable)
 
-            resume.write_beside = half
+            resume.write_beside = half  # type: ignore[attr-defined]
         case "rename":
             replace = os.replace
 
@@ -77,7 +77,7 @@ def strike(point: str, after: int) -> None:
                 if "previous" in str(new) and due():
                     die()
 
-            os.replace = renamed
+            os.replace = renamed  # type: ignore[assignment]
         case "row":
             append = writer._append
 
@@ -106,7 +106,7 @@ def strike(point: str, after: int) -> None:
                 if due():
                     die()
 
-            writer.RunWriter._recall = recalled
+            writer.RunWriter._recall = recalled  # type: ignore[method-assign]
 
 
 def child() -> None:
@@ -119,7 +119,9 @@ def child() -> None:
     main()
 
 
-def start(folder: Path, arguments: list[str], fault: tuple[str, int] | None) -> subprocess.Popen:
+def start(
+    folder: Path, arguments: list[str], fault: tuple[str, int] | None
+) -> subprocess.Popen[bytes]:
     within = ["-m", "benchmarks.faults", "child", fault[0], str(fault[1])] if fault else []
     command = [sys.executable, *(within or ["-m", "dqn_cli.train"]), *arguments]
     here = Path(__file__).parents[1]

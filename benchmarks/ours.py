@@ -8,11 +8,8 @@ from __future__ import annotations
 import sys
 import time
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-
-from dqn_cli import build, config
-from dqn_cli.train import CONF
+from benchmarks.compose import composed
+from dqn_cli import build
 
 WARM = 1000  # env steps before the clock starts: the first updates pay for allocations
 
@@ -21,10 +18,7 @@ def main() -> None:
     fixed = ["eval.every_episodes=null", "episodes=null", "target.every_steps=100"]
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
     given["steps"] = str(WARM + int(given["steps"]))
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = compose("config", [*fixed, *(f"{key}={value}" for key, value in given.items())])
-    values = OmegaConf.to_container(composed, resolve=True)
-    loop = build.loop(config.check(config.command(values)[1]))
+    loop = build.loop(composed(*fixed, *(f"{key}={value}" for key, value in given.items())))
     seeds, started, before = len(loop.seeds), 0.0, 0
     for _ in loop.run():
         if not started and loop.step >= WARM:

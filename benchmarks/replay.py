@@ -1,15 +1,17 @@
 """Prioritised replay alone: microseconds of a sample, an update and an added row, batch 256, with
-10,000, 100,000 and 1,000,000 rows held.
+10,000, 100,000 and 1,000,000 rows held: python -m benchmarks.replay per|per_rank
 """
 
 from __future__ import annotations
 
+import sys
 import time
 
 import numpy as np
 import torch
 
-from dqn_cli.buffer.per import Prioritized
+from benchmarks.compose import composed
+from dqn_cli import build
 from dqn_cli.device.device import Device
 from dqn_cli.types import Space, Step
 
@@ -17,21 +19,10 @@ BATCH, TIMES = 256, 2000
 
 
 @torch.inference_mode()
-def microseconds(capacity: int) -> float:
+def microseconds(kind: str, capacity: int) -> float:
     space = Space((4,), np.dtype(np.float32), 2)
-    replay = Prioritized(
-        [1],
-        space,
-        BATCH,
-        0.99,
-        torch.device("cpu"),
-        capacity=capacity,
-        alpha=0.6,
-        beta=0.4,
-        beta_end=1.0,
-        beta_steps=50_000,
-        epsilon=1e-6,
-    )
+    config = composed(f"buffer={kind}", f"buffer.capacity={capacity}")
+    replay = build.part(config, "buffer", [1], space, BATCH, 0.99, torch.device("cpu"))
     obs = np.zeros((1, 4), np.float32)
     step = Step(obs, np.zeros(1, np.int64), np.ones(1), obs, np.zeros(1, np.bool_))
     for _ in range(capacity):
@@ -51,7 +42,8 @@ def microseconds(capacity: int) -> float:
 
 def main() -> None:
     Device(name="cpu", threads=1, workers=1, deterministic=True)
-    print(*(microseconds(capacity) for capacity in (10_000, 100_000, 1_000_000)))
+    kind = sys.argv[1]
+    print(*(microseconds(kind, capacity) for capacity in (10_000, 100_000, 1_000_000)))
 
 
 if __name__ == "__main__":

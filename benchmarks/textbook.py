@@ -87,14 +87,14 @@ def train(seed: int, episodes: int) -> tuple[int, int, float]:
             if held > STARTS:
                 chosen = np.random.choice(range(held), BATCH, replace=False)
                 batch = memory[chosen]
-                rows = {name: torch.from_numpy(batch[name].copy()) for name in ROW.names}
+                rows = {name: torch.from_numpy(batch[name].copy()) for name in ROW.names or ()}
                 with torch.no_grad():
                     next_value = target(rows["next_state"]).max(1).values
                     y = rows["reward"] + GAMMA * next_value * ~rows["terminal"]
                 q = online(rows["state"]).gather(1, rows["action"].unsqueeze(1)).squeeze(1)
                 loss = nn.functional.mse_loss(q, y)
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
             if steps % TARGET_EVERY == 0:
                 target.load_state_dict(online.state_dict())

@@ -6,7 +6,7 @@ the logs in the tutorial's repository.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.reproduction.runs import LANGE_STEPS
@@ -69,6 +69,14 @@ class Table(NamedTuple):
     rows: list[Row]
 
 
+def tables(quantities: Sequence[Quantity], published: Mapping[str, Sequence[str]]) -> list[Table]:
+    """One for each quantity; published: run -> what there is of the first, the second, ..."""
+    return [
+        Table(quantity, [Row(run, told[i]) for run, told in published.items() if i < len(told)])
+        for i, quantity in enumerate(quantities)
+    ]
+
+
 class Claim(NamedTuple):
     """What a document says, as a difference: more of the quantity with `run` than with `than`."""
 
@@ -127,48 +135,20 @@ BERTA = Section(
         ("PER, against Double DQN", ["berta/per", "berta/per_as_printed"], "berta/ddqn_per"),
         ("Dueling", ["berta/dueling", "berta/dueling_as_printed"], "berta/ddqn_dueling"),
     ],
-    [
-        Table(
-            SCORE_25,
-            [
-                Row("berta/nfq", "curve only"),
-                Row("berta/nfq_1500", "not shown"),
-                Row("berta/dqn_first", "current 292.2 (one seed)"),
-                Row("berta/dqn", "491.5, smallest seed 479.8"),
-                Row("berta/ddqn", "480.2, smallest seed 436.1"),
-                Row("berta/per", "not run as said"),
-                Row("berta/per_as_printed", "490.6, smallest seed 474.5"),
-                Row("berta/dueling", "not run as said"),
-                Row("berta/dueling_as_printed", "460.2, smallest seed 420.9"),
-            ],
-        ),
-        Table(
-            RETURN,
-            [
-                Row("berta/nfq", "curve only"),
-                Row("berta/dqn_first", "337.7 (one seed)"),
-                Row("berta/dqn", "210.6 [187, 234]"),
-                Row("berta/ddqn", "213.2 [192, 234]"),
-                Row("berta/per", "not run as said"),
-                Row("berta/per_as_printed", "230.6 [194, 267]"),
-                Row("berta/dueling", "not run as said"),
-                Row("berta/dueling_as_printed", "185.6 [139, 232]"),
-            ],
-        ),
-        Table(
-            FIRST_500,
-            [
-                Row("berta/nfq", "curve only"),
-                Row("berta/dqn_first", "175 (one seed)"),
-                Row("berta/dqn", "173"),
-                Row("berta/ddqn", "138"),
-                Row("berta/per", "not run as said"),
-                Row("berta/per_as_printed", "149"),
-                Row("berta/dueling", "not run as said"),
-                Row("berta/dueling_as_printed", "117"),
-            ],
-        ),
-    ],
+    tables(
+        [SCORE_25, RETURN, FIRST_500],
+        {
+            "berta/nfq": ["curve only"] * 3,
+            "berta/nfq_1500": ["not shown"],
+            "berta/dqn_first": ["current 292.2 (one seed)", "337.7 (one seed)", "175 (one seed)"],
+            "berta/dqn": ["491.5, smallest seed 479.8", "210.6 [187, 234]", "173"],
+            "berta/ddqn": ["480.2, smallest seed 436.1", "213.2 [192, 234]", "138"],
+            "berta/per": ["not run as said"] * 3,
+            "berta/per_as_printed": ["490.6, smallest seed 474.5", "230.6 [194, 267]", "149"],
+            "berta/dueling": ["not run as said"] * 3,
+            "berta/dueling_as_printed": ["460.2, smallest seed 420.9", "185.6 [139, 232]", "117"],
+        },
+    ),
     [
         Claim("DQN is better than NFQ", "berta/dqn", "berta/nfq", SCORE_25),
         Claim("Double DQN is always better than DQN", "berta/ddqn", "berta/dqn", SCORE_25),
@@ -229,30 +209,17 @@ CARAYOL = Section(
         ("PER, after 100 episodes", ["carayol/per", "carayol/uniform"], "carayol/per_100"),
         ("PER, after 400 episodes", ["carayol/per", "carayol/uniform"], "carayol/per_400"),
     ],
-    [
-        Table(
-            EARLY,
-            [
-                Row("carayol/uniform", "below PER"),
-                Row("carayol/per", "above uniform"),
-                Row("carayol/online", "no result shown"),
-                Row("carayol/replay", "no result shown"),
-                Row("carayol/dqn", "no result shown"),
-                Row("carayol/ddqn", "no result shown"),
-            ],
-        ),
-        Table(
-            LATE,
-            [
-                Row("carayol/uniform", "below PER"),
-                Row("carayol/per", "above uniform"),
-                Row("carayol/online", "no result shown"),
-                Row("carayol/replay", "no result shown"),
-                Row("carayol/dqn", "no result shown"),
-                Row("carayol/ddqn", "no result shown"),
-            ],
-        ),
-    ],
+    tables(
+        [EARLY, LATE],
+        {
+            "carayol/uniform": ["below PER"] * 2,
+            "carayol/per": ["above uniform"] * 2,
+            "carayol/online": ["no result shown"] * 2,
+            "carayol/replay": ["no result shown"] * 2,
+            "carayol/dqn": ["no result shown"] * 2,
+            "carayol/ddqn": ["no result shown"] * 2,
+        },
+    ),
     [
         Claim("PER is better after 100 episodes", "carayol/per", "carayol/uniform", EARLY),
         Claim("PER is better after 400 episodes", "carayol/per", "carayol/uniform", LATE),
@@ -276,25 +243,25 @@ CARAYOL = Section(
     ],
 )
 
-LANGE_ROWS = [
-    Row("lange/dqn", "818, 902, 856, 1065 (four times the same)"),
-    Row("lange/polyak", "1118"),
-    Row("lange/ddqn", "998"),
-    Row("lange/per", "not run as said"),
-    Row("lange/dueling", "810 (mean over the batch)"),
-    Row("lange/per_double_dueling", "743 (and squared priorities)"),
-    Row("lange/capacity_5000", "1046"),
-    Row("lange/capacity_40000", "773"),
-    Row("lange/every_steps_1", "1005"),
-    Row("lange/batch_size_64", "930"),
-    Row("lange/batch_size_128", "1012"),
-    Row("lange/lr_1e-2", "317"),
-    Row("lange/lr_1e-4", "718"),
-    Row("lange/dqn_as_printed", "as lange/dqn"),
-    Row("lange/target_as_printed", "no figure"),
-    Row("lange/per_as_printed", "no figure"),
-    Row("lange/per_repository_as_printed", "818, 825, 803 (alpha 0.2, 0.5, 0.8)"),
-]
+LANGE_ROWS = {
+    "lange/dqn": ["818, 902, 856, 1065 (four times the same)"],
+    "lange/polyak": ["1118"],
+    "lange/ddqn": ["998"],
+    "lange/per": ["not run as said"],
+    "lange/dueling": ["810 (mean over the batch)"],
+    "lange/per_double_dueling": ["743 (and squared priorities)"],
+    "lange/capacity_5000": ["1046"],
+    "lange/capacity_40000": ["773"],
+    "lange/every_steps_1": ["1005"],
+    "lange/batch_size_64": ["930"],
+    "lange/batch_size_128": ["1012"],
+    "lange/lr_1e-2": ["317"],
+    "lange/lr_1e-4": ["718"],
+    "lange/dqn_as_printed": ["as lange/dqn"],
+    "lange/target_as_printed": ["no figure"],
+    "lange/per_as_printed": ["no figure"],
+    "lange/per_repository_as_printed": ["818, 825, 803 (alpha 0.2, 0.5, 0.8)"],
+}
 LANGE = Section(
     "R. T. Lange: a gridworld",
     'Slides "A Tutorial on Deep-Q-Learning" (2019); presets `experiment=lange/...`. The maze is '
@@ -322,7 +289,7 @@ LANGE = Section(
         ("all of it", ["lange/per_double_dueling"], "lange/variants"),
         ("the exploration behind the figures", ["lange/dqn_as_printed"], ""),
     ],
-    [Table(SCORE_4, LANGE_ROWS)],
+    tables([SCORE_4], LANGE_ROWS),
     [
         Claim("Double DQN is better than DQN", "lange/ddqn", "lange/polyak", SCORE_4),
         Claim("PER is better than uniform replay", "lange/per", "lange/dqn", SCORE_4),
@@ -336,7 +303,7 @@ LANGE = Section(
     [
         Figure(f"lange/{file}", title, runs, x="step", smooth=2)
         for file, title, runs in (
-            ("variants", "The variants", [row.run for row in LANGE_ROWS[:6]]),
+            ("variants", "The variants", list(LANGE_ROWS)[:6]),
             ("buffer", "Buffer", ["lange/capacity_5000", "lange/dqn", "lange/capacity_40000"]),
             (
                 "target",
@@ -348,7 +315,6 @@ LANGE = Section(
         )
     ],
 )
-PENG_RUNS = ["peng/dqn", "peng/ddqn", "peng/dueling", "peng/per"]
 PENG = Section(
     "A. Peng: LunarLander, 1500 episodes",
     'Blog post "Deep Reinforcement Learning [1/4] - Deep Q Learning" (2020); presets '
@@ -360,44 +326,41 @@ PENG = Section(
         ("Dueling DQN", ["peng/dueling"], "peng/all"),
         ("PER, and the results", ["peng/per", "peng/per_as_printed"], "peng/all"),
     ],
-    [
-        Table(
-            RETURN_100,
-            [
-                *(Row(run, "no figure") for run in PENG_RUNS[:3]),
-                Row("peng/per", "not run as said"),
-                Row("peng/dqn_as_printed", "no figure"),
-                Row("peng/per_as_printed", "about 250 at the end"),
-            ],
-        ),
-        Table(
-            SOLVED,
-            [
-                *(Row(run, "no figure") for run in PENG_RUNS[:3]),
-                Row("peng/per", "not run as said"),
-                Row("peng/dqn_as_printed", "no figure"),
-                Row("peng/per_as_printed", "solved"),
-            ],
-        ),
-    ],
+    tables(
+        [RETURN_100, SOLVED],
+        {
+            "peng/dqn": ["no figure"] * 2,
+            "peng/ddqn": ["no figure"] * 2,
+            "peng/dueling": ["no figure"] * 2,
+            "peng/per": ["not run as said"] * 2,
+            "peng/dqn_as_printed": ["no figure"] * 2,
+            "peng/per_as_printed": ["about 250 at the end", "solved"],
+        },
+    ),
     [],
-    [Figure("peng/all", "LunarLander", PENG_RUNS, metric="return", smooth=100)],
+    [
+        Figure(
+            "peng/all",
+            "LunarLander",
+            ["peng/dqn", "peng/ddqn", "peng/dueling", "peng/per"],
+            metric="return",
+            smooth=100,
+        )
+    ],
 )
 CLEANRL = Section(
     "CleanRL's dqn.py",
     "Preset `experiment=cleanrl/dqn`, 500 000 steps; CleanRL reports the training return at the "
     "end, of three seeds, with the standard deviation.",
     [],
-    [
-        Table(
-            RETURN_100,
-            [
-                Row("cleanrl/cartpole", "488.69 ± 16.11"),
-                Row("cleanrl/acrobot", "-91.54 ± 7.20"),
-                Row("cleanrl/mountaincar", "-194.95 ± 8.48"),
-            ],
-        )
-    ],
+    tables(
+        [RETURN_100],
+        {
+            "cleanrl/cartpole": ["488.69 ± 16.11"],
+            "cleanrl/acrobot": ["-91.54 ± 7.20"],
+            "cleanrl/mountaincar": ["-194.95 ± 8.48"],
+        },
+    ),
     [],
     [],
 )
@@ -407,17 +370,15 @@ ZOO = Section(
     "the standard deviation over them. Ours is the last evaluation of each seed, ten episodes, at "
     "nineteen twentieths of the run or later.",
     [],
-    [
-        Table(
-            SCORE_LAST,
-            [
-                Row("zoo/cartpole", "500.0 ± 0.0"),
-                Row("zoo/acrobot", "-76.6 ± 11.8"),
-                Row("zoo/mountaincar", "-100.8 ± 9.9"),
-                Row("zoo/lunarlander", "154.4 ± 79.2 (v2)"),
-            ],
-        )
-    ],
+    tables(
+        [SCORE_LAST],
+        {
+            "zoo/cartpole": ["500.0 ± 0.0"],
+            "zoo/acrobot": ["-76.6 ± 11.8"],
+            "zoo/mountaincar": ["-100.8 ± 9.9"],
+            "zoo/lunarlander": ["154.4 ± 79.2 (v2)"],
+        },
+    ),
     [],
     [],
 )
