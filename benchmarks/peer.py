@@ -15,7 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 WARM = 1000  # steps before the clock starts: the first updates pay for allocations
 
 
-class Clock(BaseCallback):
+class Clock(BaseCallback):  # type: ignore[misc]  # not installed with the type checker
     """Notes when the warm-up is over."""
 
     started = 0.0

@@ -105,6 +105,7 @@ class Section(NamedTuple):
     tables: list[Table]
     claims: list[Claim]
     figures: list[Figure]
+    peers: str = ""  # what a table of peer.py's scores is about
 
 
 SCORE_25 = Quantity("Score, mean of the last 25 evaluations", final_score(25))
@@ -381,6 +382,9 @@ ZOO = Section(
     ),
     [],
     [],
+    "One agent's figure hides how far agents lie apart. So the zoo's library was trained with the "
+    "same settings, and scored by ten greedy episodes at the end "
+    "(`python -m benchmarks.reproduction.peer zoo/cartpole 2001 2030`):",
 )
 SECTIONS = [BERTA, CARAYOL, LANGE, PENG, CLEANRL, ZOO]
 

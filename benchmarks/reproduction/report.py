@@ -31,6 +31,7 @@ from dqn_cli.results.writer import write_atomic
 
 FEW = 5  # seeds from which on a mean has an interval
 SAME = {"berta/per_as_printed": "berta/ddqn"}  # the same configuration, trained once
+PEER = "stable_baselines3.csv"  # a seed's score, as benchmarks/reproduction/peer.py writes it
 Values = NDArray[np.float64]
 
 
@@ -213,6 +214,32 @@ def write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]])
     write_atomic(path, text.getvalue().encode())
 
 
+def peer_lines(runs: Runs, section: Section, folder: Path) -> list[str]:
+    """Ours beside the seeds that the other project's own code was trained with, by peer.py."""
+    lines: list[str] = []
+    for table in section.tables:
+        for row in table.rows:
+            file = folder / row.run / PEER
+            if not file.is_file():
+                continue
+            head, *body = csv.reader(file.read_text(encoding="utf-8").splitlines())
+            theirs = np.array([float(score) for _, score in body])
+            ours = runs.of(row.run, table.quantity, False)
+            middle, low, high = welch(ours, theirs)
+            cells = [
+                f"`{row.run}`",
+                f"{len(ours)}: {cell(ours, table.quantity)}",
+                f"{len(theirs)}: {cell(theirs, table.quantity)}",
+                f"{middle:+.4g} ({low:+.4g} to {high:+.4g})",
+                f"{above(ours, theirs):.2f}",
+            ]
+            if not lines:
+                heads = ["experiment", "ours", head[1], "difference", "P(a seed is above)"]
+                lines = [row_line(heads), row_line(["---"] * len(heads))]
+            lines.append(row_line(cells))
+    return [*lines, ""] if lines else []
+
+
 def section_lines(runs: Runs, section: Section, folder: Path) -> list[str]:
     lines = [f"## {section.title}", "", section.text, ""]
     if section.walk:
@@ -226,6 +253,8 @@ def section_lines(runs: Runs, section: Section, folder: Path) -> list[str]:
     names = list(dict.fromkeys(row.run for table in section.tables for row in table.rows))
     for table in section.tables:
         lines += table_lines(runs, table)
+    if peers := peer_lines(runs, section, folder):
+        lines += [section.peers, "", *peers]
     if section.claims:
         lines += ["What is claimed, or shown:", "", *claim_lines(runs, section.claims, told=True)]
     for shown in section.figures:
