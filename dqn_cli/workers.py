@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import multiprocessing
 import os
 import queue
@@ -29,6 +30,8 @@ log = logging.getLogger("dqn_cli")
 
 # `auto` starts processes if a run is long enough to earn back their two seconds of starting.
 LONG_EPISODES, LONG_STEPS = 500, 50_000  # of all seeds together
+# A container's share of time; "200000 100000" is that of two cores (Linux, cgroup v2).
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class Failure(NamedTuple):
@@ -81,8 +84,13 @@ def processes(config: Config, device: str) -> int:
 
 
 def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Those that this process may use, and no more than its container's share of time is worth."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = map(int, QUOTA.read_text(encoding="ascii").split())
+    except (OSError, ValueError):  # no such file, or "max": no limit
+        return here
+    return max(1, min(here, math.ceil(quota / period)))
 
 
 class Workers:

@@ -54,6 +54,18 @@ def test_auto_is_never_more_than_the_cores_and_one_on_a_gpu(compose, monkeypatch
     assert workers.processes(config, "cuda") == 1
 
 
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("200000 100000", 2), ("150000 100000", 2), ("5000 100000", 1), ("max 100000", 8), (None, 8)],
+)
+def test_a_container_s_quota_limits_the_cores(monkeypatch, tmp_path: Path, quota, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(workers, "QUOTA", tmp_path / "cpu.max")
+    if quota:
+        workers.QUOTA.write_text(f"{quota}\n", encoding="ascii")
+    assert workers.cores() == expected
+
+
 def test_how_seeds_are_shared_out_changes_no_byte(dqn_train, tmp_path: Path):
     for number in ("1", "2"):
         place = f"hydra.run.dir=by{number}"
