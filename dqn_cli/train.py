@@ -103,6 +103,8 @@ def prepare(composed: DictConfig, directory: Path, overrides: Sequence[str]) -> 
         return prepare_resumed(Path(command.resume), command.trust, values, overrides)
     if len(overlays := chosen_overlays(overrides)) > 1:
         raise config.BadInput(f"{' '.join(overlays)}: each sets keys of the whole run; choose one")
+    if overlays:
+        values |= rooms_beside(overlays[0], values, overrides)
     checked = config.check(values)
     if holds_run(directory):
         raise config.BadInput(
@@ -125,7 +127,44 @@ def chosen_overlays(overrides: Sequence[str]) -> list[str]:
         for file in group.rglob("*.yaml")
         if file.read_text(encoding="utf-8").startswith("# @package _global_")
     }
-    return [override for override in overrides if override in overlays]
+    chosen = []
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        value = override.value()
+        values = value if isinstance(value, list) else [value]
+        chosen += [f"{override.key_or_group}={value}" for value in values]
+    return [choice for choice in chosen if choice in overlays]
+
+
+def rooms_beside(
+    overlay: str, values: dict[str, Any], overrides: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """The rooms that the command line chooses otherwise than the overlay does. Of what the overlay
+    says of its own choice, keys stay whose default is the same in both, so that they mean the same:
+    a buffer's capacity, but not a hard target's period, which is too long for a soft one."""
+    from dqn_cli.config import ROOMS
+
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    typed = {o.key_or_group for o in parsed}
+    chosen = {
+        o.key_or_group: str(o.value())
+        for o in parsed
+        if o.key_or_group in ROOMS and f"{o.key_or_group}={o.value()}" != overlay
+    }
+    alone = [str(o.input_line) for o in parsed if o.key_or_group.split(".")[0] not in chosen]
+    own = hydra.compose("config", alone, return_hydra_config=True).hydra.runtime.choices
+    rooms = [room for room in chosen if own[room] != chosen[room]]
+    before = hydra.compose("config", [f"{room}={own[room]}" for room in rooms])
+    after = hydra.compose("config", [f"{room}={chosen[room]}" for room in rooms])
+    return {
+        room: {
+            key: value
+            if f"{room}.{key}" in typed or before[room].get(key) == after[room].get(key, ...)
+            else plain(after[room][key])
+            for key, value in values[room].items()
+            if key in after[room] or f"{room}.{key}" in typed
+        }
+        for room in rooms
+    }
 
 
 def prepare_resumed(
@@ -277,21 +316,31 @@ def explain(error: Exception) -> str:
     """What the command line got wrong, and what is allowed there."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, choice = error.missing_cfg_file.rpartition("/")
-        return f"{group}={choice}: no such choice; there are {', '.join(sorted(error.options))}"
+        return no_such(group, choice, error.options)
     line = str(error).split("\n")[0]
     if missing := re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", line):
         group, choice = missing.groups()
-        files = sorted((CONF / group).rglob("*.yaml"))
-        there = ", ".join(f.relative_to(CONF / group).with_suffix("").as_posix() for f in files)
-        return f"{group}={choice}: no such choice; there are {there}"
+        files = (CONF / group).rglob("*.yaml")
+        there = [f.relative_to(CONF / group).with_suffix("").as_posix() for f in files]
+        return no_such(group, choice, there)
     if unknown := re.match(r"Could not override '([^'@]+)'", line):
         return f"{unknown[1]}: no such key; {alternatives(unknown[1])}"
+    if twice := re.match(r"Multiple values for (\w+)\. To override .*: ([^']+)'", line):
+        choice = f"{twice[1]}={twice[2]}"
+        return f"+{choice}: there is a choice already; {choice} replaces it"
     if several := re.match(r"Ambiguous value for argument '([^'=]+)=([^']*)'", line):
         key, values = several.groups()
-        return f"{key}={values}: several values; -m makes a run of each, {key}=[{values}] is a list"
+        a_list = "" if (CONF / key).is_dir() else f", {key}=[{values}] is a list"
+        return f"{key}={values}: several values; -m makes a run of each{a_list}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: expected KEY=VALUE (quote a value with special characters)"
     return line
+
+
+def no_such(group: str, choice: str, there: Sequence[str]) -> str:
+    alike = difflib.get_close_matches(choice, there, 1, 0.8)
+    meant = f"did you mean {alike[0]}? " if alike and len(there) > 10 else ""
+    return f"{group}={choice}: no such choice; {meant}there are {', '.join(sorted(there))}"
 
 
 def alternatives(key: str) -> str:

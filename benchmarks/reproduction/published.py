@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.reproduction.runs import LANGE_STEPS
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -269,8 +267,7 @@ LANGE = Section(
     "our own, in the spirit of theirs, so returns are not on one scale: theirs are discounted "
     "and of an agent with epsilon 0.05, ours neither. What can be compared is what makes a "
     "difference. All published figures were made with an epsilon of 0.01 from the first step on, "
-    "as `lange/dqn_as_printed` has it, and not with the schedule that was meant. Ours are trained "
-    f"for {LANGE_STEPS} steps, a quarter of the tutorial's.",
+    "as `lange/dqn_as_printed` has it, and not with the schedule that was meant.",
     [
         ("replay buffer", ["lange/dqn"], "lange/buffer"),
         ("batch size", ["lange/dqn"], "lange/batch"),
@@ -302,7 +299,7 @@ LANGE = Section(
         Claim("A smaller buffer is better", "lange/capacity_5000", "lange/capacity_40000", SCORE_4),
     ],
     [
-        Figure(f"lange/{file}", title, runs, x="step", smooth=2)
+        Figure(f"lange/{file}", title, runs, x="step", smooth=4)
         for file, title, runs in (
             ("variants", "The variants", list(LANGE_ROWS)[:6]),
             ("buffer", "Buffer", ["lange/capacity_5000", "lange/dqn", "lange/capacity_40000"]),

@@ -15,21 +15,16 @@ def fresh(n: int) -> str:
 
 
 DOCUMENT = "12,34,56,78,90"  # Berta's seeds
-LANGE_STEPS = 20032  # a quarter of the preset's: 20000 updates
 
 RUNS: dict[str, str] = {
     **{
         f"berta/{name}": f"experiment=berta/{name} seed=[{DOCUMENT},{fresh(30)}]"
-        for name in ("nfq", "dqn", "ddqn", "per")
+        for name in ("nfq", "dqn", "ddqn", "per", "dueling", "dueling_as_printed")
     },
-    "berta/dueling": f"experiment=berta/dueling seed=[{DOCUMENT},{fresh(10)}]",
-    "berta/dueling_as_printed": (
-        f"experiment=berta/dueling_as_printed seed=[{DOCUMENT},{fresh(5)}]"
-    ),
     "berta/nfq_1500": (
-        f"experiment=berta/nfq seed=[{fresh(5)}] episodes=1500 eval.every_episodes=10"
+        f"experiment=berta/nfq seed=[{DOCUMENT},{fresh(10)}] episodes=1500 eval.every_episodes=10"
     ),
-    "berta/dqn_first": f"experiment=berta/dqn_first seed=[34,{fresh(3)}]",
+    "berta/dqn_first": f"experiment=berta/dqn_first seed=[34,{fresh(30)}]",
     **{
         f"carayol/{name}": f"experiment=carayol/{name} seed=[{fresh(100)}]"
         for name in ("uniform", "per")
@@ -39,7 +34,7 @@ RUNS: dict[str, str] = {
         for name in ("online", "replay", "dqn", "ddqn")
     },
     **{
-        f"lange/{name}": f"experiment=lange/{name} seed=[{fresh(5)}] steps={LANGE_STEPS}"
+        f"lange/{name}": f"experiment=lange/{name} seed=[{fresh(6)}]"
         for name in (
             *("dqn", "polyak", "ddqn", "per", "dueling", "per_double_dueling"),
             *("dqn_as_printed", "target_as_printed"),
@@ -48,7 +43,7 @@ RUNS: dict[str, str] = {
     },
     **{
         f"lange/{key.rpartition('.')[2]}_{value}": (
-            f"experiment=lange/dqn seed=[{fresh(5)}] steps={LANGE_STEPS} {key}={value}"
+            f"experiment=lange/dqn seed=[{fresh(6)}] {key}={value}"
         )
         for key, values in {
             "buffer.capacity": (5000, 40000),
@@ -59,8 +54,7 @@ RUNS: dict[str, str] = {
     },
     **{
         f"lange/batch_size_{size}": (  # from more rows than a batch has on
-            f"experiment=lange/dqn seed=[{fresh(5)}] steps={LANGE_STEPS} batch_size={size} "
-            f"learning_starts={size + 1}"
+            f"experiment=lange/dqn seed=[{fresh(6)}] batch_size={size} learning_starts={size + 1}"
         )
         for size in (64, 128)
     },
@@ -68,7 +62,7 @@ RUNS: dict[str, str] = {
         f"peng/{name}": f"experiment=peng/{name} seed=[{fresh(n)}]"
         for name, n in (
             *(("dqn", 5), ("ddqn", 5), ("dueling", 5), ("per", 5)),
-            *(("dqn_as_printed", 5), ("per_as_printed", 3)),
+            *(("dqn_as_printed", 5), ("per_as_printed", 5)),
         )
     },
     **{
@@ -77,7 +71,7 @@ RUNS: dict[str, str] = {
     },
     **{
         f"zoo/{name}": f"experiment=zoo/{name} seed=[{fresh(n)}]"
-        for name, n in (("cartpole", 10), ("mountaincar", 10), ("acrobot", 5), ("lunarlander", 5))
+        for name, n in (("cartpole", 30), ("mountaincar", 10), ("acrobot", 5), ("lunarlander", 5))
     },
 }
 

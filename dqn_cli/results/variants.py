@@ -106,11 +106,16 @@ def _text(value: Any) -> str:
 
 def _labels(configs: list[Flat], pools: list[list[Run]]) -> list[str]:
     """A label for every pool. Where labels clash, all that clash take their next, longer choice:
-    the name, what differs from the other pools, the directory.
+    the name, what differs from the other pools (of that name, if it has one), the directory.
     """
     choices = [next((run.choices for run in pool if run.choices), {}) for pool in pools]
     names = [pool[0].config.get("name") for pool in pools]
     differences = _differences(configs, choices)
+    for shared in {str(name) for name in names if name not in (None, "")}:
+        same = [i for i, name in enumerate(names) if str(name) == shared]
+        own = _differences([configs[i] for i in same], [choices[i] for i in same])
+        for i, difference in zip(same, own, strict=True):
+            differences[i] = difference or differences[i]
     ladders = []
     for name, difference, choice, pool in zip(names, differences, choices, pools, strict=True):
         path = pool[0].path

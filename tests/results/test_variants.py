@@ -130,6 +130,16 @@ def test_equal_names_are_told_apart_by_what_differs() -> None:
     assert labels(*runs) == ["x lr=1", "x lr=2"]
 
 
+def test_a_name_is_told_apart_from_its_own_kind_alone() -> None:
+    """And not by all that another experiment has otherwise."""
+    other = run("c", {"name": "y", "lr": 3, "batch_size": 7}, ROOMS | {"algo": "ddqn"})
+    runs = [
+        run("a", {"name": "x", "lr": 1, "batch_size": 8}, ROOMS),
+        run("b", {"name": "x", "lr": 2, "batch_size": 8}, ROOMS),
+    ]
+    assert labels(*runs, other) == ["x lr=1", "x lr=2", "y"]
+
+
 def test_labels_that_clash_take_the_directory() -> None:
     same = [run("a", {"algo": {"_target_": "x"}}), run("b", {"algo": {"_target_": "y"}})]
     assert labels(*same) == ["a", "b"]
