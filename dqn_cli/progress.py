@@ -99,7 +99,7 @@ class Display:
     def text(self) -> str:
         elapsed = time.monotonic() - self.started
         episodes = f"/{self.limits[0]}" if self.limits[0] else ""
-        parts = [f"episode {min(self.episode.values())}{episodes}", f"{self.lane_steps:,} steps"]
+        parts = [f"episode {min(self.episode.values())}{episodes}", self.steps]
         if self.scores:
             values = self.scores.values()
             spread = f" [{min(values):.4g}, {max(values):.4g}]" if len(values) > 1 else ""
@@ -115,7 +115,15 @@ class Display:
             values = self.scores.values()
             score = f"{fmean(values):.4g} [{min(values):.4g}, {max(values):.4g}]"
         speed = self.lane_steps / (time.monotonic() - self.started)
-        return f"ep {number}  {self.lane_steps:,} steps  {score}  {speed:,.0f}/s{self.left}"
+        return f"ep {number}  {self.steps}  {score}  {speed:,.0f}/s{self.left}"
+
+    @property
+    def steps(self) -> str:
+        """Of the seed furthest behind, if they have a limit; else of all together."""
+        if limit := self.limits[1]:
+            left = [step for seed, step in self.seed_step.items() if seed not in self.over]
+            return f"step {min(left, default=limit):,}/{limit:,}"
+        return f"{self.lane_steps:,} steps"
 
     @property
     def left(self) -> str:

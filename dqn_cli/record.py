@@ -23,6 +23,7 @@ from dqn_cli.plot import draw
 from dqn_cli.progress import Display
 from dqn_cli.results import schema
 from dqn_cli.results.reader import read_run
+from dqn_cli.results.stats import Axis
 from dqn_cli.results.writer import RunWriter, write_atomic
 from dqn_cli.resume import Resumed, versions
 from dqn_cli.workers import Alone, Workers
@@ -97,7 +98,8 @@ def train(
             if not quiet:
                 print(f"{text}\n{directory}")
     with disk_errors(directory):
-        draw([read_run(directory)], directory / schema.FIGURE)
+        x: Axis = "step" if config.episodes is None else "episode"
+        draw([read_run(directory)], directory / schema.FIGURE, x=x)
     if signals:
         raise Stopped(signals[0])
 
@@ -193,6 +195,7 @@ class Recorder:
             case Finished():
                 done = self.episode[event.seed]
                 self._save(event.seed, "last", done, event.step, None, event.params)
+                self.display.seed_step[event.seed] = event.step
             case Diverged():
                 self.writer.diverged(event.seed)
                 text = f"seed {event.seed} diverged: its loss or Q-values are no numbers any more"

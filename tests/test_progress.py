@@ -67,7 +67,19 @@ def test_without_a_limit_in_episodes_none_is_shown(clock: Clock) -> None:
     display = Display([1], (None, 2000), quiet=True, done={})
     clock.now += 1
     display.advanced(1000, 1000, [1])
-    assert display.text == "episode 0  1,000 steps  1,000 steps/s"
+    assert display.text == "episode 0  step 1,000/2,000  1,000 steps/s"
+
+
+def test_a_limit_in_steps_is_shown_for_the_seed_furthest_behind(clock: Clock) -> None:
+    display = Display([1, 2], (None, 2000), quiet=True, done={2: (3, 900)})
+    clock.now += 1
+    display.advanced(500, 500, [1])
+    assert "step 500/2,000" in display.text
+    assert "step 500/2,000" in display.short
+    display.diverged(1, "")
+    assert "step 900/2,000" in display.text
+    display.diverged(2, "")
+    assert "step 2,000/2,000" in display.text
 
 
 def test_the_time_left_is_in_proportion(clock: Clock) -> None:
@@ -87,8 +99,8 @@ def test_plain_lines_come_every_ten_seconds(
         display.advanced(10 * second, 10 * second, [1])
     display.close()
     assert capsys.readouterr().out.splitlines() == [
-        " 10 %  episode 0  100 steps  10 steps/s  0:01:30 left",
-        " 20 %  episode 0  200 steps  10 steps/s  0:01:20 left",
+        " 10 %  episode 0  step 100/1,000  10 steps/s  0:01:30 left",
+        " 20 %  episode 0  step 200/1,000  10 steps/s  0:01:20 left",
     ]
 
 
@@ -131,7 +143,7 @@ def test_a_terminal_has_a_bar(terminal: Terminal, clock: Clock) -> None:
     assert shown(display).percentage == 25
     assert shown(display).description == display.short
     display.close()
-    assert "25 %" in terminal.getvalue() and "500 steps" in terminal.getvalue()
+    assert "25 %" in terminal.getvalue() and "step 250/1,000" in terminal.getvalue()
     assert terminal.getvalue().endswith("\x1b[2K")  # nothing of it stays on the line
 
 

@@ -57,6 +57,16 @@ def test_a_run_leaves_its_files_and_no_others(trained: Path) -> None:
     assert {path.name for path in trained.parent.iterdir()} == {"run", "stdout"}
 
 
+@pytest.mark.parametrize(("limit", "x"), [("episodes=4", "episode"), ("episodes=null", "step")])
+def test_the_figure_is_over_what_limits_the_run(
+    dqn_train, monkeypatch: pytest.MonkeyPatch, limit: str, x: str
+) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr("dqn_cli.record.draw", lambda *_, x: drawn.append(x))
+    assert dqn_train(*SMALL, limit, "steps=60").code == 0
+    assert drawn == [x]
+
+
 @pytest.mark.parametrize(
     ("overrides", "room", "expected"),
     [
