@@ -12,12 +12,15 @@ from pathlib import Path
 
 from benchmarks.reproduction.report import write
 from benchmarks.reproduction.runs import ROOT, RUNS, trained
+from dqn_cli.results.schema import ResultError
 
 
 def command(name: str) -> str:
-    """What trains it; if the run is there already, it goes on."""
-    there = (ROOT / name / "config.yaml").is_file()
-    return f"dqn-train resume={ROOT / name}" if there else trained(name)
+    """What trains it; if the run is there already, it goes on, to the seeds and length of RUNS."""
+    if not (ROOT / name / "config.yaml").is_file():
+        return trained(name)
+    extent = [a for a in RUNS[name].split() if a.startswith(("seed=", "episodes=", "steps="))]
+    return " ".join(["dqn-train", f"resume={ROOT / name}", *extent])
 
 
 def main() -> None:
@@ -29,11 +32,14 @@ def main() -> None:
     report.add_argument("--runs", type=Path, default=ROOT)
     args = parser.parse_args()
     if args.todo == "report":
-        write(args.runs, Path("outputs/reference"), Path("docs/reproduction.md"))
+        try:
+            write(args.runs, Path("outputs/reference"), Path("docs/reproduction.md"))
+        except (ResultError, ValueError) as error:
+            parser.error(str(error))
         return
+    if unknown := [name for name in args.names if name not in RUNS]:
+        parser.error(f"{unknown[0]}: no such run; there are {', '.join(RUNS)}")
     for name in args.names or RUNS:
-        if name not in RUNS:
-            parser.error(f"{name}: no such run; there are {', '.join(RUNS)}")
         print(command(name))
         subprocess.run(command(name).split(), check=True)
 

@@ -1,7 +1,7 @@
 """The zoo's settings in the library that they were made for: Stable-Baselines3's DQN, trained and
 scored like ours, one seed after another (needs the extra `bench`).
 
-python -m benchmarks.reproduction.peer zoo/cartpole 2001 2010
+python -m benchmarks.reproduction.peer zoo/cartpole 2001 2010     seeds that are there are kept
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from benchmarks.compose import composed
 from dqn_cli.config import Config
+from dqn_cli.results.writer import write_atomic
 
 
 def agent(config: Config, seed: int) -> DQN:
@@ -49,15 +50,19 @@ def main() -> None:
     config = composed(f"experiment={preset}")
     torch.set_num_threads(1)
     out = Path("outputs/reference") / preset / "stable_baselines3.csv"
-    rows = [f"seed,score of stable-baselines3 {version('stable-baselines3')}"]
+    head = f"seed,score of stable-baselines3 {version('stable-baselines3')}"
+    rows = out.read_text(encoding="utf-8").splitlines()[1:] if out.is_file() else []
+    done = {int(row.split(",")[0]) for row in rows}
     for seed in range(first, last + 1):
+        if seed in done:
+            continue
         trained = agent(config, seed).learn(config.steps)
         env = Monitor(gymnasium.make(config.env["id"]))
-        env.reset(seed=seed)
+        env.reset(seed=seed)  # so the first episodes begin where those of training began
         score, _ = evaluate_policy(trained, env, config.eval.episodes, deterministic=True)
         rows.append(f"{seed},{score:.6g}")
         print(rows[-1], flush=True)
-        out.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        write_atomic(out, "\n".join([head, *rows, ""]).encode())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.compose import composed
 from benchmarks.reproduction.published import (
     ERRATA,
     SECTIONS,
@@ -22,10 +23,9 @@ from benchmarks.reproduction.published import (
     Section,
     Table,
 )
-from benchmarks.reproduction.runs import DOCUMENT, trained
+from benchmarks.reproduction.runs import DOCUMENT, RUNS, trained
 from dqn_cli.plot import draw
 from dqn_cli.results.reader import Run, read_run
-from dqn_cli.results.report import number
 from dqn_cli.results.stats import curve
 from dqn_cli.results.writer import write_atomic
 
@@ -35,18 +35,25 @@ PEER = "stable_baselines3.csv"  # a seed's score, as benchmarks/reproduction/pee
 Values = NDArray[np.float64]
 
 
+def settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a run what it is: neither the device nor the order of its seeds changes a byte."""
+    kept = {key: value for key, value in config.items() if key != "device"}
+    return kept | {"seed": sorted(kept["seed"])}
+
+
 class Runs:
-    """The run directories below `root`, read when they are asked for."""
+    """Every run of RUNS, below `root`. ValueError for one that is not what it should be."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.read: dict[str, Run] = {}
+        self.runs = {name: read_run(root / name) for name in RUNS}
+        for name, run in self.runs.items():
+            if settings(run.config) != settings(composed(*RUNS[name].split()).model_dump()):
+                raise ValueError(f"{run.path}: its config.yaml is not that of {trained(name)}")
+            if run.summary.get("status") != "finished" or run.diverged:
+                raise ValueError(f"{run.path}: not trained to its end; {trained(name)}")
 
     def __getitem__(self, name: str) -> Run:
-        where = SAME.get(name, name)
-        if where not in self.read:
-            self.read[where] = read_run(self.root / where)
-        return self.read[where]
+        return self.runs[SAME.get(name, name)]
 
     def of(self, name: str, quantity: Quantity, document: bool) -> Values:
         """The figure of each seed: of those that the document names, or of the others."""
@@ -93,19 +100,21 @@ def interval(values: Values) -> tuple[float, float]:
 
 
 def figure(value: float) -> str:
-    return number(float(f"{value:.4g}")) if np.isfinite(value) else "never"
+    return "never" if np.isinf(value) else f"{value:.1f}".removesuffix(".0")
 
 
 def cell(values: Values, quantity: Quantity) -> str:
     """The mean (or median) over seeds, the mean's interval, the smallest and largest seed."""
     if not len(values):
-        return "-"
+        return "none"
     middle = np.median(values) if quantity.median else values.mean()
     text = f"**{figure(middle)}**"
     if len(values) >= FEW and not quantity.median:
         low, high = interval(values)
         text += f" ({figure(low)} to {figure(high)})"
-    return f"{text} [{figure(values.min())}, {figure(values.max())}]"
+    if len(values) > 1:
+        text += f" [{figure(values.min())}, {figure(values.max())}]"
+    return text
 
 
 def difference(runs: Runs, claim: Claim) -> tuple[float, float, float, float]:
@@ -125,6 +134,10 @@ def above(ours: Values, theirs: Values) -> float:
     return float(more.mean() + 0.5 * same.mean())
 
 
+def lower(title: str) -> str:
+    return title[0].lower() + title[1:]
+
+
 def verdict(claim: Claim, low: float, high: float) -> str:
     low, high = sorted((claim.sign * low, claim.sign * high))
     if low > 0:
@@ -140,14 +153,14 @@ def table_lines(runs: Runs, table: Table) -> list[str]:
         *(["the document's seeds"] if documents else []),
         "fresh seeds",
     ]
-    lines = [f"**{table.quantity.title}**", "", row_line(heads), row_line(["---"] * len(heads))]
+    title = table.quantity.title + ", median" * table.quantity.median
+    lines = [f"**{title}**", "", row_line(heads), row_line(["---"] * len(heads))]
     for row in table.rows:
         same, fresh = (runs.of(row.run, table.quantity, document) for document in (True, False))
         cells = [f"`{row.run}`", row.published]
         if documents:
-            cells.append(cell(same, table.quantity))
-        seeds = f"{len(fresh)}: " if len(fresh) else ""
-        lines.append(row_line([*cells, seeds + cell(fresh, table.quantity)]))
+            cells.append(f"{len(same)}: {cell(same, table.quantity)}")
+        lines.append(row_line([*cells, f"{len(fresh)}: {cell(fresh, table.quantity)}"]))
     return [*lines, ""]
 
 
@@ -162,8 +175,8 @@ def claim_lines(runs: Runs, claims: Sequence[Claim], told: bool) -> list[str]:
     for claim in claims:
         middle, low, high, share = difference(runs, claim)
         cells = [
-            f"{claim.text}: `{claim.run}` less `{claim.than}`, {claim.quantity.title.lower()}",
-            f"{middle:+.4g} ({low:+.4g} to {high:+.4g})",
+            f"{claim.text}: `{claim.run}` - `{claim.than}`, {lower(claim.quantity.title)}",
+            f"{middle:+.1f} ({low:+.1f} to {high:+.1f})",
             f"{share:.2f}",
         ]
         lines.append(row_line([*cells, *([verdict(claim, low, high)] if told else [])]))
@@ -230,7 +243,7 @@ def peer_lines(runs: Runs, section: Section, folder: Path) -> list[str]:
                 f"`{row.run}`",
                 f"{len(ours)}: {cell(ours, table.quantity)}",
                 f"{len(theirs)}: {cell(theirs, table.quantity)}",
-                f"{middle:+.4g} ({low:+.4g} to {high:+.4g})",
+                f"{middle:+.1f} ({low:+.1f} to {high:+.1f})",
                 f"{above(ours, theirs):.2f}",
             ]
             if not lines:
@@ -259,7 +272,7 @@ def section_lines(runs: Runs, section: Section, folder: Path) -> list[str]:
         lines += ["What is claimed, or shown:", "", *claim_lines(runs, section.claims, told=True)]
     for shown in section.figures:
         lines += draw_figure(runs, shown, folder)
-    lines += ["Each row again:", "", "```sh"]
+    lines += ["To train each row again:", "", "```sh"]
     for name in names:
         if name not in SAME:
             keep(runs, name, [table.quantity for table in section.tables], folder)
@@ -274,8 +287,8 @@ Made by `make reproduction ARGS=report` from the run directories in outputs/repr
 and what it changes, is in [errata.md](errata.md); the settings are the presets in
 [conf/experiment](../conf/experiment), value by value with their source.
 
-A cell is the mean over seeds in bold (or the median, without an interval), the mean's 95 %
-interval in round brackets, and the smallest and largest seed in square ones. Intervals are
+A cell is the number of seeds, their mean in bold (or the median, without an interval), the mean's
+95 % interval in round brackets, and the smallest and largest seed in square ones. Intervals are
 Student's and, for differences, Welch's. They hold what they promise for figures that scatter
 evenly; where most seeds are near the top and some fail, as on CartPole, an interval of five seeds
 holds the true mean in about half of all cases, one of thirty in nine of ten: look at the smallest
@@ -283,16 +296,18 @@ seed, too. `return` is that of training episodes, with exploration; `score` the 
 episodes in environments of their own. Fresh seeds begin at 2001 and had no part in any choice.
 
 A difference is taken over all seeds of both sides; `P(a seed is above)` is how often a seed of the
-first is above one of the second, ties counting a half. There are {claims} claims; of twenty without
-substance, one is said to be seen, or its opposite, by chance.
+first is above one of the second, ties counting a half. There are {claims} claims; where nothing
+is different, about one in twenty would still come out as seen, or as the opposite.
 
-The rows behind every figure are in [outputs/reference](../outputs/reference): `seeds.csv`,
-`score.csv`, `return.csv`, `config.yaml`.
+[outputs/reference](../outputs/reference) has for each run the figures of every seed (`seeds.csv`),
+its mean, smallest and largest seed by episode, of all seeds and not smoothed (`score.csv`,
+`return.csv`), and its settings (`config.yaml`). The pictures are smoothed, seed by seed.
 """
 
 
 def write(root: Path, folder: Path, page: Path) -> None:
-    """Read every run below root; write the small files into the folder, and the page."""
+    """Read every run below root; write the small files into the folder, and the page. ValueError if
+    a run is not what it should be; then nothing has been written."""
     runs = Runs(root)
     lines = [HEAD.format(claims=sum(len(section.claims) for section in SECTIONS))]
     for section in SECTIONS:
@@ -300,7 +315,7 @@ def write(root: Path, folder: Path, page: Path) -> None:
     lines += [
         "## What the errors change",
         "",
-        "As printed, less as said, where a key reproduces it; see [errata.md](errata.md).",
+        "As printed - as said, where a key reproduces it; see [errata.md](errata.md).",
         "",
         *claim_lines(runs, ERRATA, told=False),
     ]

@@ -47,7 +47,7 @@ RUNS: dict[str, str] = {
         )
         for key, values in {
             "buffer.capacity": (5000, 40000),
-            "target.every_steps": (1,),
+            "target.every_steps": (1, 100),
             "optimizer.lr": ("1e-2", "1e-4"),
         }.items()
         for value in values
