@@ -1,15 +1,23 @@
 """The report's figures, by hand."""
 
+import json
+from contextlib import nullcontext
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from benchmarks.reproduction import report
+from benchmarks.reproduction.__main__ import command
 from benchmarks.reproduction.published import (
     EARLY,
     Claim,
     Quantity,
     final_return,
     final_score,
+    final_tenth,
     first_episode_at,
     mean_return,
     solved_at,
@@ -23,6 +31,11 @@ from benchmarks.reproduction.report import (
     verdict,
     welch,
 )
+from benchmarks.reproduction.runs import ROOT, RUNS, trained
+from dqn_cli.results.reader import read_config
+from dqn_cli.results.schema import COLUMNS
+
+KEPT = Path(__file__).parents[1] / "outputs/reference"
 
 
 def rows(scores: list[float | None], returns: list[float]) -> pd.DataFrame:
@@ -36,6 +49,12 @@ SIX = rows([1, None, 3, 5, None, 4], [10, 20, 30, 40, 50, 60])
 def test_a_final_score_is_of_evaluations_and_not_of_episodes() -> None:
     assert final_score(2)(SIX) == 4.5
     assert final_score(25)(SIX) == 3.25
+
+
+def test_a_last_tenth_is_of_steps() -> None:
+    """Of 1000 steps those after 900, whatever has no evaluation there."""
+    run = rows([1, 2, 3, None, 5], [0] * 5).assign(step=[100, 900, 901, 950, 1000])
+    assert final_tenth(run) == 4
 
 
 def test_returns_are_of_these_episodes() -> None:
@@ -114,3 +133,42 @@ def test_the_document_s_seeds_are_told_from_fresh_ones() -> None:
     assert own_seeds("berta/dqn") == {12, 34, 56, 78, 90}
     assert own_seeds("berta/dqn_first") == {34}
     assert own_seeds("lange/dqn") == set()
+
+
+NAME = "carayol/online"
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "problem"),
+    [
+        ({}, "finished", None),
+        ({"device": {"name": "cpu"}, "seed": list(range(2010, 2000, -1))}, "finished", None),
+        ({"gamma": 0.5}, "finished", "its config.yaml is not that of dqn-train experiment=carayol"),
+        ({"seed": [2001]}, "finished", "its config.yaml is not that of"),
+        ({}, "interrupted", "not trained to its end"),
+    ],
+)
+def test_a_run_that_is_not_what_it_should_be_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change, status: str, problem: str | None
+) -> None:
+    monkeypatch.setattr(report, "RUNS", {NAME: RUNS[NAME]})
+    place = tmp_path / NAME
+    (place / "scores").mkdir(parents=True)
+    (place / "config.yaml").write_text(yaml.safe_dump(read_config(KEPT / NAME) | change))
+    (place / "summary.json").write_text(json.dumps({"status": status}))
+    (place / "scores/seed_2001.csv").write_text(",".join(COLUMNS) + "\n")
+    with pytest.raises(ValueError, match=problem) if problem else nullcontext():
+        report.Runs(tmp_path)
+
+
+def test_a_run_that_is_there_goes_on_to_what_the_report_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command("berta/nfq_1500") == trained("berta/nfq_1500")
+    place = ROOT / "berta/nfq_1500"
+    place.mkdir(parents=True)
+    (place / "config.yaml").touch()
+    first, resume, seeds, episodes = command("berta/nfq_1500").split()
+    assert (first, resume, episodes) == ("dqn-train", f"resume={place}", "episodes=1500")
+    assert seeds.startswith("seed=[12,34,")

@@ -63,8 +63,10 @@ def test_the_figure_is_over_what_limits_the_run(
 ) -> None:
     drawn: list[str] = []
     monkeypatch.setattr("dqn_cli.record.draw", lambda *_, x: drawn.append(x))
-    assert dqn_train(*SMALL, limit, "steps=60").code == 0
+    done = dqn_train(*SMALL, limit, "steps=60")
+    assert done.code == 0
     assert drawn == [x]
+    assert x == "episode" or "step 60/60" in done.out
 
 
 @pytest.mark.parametrize(
