@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 
 def sequence(seed: int, name: str, *number: int) -> np.random.SeedSequence:
-    """The root of one named stream of one run seed."""
-    return np.random.SeedSequence([seed, zlib.crc32(name.encode()), *number])
+    """The root of one named stream of one run seed. NumPy keeps a spawn key apart from the entropy,
+    so that no seed, name or number can stand for another: a stream without a number is not its
+    number 0, and a seed of more than 32 bits is none of those below."""
+    return np.random.SeedSequence(seed, spawn_key=(zlib.crc32(name.encode()), *number))
 
 
 def generator(seed: int, name: str, *number: int) -> np.random.Generator:

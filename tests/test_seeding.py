@@ -1,3 +1,4 @@
+import zlib
 from itertools import combinations
 
 import numpy as np
@@ -16,6 +17,22 @@ def test_a_stream_is_a_function_of_seed_and_name() -> None:
     others = [(6, "replay", 2), (5, "explore", 2), (5, "replay", 3), (0, "replay", 2)]
     for other in others:
         assert not np.array_equal(generator(*other).random(4), again), other
+
+
+def test_no_two_streams_are_one() -> None:
+    """Trap: words of a seed, a name and a number strung together. 0 at the end then changes nothing,
+    and a seed from 2^32 on has the words of a small seed and a number."""
+    crc = zlib.crc32(b"env")
+    keys = [(5, "env"), (5, "env", 0), (5, "env", 0, 0), (5, "env", 1), (5, "env", 0, 1)]
+    keys += [
+        (5 + 2**32, "env"),
+        (5 + 2**32, "env", 0),
+        (2**32, "env"),
+        (0, "env"),
+        (5 + (crc << 32), "env"),
+    ]
+    seeds = [episode_seed(*key) for key in keys]
+    assert len(set(seeds)) == len(keys)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32, 2**63 - 1])
