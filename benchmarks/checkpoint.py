@@ -27,7 +27,7 @@ def main() -> None:
     loop = build.loop(checked)
     loop.learner.learn = lambda step: None  # type: ignore[method-assign]
     while loop.step < checked.steps - 1:
-        for _ in loop._step(lambda: False):
+        for _ in loop._step():
             pass
     with (
         tempfile.TemporaryDirectory(dir=".") as folder,

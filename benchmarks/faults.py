@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 SMALL = "network.hidden=[32] learning_starts=50 batch_size=32 eval.episodes=2 device.workers=1"
 RUNS = {
@@ -31,8 +32,10 @@ RUNS = {
     "grad_clip_norm=1 loss=huber optimizer=rmsprop",
     "five in a row, small replay": "seed=[1,2,3,4,5] episodes=80 buffer=per buffer.capacity=700",
     "much evaluation": "seed=[1,2] episodes=60 eval.episodes=20",
-    "seldom evaluation, steps": "seed=[1,2,3] episodes=null steps=4000 eval.every_episodes=null "
-    "eval.every_steps=500",
+    "evaluation by steps": "seed=[1,2,3] episodes=null steps=3900 eval.every_episodes=null "
+    "eval.every_steps=125",
+    "by steps and episodes, two processes": "seed=[1,2,3] episodes=70 eval.every_episodes=7 "
+    "eval.every_steps=33 device.workers=2 buffer=per",
     "acrobot": "seed=[1,2] episodes=9 env.id=Acrobot-v1 eval.episodes=1",
     "two processes": "seed=[1,2,3,4] episodes=90 device.workers=2",
     "two threads": "seed=[1,2,3] episodes=60 device.threads=2 network.hidden=[64,33]",
@@ -92,10 +95,10 @@ def strike(point: str, after: int) -> None:
         case "evaluation":
             play = evaluation.greedy_returns
 
-            def played(*arguments):  # type: ignore[no-untyped-def]
+            def played(*arguments: Any, **more: Any) -> Any:
                 if due():
-                    arguments = (*arguments[:4], lambda _: die())
-                return play(*arguments)
+                    more["watch"] = lambda _: die()
+                return play(*arguments, **more)
 
             evaluation.greedy_returns = played
         case "going on":
@@ -136,7 +139,10 @@ def start(
 
 
 def bytes_of(run: Path) -> dict[str, str]:
-    files = [*run.glob("scores/*"), *run.glob("checkpoints/*_best.pt"), *run.glob("*/*_last.pt")]
+    files = [
+        *(*run.glob("scores/*"), *run.glob("evaluations/*")),
+        *(*run.glob("checkpoints/*_best.pt"), *run.glob("*/*_last.pt")),
+    ]
     return {
         file.relative_to(run).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in files

@@ -35,7 +35,7 @@ def main() -> None:
     through = sum(i * o for i, o in layers[1:])
     multiply_adds = BATCH * (forward + forward + forward + through)  # online, target, weights, rows
 
-    envs = Gym(id="CartPole-v1", import_=None, kwargs={}).make(SEEDS)
+    envs = Gym(id="CartPole-v1", import_=None, wrappers=[], kwargs={}).make(SEEDS)
     rows, left = np.arange(SEEDS), np.zeros(SEEDS, np.int64)
     for row in range(SEEDS):
         envs.reset(row, row)

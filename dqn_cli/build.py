@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
+from dqn_cli.buffer.ring import row_bytes
 from dqn_cli.config import BadInput, Config, locate
+from dqn_cli.device.device import memory
 from dqn_cli.evaluation import Evaluation
 from dqn_cli.learner import Learner
 from dqn_cli.loop import Loop
+from dqn_cli.types import EnvMaker
 
 
 def part(config: Config, room: str, *given: Any) -> Any:
     """The room's part: `given` by the run, the rest from its keys. BadInput if it refuses them."""
-    keys = {name.replace("import", "import_"): v for name, v in getattr(config, room).items()}
+    keys = {"import_" if k == "import" else k: v for k, v in getattr(config, room).items()}
     build = locate(room, keys.pop("_target_"))
     try:
         return build(*given, **keys)
@@ -32,6 +37,7 @@ def _loop(config: Config) -> Loop:
     seeds = config.seeds
     device = part(config, "device")
     env = part(config, "env")
+    check_memory(config, env, device.torch)
     network = part(config, "network", env.space)
     online = network.init(seeds).to(device.torch)
     learner = Learner(
@@ -55,7 +61,35 @@ def _loop(config: Config) -> Loop:
         network,
         learner,
         part(config, "exploration"),
-        Evaluation(config.eval.every_episodes, config.eval.every_steps, config.eval.episodes),
+        evaluation(config),
         episodes=config.episodes,
         steps=config.steps,
     )
+
+
+def evaluation(config: Config) -> Evaluation:
+    keys = config.eval
+    return Evaluation(
+        keys.every_episodes, keys.every_steps, keys.episodes, keys.max_steps, keys.envs
+    )
+
+
+def check_memory(config: Config, env: EnvMaker, device: torch.device) -> None:
+    """BadInput if the replay of all seeds will not fit into the machine. It is not the buffer that
+    finds out: on a CPU memory is only taken as rows are written, and a run would end in the
+    middle."""
+    rows = config.buffer.get("capacity")
+    if rows is None or device.type != "cpu":
+        return
+    if config.steps is not None:
+        rows = min(rows, config.steps)
+    if config.episodes is not None and env.max_steps is not None:
+        rows = min(rows, config.episodes * env.max_steps)
+    needed, there = len(config.seeds) * rows * row_bytes(env.space), memory()
+    if there is not None and needed > there:
+        raise BadInput(
+            f"buffer.capacity={config.buffer['capacity']}: the replay of {len(config.seeds)} seeds "
+            f"takes {needed / 2**30:.3g} GiB when it is full, this machine has "
+            f"{there / 2**30:.3g} GiB; up to {there // (len(config.seeds) * row_bytes(env.space))} "
+            "rows fit"
+        )

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from dqn_cli.state import Best, Lane
+from dqn_cli.events import Episode, Evaluated
+from dqn_cli.state import Best, Held, Known, Lane
 
 NOT_OURS = "not a checkpoint of dqn-train, or a damaged one"
 LARGEST = 2**53
@@ -57,6 +58,11 @@ def dump_lane(lane: Lane) -> bytes:
         # clones, because a view would take all that it is a view of into the file
         "actions": lane.actions.clone(),
         "obs": lane.obs.clone(),
+        "known": lane.known and lane.known._asdict(),
+        "waiting": [
+            {"row": event._asdict(), "params": params if params is None else params.cpu()}
+            for event, params in lane.waiting
+        ],
         "learner": {name: value.clone() for name, value in lane.learner.items()},
     }
     return _dump(values)
@@ -66,25 +72,61 @@ def load_lane(path: Path) -> Lane:
     """Read without running code from the file. ValueError, one line, if it is no such file."""
     try:
         values = _load(path)
-        lane = Lane(**values)
-        best = None if lane.best is None else Best(**values["best"])
-    except TypeError:
+        best, known = values["best"], values["known"]
+        lane = Lane(**values)._replace(
+            best=None if best is None else Best(**best),
+            known=None if known is None else Known(**known),
+            waiting=[_held(held["row"], held["params"]) for held in values["waiting"]],
+        )
+    except (TypeError, KeyError):
         raise ValueError(f"{path}: {NOT_OURS}") from None
-    origin = _seed(lane.seed) and _counts(lane.episode, lane.step)
-    open_ = _tensors({"actions": lane.actions, "obs": lane.obs})
-    if not (origin and open_ and lane.actions.dtype == torch.int64 and lane.actions.ndim == 1):
+    if not (
+        _seed(lane.seed)
+        and _counts(lane.episode, lane.step)
+        and _played(lane.actions, lane.obs)
+        and (lane.known is None or _known(lane.known))
+        and (lane.best is None or _best(lane.best))
+        and all(_waits(event, params, lane) for event, params in lane.waiting)
+        and _tensors(lane.learner)
+    ):
         raise ValueError(f"{path}: {NOT_OURS}")
-    if best is not None:
-        scored = isinstance(best.score, float) and math.isfinite(best.score)
-        if not (scored and _counts(best.episode, best.step) and _tensors({"": best.params})):
-            raise ValueError(f"{path}: {NOT_OURS}")
-        params: Any = best.params
-        if params.dtype is not torch.float32 or params.ndim != 1:
-            raise ValueError(f"{path}: {NOT_OURS}")
-        best = best._replace(params=params.numpy())
-    if not _tensors(lane.learner):
-        raise ValueError(f"{path}: {NOT_OURS}")
-    return lane._replace(best=best)
+    if lane.best is not None:
+        params: Any = lane.best.params
+        lane = lane._replace(best=lane.best._replace(params=params.numpy()))
+    return lane
+
+
+def _held(row: dict[str, Any], params: Tensor | None) -> Held:
+    return (Evaluated if "extra" in row else Episode)(**row), params
+
+
+def _played(actions: Any, obs: Any) -> bool:
+    whole = _tensors({"actions": actions, "obs": obs})
+    return whole and actions.dtype == torch.int64 and actions.ndim == 1
+
+
+def _known(known: Known) -> bool:
+    return _played(known.actions, known.obs) and isinstance(known.return_, float)
+
+
+def _best(best: Best) -> bool:
+    scored = isinstance(best.score, float) and math.isfinite(best.score)
+    return scored and _counts(best.episode, best.step) and _row(best.params)
+
+
+def _waits(event: Episode | Evaluated, params: Any, lane: Lane) -> bool:
+    numbers = all(
+        _counts(value) if isinstance(value, int) else value is None or isinstance(value, float)
+        for value in event._replace(best=None, seed=0)
+    )
+    own = event.seed == lane.seed and event.best is None and event.score is None
+    required = (event.step, event.episode, event.cut)
+    return numbers and own and _counts(*required) and (params is None or _row(params))
+
+
+def _row(params: Any) -> bool:
+    """Whether they are a network's parameters [P]."""
+    return _tensors({"": params}) and params.dtype is torch.float32 and params.ndim == 1
 
 
 def _dump(values: dict[str, Any]) -> bytes:

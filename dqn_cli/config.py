@@ -7,7 +7,6 @@ twice. Whatever is wrong is one `BadInput` line: key, value, what is allowed.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import math
 import re
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 from annotated_types import Ge, Le, MinLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from dqn_cli import code
 from dqn_cli.types import Count, Fraction, Positive
 
 ROOMS = (
@@ -36,6 +36,9 @@ class EvalConfig(BaseModel):
     every_episodes: Count | None
     every_steps: Count | None
     episodes: Count
+    max_steps: Count | None
+    final_episodes: Count | None
+    envs: Literal["own", "shared"]
 
 
 class CheckpointConfig(BaseModel):
@@ -115,29 +118,34 @@ def check(values: dict[str, Any]) -> Config:
 
 def refuse_foreign(run: object, values: dict[str, Any], permit: str) -> None:
     """BadInput if a configuration found in a result directory names code that is not this package's
-    own; `permit` is what lets it."""
+    own; `permit` is what lets it. Which keys can is marked in their types."""
     for room in ROOMS:
         section = values.get(room)
         if not isinstance(section, dict):
             continue
-        for key in ("_target_", "import", "id"):
-            name = section.get(key)
-            # gymnasium.make imports the module of "module:Name-v0"
-            foreign = ":" in str(name) if key == "id" else name is not None
-            if key == "_target_" and re.fullmatch(rf"dqn_cli\.{room}\.\w+\.\w+", str(name)):
-                foreign = locate(room, name).__module__ != str(name).rpartition(".")[0]
-            if foreign:
-                raise BadInput(
-                    f"{room}.{key}={name}: {run} would run code from outside dqn_cli; "
-                    f"{permit} allows it"
-                )
+        name = str(section.get("_target_"))
+        found = re.fullmatch(rf"dqn_cli\.{room}\.\w+\.\w+", name) and locate(room, name)
+        foreign = {}
+        if not found or found.__module__ != name.rpartition(".")[0]:
+            foreign = {"_target_": name}
+        else:
+            foreign = {
+                key: section[key]
+                for key, hint in hints(found).items()
+                if section.get(key) is not None
+                and any(mark.foreign(section[key]) for mark in code.marks(hint))
+            }
+        for key, value in foreign.items():
+            raise BadInput(
+                f"{room}.{key}={value}: {run} would run code from outside dqn_cli; "
+                f"{permit} allows it"
+            )
 
 
 def locate(room: str, target: object) -> Any:
     """The class that a `_target_` names."""
     try:
-        module, _, name = str(target).rpartition(".")
-        found = getattr(importlib.import_module(module), name)
+        found = code.attribute(str(target))
     except Exception as error:  # a module of the user's may raise anything
         raise BadInput(f"{room}._target_={target}: {error}") from error
     if not isinstance(found, type):
@@ -145,14 +153,19 @@ def locate(room: str, target: object) -> Any:
     return found
 
 
-def schema(part: Any) -> type[BaseModel]:
-    """A model of the part's keyword-only arguments (`import_` is the key `import`)."""
-    hints = get_type_hints(part.__init__, include_extras=True)
-    fields: dict[str, Any] = {
-        name.rstrip("_"): (hints.get(name, Any), ...)
+def hints(part: Any) -> dict[str, Any]:
+    """The types of the part's keys: its keyword-only arguments (`import_` is the key `import`)."""
+    types = get_type_hints(part.__init__, include_extras=True)
+    return {
+        name.rstrip("_"): types.get(name, Any)
         for name, parameter in inspect.signature(part).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+
+
+def schema(part: Any) -> type[BaseModel]:
+    """A model of the part's keys."""
+    fields: dict[str, Any] = {name: (hint, ...) for name, hint in hints(part).items()}
     return create_model(part.__name__, __config__=STRICT, **fields)
 
 

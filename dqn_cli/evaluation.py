@@ -1,4 +1,4 @@
-"""Greedy episodes in environments of their own, seeded by (run seed, training episode, number).
+"""Greedy episodes, seeded by (run seed, env step, number).
 
 Nothing here draws from a stream of training, so scores can be taken often, seldom or later, and
 training is the same to the byte.
@@ -6,21 +6,23 @@ training is the same to the byte.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dqn_cli.events import Episode, RunError
+from dqn_cli.events import Episode, Evaluated, RunError
 from dqn_cli.seeding import episode_seed
-from dqn_cli.state import Best
+from dqn_cli.state import Best, Held
 from dqn_cli.types import EnvError, EnvMaker, Envs, Network
 
-WAITING = 32  # snapshots evaluated together
+WAITING = 32  # snapshots held back
+MAX_STEPS = 10_000  # of an episode, where neither the environment nor the user has a limit
 
 
 class Evaluation(NamedTuple):
@@ -29,76 +31,181 @@ class Evaluation(NamedTuple):
     every_episodes: int | None
     every_steps: int | None
     episodes: int
+    max_steps: int | None = None  # of an episode; None: the environment's own limit, or MAX_STEPS
+    envs: Literal["own", "shared"] = "own"
 
-    def due(self, episode: int, step: int, length: int) -> bool:
-        """Whether the episode that ended at `step` is followed by an evaluation.
+    @property
+    def on(self) -> bool:
+        return self.every_episodes is not None or self.every_steps is not None
 
-        A period in steps is due at the end of the episode in which its multiple was reached.
-        """
-        by_episode = self.every_episodes is not None and episode % self.every_episodes == 0
-        by_step = (
-            self.every_steps is not None
-            and step // self.every_steps > (step - length) // self.every_steps
-        )
-        return by_episode or by_step
+    def limit(self, env: EnvMaker) -> int:
+        return self.max_steps or env.max_steps or MAX_STEPS
+
+
+class Returns(NamedTuple):
+    """Of E greedy episodes for each of K networks."""
+
+    returns: NDArray[np.float64]  # [K, E], undiscounted
+    cut: NDArray[np.bool_]  # [K, E], ended by the limit of evaluation and not by the environment
 
 
 class Scorer:
-    """Holds back the episodes that ended until enough snapshots can be evaluated together."""
+    """Holds back what is to be scored until enough snapshots can be evaluated together.
 
-    def __init__(self, env: EnvMaker, network: Network, evaluation: Evaluation) -> None:
+    Environments that are stepped together play 32 networks at once, others one network. `shared`
+    are the environments that train, with the row of each seed: episodes are then played there one
+    after the other, and the seeds whose environment was used are put into `disturbed`.
+    """
+
+    def __init__(
+        self,
+        env: EnvMaker,
+        network: Network,
+        evaluation: Evaluation,
+        stopped: Callable[[], bool],
+        shared: tuple[Envs, Mapping[int, int]] | None = None,
+    ) -> None:
         self.env_id = env.id
-        self.envs = env.make(WAITING * evaluation.episodes)
         self.network = network
+        self.stopped = stopped
         self.numbers = range(evaluation.episodes)
-        self.waiting: list[tuple[Episode, Tensor | None]] = []  # with a snapshot if it is evaluated
+        self.max_steps = evaluation.limit(env)
+        self.together = WAITING if env.together and shared is None else 1  # networks at once
+        self.shared = shared
+        self.envs = shared[0] if shared else env.make(self.together * evaluation.episodes)
+        self.patience = 1 if shared else WAITING  # snapshots held back at most
+        self.waiting: list[Held] = []
+        self.scored: dict[int, int] = {}  # seed -> the last step whose network was to be scored
         self.best: dict[int, Best] = {}  # of every seed that has a score
+        self.disturbed: set[int] = set()
         self.seconds = 0.0  # spent here
 
-    def tell(self, least: int = 1, together: int = WAITING) -> Iterator[Episode]:
-        """The episodes held back, in order and scored, until fewer than `least` are left.
+    def hold(self, event: Episode | Evaluated, params: Tensor | None) -> None:
+        """Tell of it later, in order; with the score of a snapshot of these parameters, if any."""
+        if params is not None:
+            self.scored[event.seed] = event.step
+        self.waiting.append((event, None if params is None else params.clone()))
 
-        RunError if an environment fails; the episodes evaluated `together` are then still held.
+    def tell(self, least: int = 1, alone: bool = False) -> Iterator[Episode | Evaluated]:
+        """The events held back, in order and scored, until fewer than `least` are left, or the run
+        is stopped.
+
+        RunError if an environment fails; the events evaluated with that one are then still held,
+        unless each is evaluated `alone`.
         """
-        while len(self.waiting) >= least:
-            scores = self._scores(self.waiting[:together])
-            for score in scores:
+        while len(self.waiting) >= least and not self.stopped():
+            group = self.waiting[: 1 if alone else self.together]
+            found = self._scores(group)
+            if found is None:
+                return
+            for score, cut in found:
                 event, params = self.waiting.pop(0)
-                yield event._replace(score=score, best=self._if_best(event, score, params))
+                best = self._if_best(event, score, params)
+                yield event._replace(score=score, cut=cut, best=best)
 
     def _if_best(
-        self, event: Episode, score: float | None, params: Tensor | None
+        self, event: Episode | Evaluated, score: float | None, params: Tensor | None
     ) -> NDArray[np.float32] | None:
+        """The parameters, if no earlier score is higher: of equal ones the later has seen more."""
         best = self.best.get(event.seed)
-        if score is None or params is None or (best is not None and score <= best.score):
+        if params is None or score is None or not math.isfinite(score):
             return None
-        self.best[event.seed] = Best(score, event.episode, event.step, params.cpu().numpy())
-        return self.best[event.seed].params
+        if best is not None and score < best.score:
+            return None
+        found = Best(score, event.episode, event.step, params.cpu().numpy())
+        if not (isinstance(event, Evaluated) and event.extra):  # a longer run would not have it
+            self.best[event.seed] = found
+        return found.params
 
-    def _scores(self, waiting: list[tuple[Episode, Tensor | None]]) -> list[float | None]:
-        """The mean greedy return of the parameters that each episode ended with."""
-        due = [(event, params) for event, params in waiting if params is not None]
+    def _scores(self, group: list[Held]) -> list[tuple[float | None, int]] | None:
+        """The mean greedy return of the parameters held with each, and how many episodes were cut;
+        None if the run was stopped meanwhile."""
+        due = [(event, params) for event, params in group if params is not None]
         if not due:
-            return [None] * len(waiting)
+            return [(None, 0)] * len(group)
         started = time.perf_counter()
-        seeds = [evaluation_seeds(event.seed, event.episode, self.numbers) for event, _ in due]
-        params = torch.stack([params for _, params in due])
+        seeds = [evaluation_seeds(event.seed, event.step, self.numbers) for event, _ in due]
+        first_row = 0
+        if self.shared:
+            first_row = self.shared[1][due[0][0].seed]
+            self.disturbed.add(due[0][0].seed)
         try:
-            returns = greedy_returns(self.network, params, self.envs, seeds).mean(axis=-1)
+            played = greedy_returns(
+                self.network,
+                torch.stack([params for _, params in due]),
+                self.envs,
+                seeds,
+                self.max_steps,
+                stopped=self.stopped,
+                first_row=first_row,
+                at_once=1 if self.shared else None,
+            )
         except EnvError as error:
-            event, _ = due[error.row // len(self.numbers)]
+            event, _ = due[0 if self.together == 1 else error.row // len(self.numbers)]
             raise RunError(
                 f"environment {self.env_id} failed in the evaluation of seed {event.seed} "
                 f"after episode {event.episode}, step {event.step}: {error}"
             ) from error
         self.seconds += time.perf_counter() - started
-        found = iter(returns.tolist())
-        return [None if params is None else next(found) for _, params in waiting]
+        if played is None:
+            return None
+        found = zip(played.returns.mean(-1).tolist(), played.cut.sum(-1).tolist(), strict=True)
+        return [(None, 0) if params is None else next(found) for _, params in group]
 
 
-def evaluation_seeds(seed: int, episode: int, episodes: range) -> list[int]:
-    """Environment seeds of the greedy episodes after training episode `episode` of run `seed`."""
-    return [episode_seed(seed, "eval", episode, number) for number in episodes]
+def evaluation_seeds(seed: int, step: int, episodes: range) -> list[int]:
+    """Environment seeds of the greedy episodes with the network of run `seed` after env step
+    `step`."""
+    return [episode_seed(seed, "eval", step, number) for number in episodes]
+
+
+def fresh_seeds(seed: int, episodes: range) -> list[int]:
+    """Environment seeds of episodes that no network was chosen by."""
+    return [episode_seed(seed, "fresh", number) for number in episodes]
+
+
+def fresh_scores(
+    env: EnvMaker,
+    network: Network,
+    params: Mapping[int, Tensor],
+    evaluation: Evaluation,
+    episodes: int,
+    stopped: Callable[[], bool],
+) -> dict[int, float]:
+    """The mean return of each seed's network over fresh episodes, as far as it was not stopped.
+
+    They are played in groups of the size of an evaluation, as dqn-play does. EnvError if an
+    environment fails.
+    """
+    size = evaluation.episodes
+    together = len(params) if env.together else 1
+    at_once = 1 if evaluation.envs == "shared" else size
+    envs = env.make(together * at_once)
+    scores: dict[int, float] = {}
+    seeds = list(params)
+    for start in range(0, len(seeds), together):
+        group = seeds[start : start + together]
+        rows = torch.stack([params[seed] for seed in group])
+        returns = np.empty((len(group), 0))
+        for first in range(0, episodes, size):
+            numbers = [fresh_seeds(seed, range(first, first + size)) for seed in group]
+            played = greedy_returns(
+                network,
+                rows,
+                envs,
+                numbers,
+                evaluation.limit(env),
+                stopped=stopped,
+                at_once=at_once,
+            )
+            if played is None:
+                break
+            returns = np.concatenate([returns, played.returns], axis=1)
+        else:
+            means = returns[:, :episodes].mean(-1).tolist()
+            scores |= dict(zip(group, means, strict=True))
+    envs.close()
+    return scores
 
 
 def greedy_returns(
@@ -106,38 +213,64 @@ def greedy_returns(
     params: Tensor,
     envs: Envs,
     seeds: Sequence[Sequence[int]],
+    max_steps: int,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    first_row: int = 0,
+    at_once: int | None = None,
     watch: Callable[[Envs], None] | None = None,
-) -> NDArray[np.float64]:
-    """Undiscounted returns [K, E] of E greedy episodes for each of K networks params [K, P].
+) -> Returns | None:
+    """E greedy episodes, of at most `max_steps`, for each of K networks params [K, P]; None as soon
+    as they are `stopped`.
 
-    `envs` has at least K * E rows; episode seeds[k][e] is played in row k * E + e. Networks whose
-    episodes are over leave; the E rows of a network stay together, so that the shape its
-    Q-values are computed in, and with it every bit of them, is the same in any company.
-    `watch` is called before every step while the first episode lasts.
+    `at_once` episodes of each network (all, if None) are played side by side, the seeds seeds[k][e]
+    in the rows from `first_row` on. Networks whose episodes are over leave; all E rows of a network
+    stay together, played or not, so that the shape its Q-values are computed in, and with it every
+    bit of them, is the same in any company and any number of environments. `watch` is called as the
+    first episode begins and after each of its steps.
     """
     networks, episodes = len(seeds), len(seeds[0])
+    at_once = at_once or episodes
     returns = np.zeros((networks, episodes))
-    open_ = np.ones((networks, episodes), np.bool_)
-    first = [
-        [envs.reset(k * episodes + e, seed) for e, seed in enumerate(row)]
-        for k, row in enumerate(seeds)
-    ]
-    obs = np.asarray(first)  # [K, E, *obs]
-    playing, playing_params = np.arange(networks), params
-    while len(playing):
-        if watch is not None and open_[0, 0]:
+    cut = np.zeros((networks, episodes), np.bool_)
+    obs: NDArray[np.generic] | None = None  # [K, E, *obs]
+    for start in range(0, episodes, at_once):
+        group = range(start, min(start + at_once, episodes))
+        open_ = np.zeros((networks, episodes), np.bool_)
+        open_[:, group] = True
+        for lane, row in enumerate(seeds):
+            for number in group:
+                place = first_row + lane * at_once + number - start
+                first = envs.reset(place, row[number])
+                if obs is None:
+                    obs = np.zeros((networks, episodes, *first.shape), first.dtype)
+                obs[lane, number] = first
+        assert obs is not None
+        if watch is not None and start == 0:
             watch(envs)
-        with torch.no_grad():
-            rows = torch.from_numpy(obs[playing]).to(params.device)
-            actions = network(playing_params, rows).argmax(-1).cpu().numpy()  # [playing, E]
-        where = np.nonzero(open_[playing])
-        k, e = playing[where[0]], where[1]
-        next_obs, reward, terminated, truncated = envs.step(k * episodes + e, actions[where])
-        obs[k, e] = next_obs
-        returns[k, e] += reward
-        open_[k, e] = ~(terminated | truncated)
-        still = open_[playing].any(axis=-1)
-        if not still.all():
-            playing = playing[still]
-            playing_params = params[torch.from_numpy(playing).to(params.device)]
-    return returns
+        playing, playing_params, length = np.arange(networks), params, 0
+        while len(playing):
+            if stopped():
+                return None
+            if length == max_steps:
+                cut |= open_
+                break
+            length += 1
+            with torch.no_grad():
+                rows = torch.from_numpy(obs[playing]).to(params.device)
+                actions = network(playing_params, rows).argmax(-1).cpu().numpy()  # [playing, E]
+            where = np.nonzero(open_[playing])
+            k, e = playing[where[0]], where[1]
+            watching = watch is not None and open_[0, 0]
+            places = first_row + k * at_once + e - start
+            next_obs, reward, terminated, truncated = envs.step(places, actions[where])
+            obs[k, e] = next_obs
+            returns[k, e] += reward
+            open_[k, e] = ~(terminated | truncated)
+            if watch is not None and watching:
+                watch(envs)
+            still = open_[playing].any(axis=-1)
+            if not still.all():
+                playing = playing[still]
+                playing_params = params[torch.from_numpy(playing).to(params.device)]
+    return Returns(returns, cut)

@@ -21,12 +21,30 @@ class Episode(NamedTuple):
     epsilon: float
     loss: float | None
     q: float | None
-    best: NDArray[np.float32] | None  # the lane's parameters [P] if no earlier score was as high
+    cut: int  # greedy episodes that reached the limit of evaluation
+    best: NDArray[np.float32] | None  # the lane's parameters [P] if no earlier score was higher
 
     @property
     def row(self) -> dict[str, int | float | None]:
         """Column -> value."""
-        return {name.rstrip("_"): getattr(self, name) for name in self._fields[1:-1]}
+        return {name.rstrip("_"): getattr(self, name) for name in self._fields[1:-2]}
+
+
+class Evaluated(NamedTuple):
+    """A network scored as it was after env step `step`: the columns of evaluations/."""
+
+    seed: int
+    step: int
+    episode: int  # training episodes done
+    score: float | None  # None until it has been played
+    cut: int
+    best: NDArray[np.float32] | None
+    extra: bool  # at the end of the run alone: none was due, and a longer run would not have it
+
+    @property
+    def row(self) -> dict[str, int | float | None]:
+        """Column -> value."""
+        return {"step": self.step, "episode": self.episode, "score": self.score}
 
 
 class Finished(NamedTuple):
@@ -62,7 +80,13 @@ class Tick(NamedTuple):
     seconds: float
 
 
-Event = Episode | Finished | Diverged | Saved | Tick
+class Note(NamedTuple):
+    """What went wrong without harm to the run."""
+
+    text: str
+
+
+Event = Episode | Evaluated | Finished | Diverged | Saved | Tick | Note
 
 
 class RunError(RuntimeError):

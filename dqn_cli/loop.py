@@ -7,18 +7,28 @@ iterates, and nothing they do can change the run.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from dqn_cli.evaluation import WAITING, Evaluation, Scorer
-from dqn_cli.events import Diverged, Episode, Event, Finished, RunError, Tick
+from dqn_cli.evaluation import Evaluation, Scorer
+from dqn_cli.events import (
+    Diverged,
+    Episode,
+    Evaluated,
+    Event,
+    Finished,
+    Note,
+    RunError,
+    Tick,
+)
 from dqn_cli.learner import Learner
 from dqn_cli.seeding import Uniforms, episode_seed
-from dqn_cli.state import Lane, stack
+from dqn_cli.state import Known, Lane, stack
 from dqn_cli.types import EnvError, EnvMaker, Exploration, Network, Step
 
 TICK = 256  # env steps between signs of life
@@ -49,17 +59,19 @@ class Loop:
         self.step = 0
         self.lane_steps = 0  # of all seeds, since the last tick
         self.draws = Uniforms(seeds, "explore", (2,))
-        self.scorer = Scorer(env, network, evaluation)
         self.later: list[Lane] = []  # seeds taken up that wait for the others to come to their step
         self.stopping = False
 
         self.envs = env.make(len(seeds))
         self.row = {seed: row for row, seed in enumerate(seeds)}  # the environment it plays in
+        shared = (self.envs, self.row) if evaluation.envs == "shared" else None
+        self.scorer = Scorer(env, network, evaluation, lambda: self.stopping, shared)
         self.episode = np.ones(len(seeds), np.int64)  # number of the open episode, from 1
         self.returns = np.zeros(len(seeds))
         self.lengths = np.zeros(len(seeds), np.int64)  # 0: it is yet to begin
         self.beginning = True  # some are
         self.actions = np.zeros((len(seeds), 64), np.int64)  # of the open episode [S, T]
+        self.known: list[Known | None] = [None] * len(seeds)  # the episode before it
         self.obs = np.zeros((len(seeds), *env.space.obs_shape), env.space.obs_dtype)
         self._index()
 
@@ -72,36 +84,40 @@ class Loop:
         self.stopping = True
 
     @torch.inference_mode()
-    def run(self, due: Callable[[], bool] = lambda: False) -> Iterator[Event]:
-        """Until every seed is finished or `stop` is called; then everything is closed.
+    def run(self) -> Iterator[Event]:
+        """Until every seed is finished or `stop` is called; then everything is closed. What waits
+        for its score when it is stopped is a part of the lanes' states.
 
-        Where `due` says so, no episode is held back at the next tick. RunError if an environment
-        fails, once everything known so far has been told.
+        RunError if an environment fails, once everything known so far has been told.
         """
         failure: RunError | None = None
         try:
             while (self.seeds or self.later) and not self.stopping:
-                yield from self._step(due)
+                yield from self._step()
         except RunError as error:
             failure = error
-        for together in (WAITING, 1):  # if an evaluation fails, one by one up to the one that does
+        for alone in (False, True):  # if an evaluation fails, one by one up to the one that does
             try:
-                yield from self.scorer.tell(together=together)
+                yield from self.scorer.tell(alone=alone)
             except RunError as error:
                 failure = failure or error
         for lane in self.lanes.tolist():
             yield self._finished(lane)
         self._keep([])
-        self.envs.close()
-        self.scorer.envs.close()
+        rows = dict.fromkeys([self.envs, self.scorer.envs])  # one and the same if they are shared
+        for problem in dict.fromkeys(problem for row in rows for problem in row.close()):
+            yield Note(f"environment {self.env.id}: {problem}")
         yield self._tick()
         if failure is not None:
             raise failure
 
-    def _step(self, due: Callable[[], bool]) -> Iterator[Event]:
+    def _step(self) -> Iterator[Event]:
         """One env step of every lane, and what is to be told of it."""
         if self.later:
             self._join()
+            if any(map(self._at_limit, self.lanes.tolist())):  # it had been stopped at its very end
+                yield from self._leave([])
+                return
         if self.beginning:
             for lane in np.flatnonzero(self.lengths == 0).tolist():
                 self._reset(lane)
@@ -111,23 +127,46 @@ class Loop:
         diverged = [lane for lane in ended if not self._end_episode(lane, float(epsilon[lane]))]
         if self.step % TICK == 0:
             diverged += [i for i, finite in enumerate(self.learner.finite()) if not finite]
-        if len(self.scorer.waiting) >= WAITING:
-            yield from self.scorer.tell(least=WAITING)
-        if self.step == self.limits[1]:
-            done = self.lanes.tolist()
-        else:
-            done = [lane for lane in ended if self.episode[lane] - 1 == self.limits[0]]
+        done = self.step == self.limits[1] or any(map(self._at_limit, ended))
+        every = self.evaluation.every_steps
+        due = every is not None and self.step % every == 0
+        if done or due:
+            self._evaluate(due, diverged)
+        if len(self.scorer.waiting) >= self.scorer.patience:
+            yield from self.scorer.tell(least=self.scorer.patience)
         if done or diverged:
-            yield from self.scorer.tell()
-            for lane in diverged:
-                yield Diverged(self.seeds[lane], self.step)
-            for lane in sorted(set(done) - set(diverged)):
-                yield self._finished(lane)
-            self._keep([lane for lane in self.lanes.tolist() if lane not in {*done, *diverged}])
+            yield from self._leave(diverged)
+        if self.scorer.disturbed:
+            self._restore()
         if self.step % TICK == 0:
-            if due():
-                yield from self.scorer.tell()
             yield self._tick()
+
+    def _at_limit(self, lane: int) -> bool:
+        return self.step == self.limits[1] or self.episode[lane] - 1 == self.limits[0]
+
+    def _evaluate(self, due: bool, diverged: Sequence[int]) -> None:
+        """Have networks scored as they are after this step: all if it is `due`, else those at their
+        limit, unless the end of an episode had it done."""
+        for lane in self.lanes.tolist():
+            seed = self.seeds[lane]
+            scored = self.scorer.scored.get(seed) == self.step
+            end = self.evaluation.on and self._at_limit(lane) and not scored
+            if (due or end) and lane not in diverged:
+                episodes = int(self.episode[lane]) - 1
+                event = Evaluated(seed, self.step, episodes, None, 0, None, extra=not due)
+                self.scorer.hold(event, self.learner.online[lane])
+
+    def _leave(self, diverged: Sequence[int]) -> Iterator[Event]:
+        """The lanes that have diverged or are at their limit go no further, once all is told."""
+        yield from self.scorer.tell()
+        if self.scorer.waiting:  # stopped: they will leave when the run is taken up again
+            return
+        done = [lane for lane in self.lanes.tolist() if self._at_limit(lane)]
+        for lane in diverged:
+            yield Diverged(self.seeds[lane], self.step)
+        for lane in sorted(set(done) - set(diverged)):
+            yield self._finished(lane)
+        self._keep([lane for lane in self.lanes.tolist() if lane not in {*done, *diverged}])
 
     def _advance(self, epsilon: NDArray[np.float64]) -> list[int]:
         """One env step of every lane and what is learned from it; the lanes whose episode ended."""
@@ -182,10 +221,14 @@ class Loop:
             epsilon=epsilon,
             loss=loss,
             q=q,
+            cut=0,
             best=None,
         )
-        due = finite and self.evaluation.due(event.episode, event.step, event.length)
-        self.scorer.waiting.append((event, self.learner.online[lane].clone() if due else None))
+        every = self.evaluation.every_episodes
+        due = finite and every is not None and event.episode % every == 0
+        self.scorer.hold(event, self.learner.online[lane] if due else None)
+        actions = torch.from_numpy(self.actions[lane, : event.length].copy())
+        self.known[lane] = Known(actions, torch.from_numpy(self.obs[lane].copy()), event.return_)
         self.episode[lane] += 1
         self.returns[lane] = self.lengths[lane] = 0
         self.beginning = True
@@ -206,6 +249,7 @@ class Loop:
         self.returns = self.returns[chosen]
         self.lengths = self.lengths[chosen]
         self.actions = self.actions[chosen]
+        self.known = [self.known[lane] for lane in chosen]
         self.obs = self.obs[chosen]
         self.draws.keep(chosen)
         self.learner.keep(chosen)
@@ -224,12 +268,19 @@ class Loop:
             self.scorer.best.get(seed),
             torch.from_numpy(self.actions[lane, :length]),
             torch.from_numpy(self.obs[lane]),
+            self.known[lane],
+            [held for held in self.scorer.waiting if held[0].seed == seed],
             self.learner.state(lane),
         )
 
     def take_up(self, lanes: Sequence[Lane]) -> None:
         """These seeds go on from where they were."""
         self.later = sorted(lanes, key=lambda lane: lane.step)
+        for lane in self.later:
+            over = lane.step == self.limits[1] or lane.episode == self.limits[0]
+            for event, params in lane.waiting:
+                if over or not (isinstance(event, Evaluated) and event.extra):
+                    self.scorer.hold(event, params)
         taken = {lane.seed for lane in lanes}
         self._keep([i for i, seed in enumerate(self.seeds) if seed not in taken])
         self.scorer.best |= {lane.seed: lane.best for lane in lanes if lane.best is not None}
@@ -253,32 +304,60 @@ class Loop:
         self.draws = Uniforms(self.seeds, "explore", (2,))
         self.episode = np.append(self.episode, [lane.episode + 1 for lane in joining])
         self.lengths = np.append(self.lengths, [len(lane.actions) for lane in joining])
-        self.returns = np.append(self.returns, [total for total, _ in rebuilt])
+        self.returns = np.append(self.returns, [lane_return for lane_return, _ in rebuilt])
         self.obs = np.concatenate([self.obs, np.stack([obs for _, obs in rebuilt])])
+        self.known += [lane.known for lane in joining]
         self.beginning = True
         self._index()
 
     def _rebuild(self, lane: Lane) -> tuple[float, NDArray[Any]]:
-        """The open episode's return and observation: an episode is a function of seed, number and
-        actions."""
-        row, total, obs, ended = self.row[lane.seed], 0.0, lane.obs.numpy(), False
+        """The open episode's return and observation. Before it, the last whole one is played again:
+        an environment that remembers more than its seed and actions gives itself away, also if no
+        episode is open."""
+        if lane.known is not None:
+            total, obs, ended = self._replay(lane.seed, lane.episode, lane.known.actions)
+            whole = ended == len(lane.known.actions) and total == lane.known.return_
+            if not whole or obs.tobytes() != lane.known.obs.numpy().tobytes():
+                raise self._unlike(lane.seed, lane.episode)
+        if not len(lane.actions):
+            return 0.0, lane.obs.numpy()
+        total, obs, ended = self._replay(lane.seed, lane.episode + 1, lane.actions)
+        if ended or obs.tobytes() != lane.obs.numpy().tobytes():
+            raise self._unlike(lane.seed, lane.episode + 1)
+        return total, obs
+
+    def _restore(self) -> None:
+        """Bring environments in which networks were scored back to where their episodes were."""
+        disturbed, self.scorer.disturbed = self.scorer.disturbed, set()
+        for lane in np.flatnonzero(self.lengths).tolist():
+            if self.seeds[lane] not in disturbed:
+                continue
+            actions = torch.from_numpy(self.actions[lane, : self.lengths[lane]])
+            episode = int(self.episode[lane])
+            total, obs, ended = self._replay(self.seeds[lane], episode, actions)
+            same = total == self.returns[lane] and obs.tobytes() == self.obs[lane].tobytes()
+            if ended or not same:
+                raise self._unlike(self.seeds[lane], episode)
+
+    def _replay(self, seed: int, episode: int, actions: Tensor) -> tuple[float, NDArray[Any], int]:
+        """An episode's return and observation after these actions, since an episode is a function
+        of seed, number and actions; and after which of them it ended, 0 if it is open."""
+        row, total, ended = self.row[seed], 0.0, 0
         try:
-            if len(lane.actions):
-                seed = episode_seed(lane.seed, "env", lane.episode + 1)
-                obs = self.envs.reset(row, seed)
-            for action in lane.actions.numpy()[:, None]:
-                told = self.envs.step(np.array([row]), action)
-                obs, total = told[0][0], total + float(told[1][0])
-                ended |= bool(told[2][0] | told[3][0])
+            obs = self.envs.reset(row, episode_seed(seed, "env", episode))
+            for number, action in enumerate(actions.numpy()[:, None], 1):
+                next_obs, reward, terminated, truncated = self.envs.step(np.array([row]), action)
+                obs, total = next_obs[0], total + float(reward[0])
+                ended = number if ended == 0 and (terminated[0] | truncated[0]) else ended
         except EnvError as error:
             raise RunError(
-                f"environment {self.env.id} failed as episode {lane.episode + 1} of seed "
-                f"{lane.seed} was played again: {error}"
+                f"environment {self.env.id} failed as episode {episode} of seed {seed} was played "
+                f"again: {error}"
             ) from error
-        if ended or obs.tobytes() != lane.obs.numpy().tobytes():
-            raise RunError(
-                f"environment {self.env.id} did not repeat itself in seed {lane.seed}, episode "
-                f"{lane.episode + 1}: the same seed and actions led elsewhere, so the run cannot "
-                "go on to the same scores"
-            )
-        return total, obs
+        return total, obs, ended
+
+    def _unlike(self, seed: int, episode: int) -> RunError:
+        return RunError(
+            f"environment {self.env.id} did not repeat itself in seed {seed}, episode {episode}: "
+            "the same seed and actions led elsewhere, so the run cannot go on to the same scores"
+        )

@@ -34,7 +34,8 @@ class Display:
         self.seed_step = {seed: done.get(seed, (0, 0))[1] for seed in seeds}
         self.over: set[int] = set()  # seeds that go no further, whatever the limits
         self.scores: dict[int, float] = {}
-        self.lane_steps = 0
+        self.lane_steps = 0  # since this display was made
+        self.steps_before = sum(self.seed_step.values())
         self.quiet = quiet
         self.begun = self.fraction
         self.started = self.told = time.monotonic()
@@ -52,11 +53,18 @@ class Display:
             self.task = self.bar.add_task("starting", total=1.0)
             self.bar.start()
 
-    def episode_ended(self, seed: int, episode: int, step: int, score: float | None) -> None:
+    def episode_ended(self, seed: int, episode: int, step: int) -> None:
         self.episode[seed] = episode
         self.seed_step[seed] = step
+
+    def scored(self, seed: int, score: float | None) -> None:
         if score is not None:
             self.scores[seed] = score
+
+    def busy(self, what: str) -> None:
+        """Training is over, and this takes a while."""
+        if self.bar is not None:
+            self.bar.update(self.task, completed=1.0, description=what)
 
     def advanced(self, step: int, lane_steps: int, running: Sequence[int]) -> None:
         """`running` seeds have done `step` env steps, all seeds together `lane_steps`."""
@@ -123,7 +131,7 @@ class Display:
         if limit := self.limits[1]:
             left = [step for seed, step in self.seed_step.items() if seed not in self.over]
             return f"step {min(left, default=limit):,}/{limit:,}"
-        return f"{self.lane_steps:,} steps"
+        return f"{self.steps_before + self.lane_steps:,} steps"
 
     @property
     def left(self) -> str:

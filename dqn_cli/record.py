@@ -8,24 +8,41 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from dqn_cli.checkpoint import Checkpoint, dump
+from dqn_cli import build
+from dqn_cli.checkpoint import Checkpoint, dump, load
 from dqn_cli.config import ROOMS, Config
-from dqn_cli.events import Diverged, Episode, Event, Finished, RunError, Saved, Tick
+from dqn_cli.evaluation import fresh_scores
+from dqn_cli.events import (
+    Diverged,
+    Episode,
+    Evaluated,
+    Event,
+    Finished,
+    Note,
+    RunError,
+    Saved,
+    Tick,
+)
 from dqn_cli.plot import draw
 from dqn_cli.progress import Display
 from dqn_cli.results import schema
 from dqn_cli.results.reader import read_run
+from dqn_cli.results.schema import checkpoint_file
 from dqn_cli.results.stats import Axis
 from dqn_cli.results.writer import RunWriter, write_atomic
 from dqn_cli.resume import Resumed, versions
+from dqn_cli.state import Best
+from dqn_cli.types import EnvError
 from dqn_cli.workers import Alone, Workers
 
 log = logging.getLogger("dqn_cli")
@@ -54,17 +71,18 @@ def train(
     told up to then is written either way.
     """
     log.info("seeds %s into %s", config.seeds, directory)
-    for note in resumed.notes if resumed else []:
-        log.warning(note)
-        print(f"dqn-train: note: {note}", file=sys.stderr)
+    env = source.env
+    for note in [*(resumed.notes if resumed else env.rehearse()), *env.notes]:
+        say(note)
     with RunWriter(
         directory,
         config=OmegaConf.to_yaml(OmegaConf.create(config.model_dump())),
         choices=resumed.choices if resumed else {r: choices[r] for r in ROOMS if choices.get(r)},
         seeds=config.seeds,
-        threshold=source.env.threshold,
+        threshold=env.threshold,
         versions=versions(),
-        kept={s: seed.episode for s, seed in resumed.seeds.items()} if resumed else None,
+        facts={"device": source.device, "observation": env.observation},
+        kept={s: seed.kept for s, seed in resumed.seeds.items()} if resumed else None,
         diverged=resumed.diverged if resumed else (),
     ) as writer:
         limits = (config.episodes, config.steps)
@@ -80,6 +98,9 @@ def train(
                 for event in source.run(directory):
                     with disk_errors(directory):
                         record.event(event)
+                if not signals:
+                    with disk_errors(directory):
+                        record.score_best(config, lambda: bool(signals))
             status = "interrupted" if signals else "finished"
         except BaseException as problem:
             source.kill()
@@ -95,13 +116,22 @@ def train(
             with disk_errors(directory):
                 writer.finish(status, env_steps_per_second=speed, error=error)
             log.info("%s: %s", status, text)
+            for note in record.notes:
+                say(note)
             if not quiet:
-                print(f"{text}\n{directory}")
+                print("\n".join([text, *record.best, str(directory)]))
     with disk_errors(directory):
         x: Axis = "step" if config.episodes is None else "episode"
         draw([read_run(directory)], directory / schema.FIGURE, x=x)
     if signals:
         raise Stopped(signals[0])
+    if len(display.over) == len(config.seeds):
+        raise RunError("every seed diverged: their losses or Q-values are no numbers any more")
+
+
+def say(note: str) -> None:
+    log.warning(note)
+    print(f"dqn-train: note: {note}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -155,6 +185,9 @@ class Recorder:
         self.episode = dict(display.episode)
         self.lane_steps = 0
         self.evaluation = 0.0  # seconds
+        self.cut: Counter[int] = Counter()  # seed -> greedy episodes that reached the limit
+        self.notes: list[str] = []  # for the end
+        self.best: list[str] = []  # what became of the best networks, a line or none
 
     @property
     def seconds(self) -> float:
@@ -174,24 +207,29 @@ class Recorder:
             if seed in resumed.diverged:
                 continue
             for kind in ("best", "last"):
-                path = self.directory / schema.checkpoint_file(seed, kind)
+                path = self.directory / checkpoint_file(seed, kind)
                 path.unlink(missing_ok=True)
             best, params = progress.best, progress.params
-            if best is not None:
-                self._save(seed, "best", best.episode, best.step, best.score, best.params)
             if params is not None:
                 self._save(seed, "last", progress.episode, progress.step, None, params)
+                said = self.writer.outcome(seed)
+                if said.best_step == progress.step and said.best_score is not None:
+                    best = Best(said.best_score, progress.episode, progress.step, params)
+            if best is not None:
+                self._save(seed, "best", best.episode, best.step, best.score, best.params)
 
     def event(self, event: Event) -> None:
         match event:
             case Episode():
                 self.writer.episode(event.seed, event.row, self.writer.seconds + self.seconds)
                 self.episode[event.seed] = event.episode
-                self.display.episode_ended(event.seed, event.episode, event.step, event.score)
-                if event.best is not None:
-                    self._save(
-                        event.seed, "best", event.episode, event.step, event.score, event.best
-                    )
+                self.display.episode_ended(event.seed, event.episode, event.step)
+                self._scored(event)
+            case Evaluated():
+                self.writer.evaluation(event.seed, event.row)
+                self._scored(event)
+            case Note():
+                self.notes.append(event.text)
             case Finished():
                 done = self.episode[event.seed]
                 self._save(event.seed, "last", done, event.step, None, event.params)
@@ -208,6 +246,50 @@ class Recorder:
                 self.evaluation += event.seconds
                 self.display.advanced(event.step, self.lane_steps, event.seeds)
 
+    def _scored(self, event: Episode | Evaluated) -> None:
+        self.display.scored(event.seed, event.score)
+        self.cut[event.seed] += event.cut
+        if event.best is not None:
+            self._save(event.seed, "best", event.episode, event.step, event.score, event.best)
+
+    def score_best(self, config: Config, stopped: Callable[[], bool]) -> None:
+        """The score that a network was chosen by is the luckiest of many: the mean over fresh
+        episodes is what it is worth."""
+        self._say_cut(config)
+        episodes, evaluation = config.eval.final_episodes, build.evaluation(config)
+        files = {seed: self.directory / checkpoint_file(seed, "best") for seed in config.seeds}
+        networks = {
+            seed: self.source.network.flat(load(file).params)
+            for seed, file in files.items()
+            if file.exists()
+        }
+        if episodes is None or not networks:
+            return
+        self.display.busy(f"best networks: {episodes} fresh episodes of each")
+        try:
+            scores = fresh_scores(
+                self.source.env, self.source.network, networks, evaluation, episodes, stopped
+            )
+        except EnvError as error:
+            self.notes.append(f"the best networks were not scored on fresh episodes: {error}")
+            return
+        for seed, score in scores.items():
+            self.writer.outcome(seed).best_fresh_score = score
+        if scores:
+            values = scores.values()
+            spread = f" [{min(values):.4g}, {max(values):.4g}]" if len(values) > 1 else ""
+            self.best = [
+                f"best networks, {episodes} fresh episodes each: {fmean(values):.4g}{spread}"
+            ]
+
+    def _say_cut(self, config: Config) -> None:
+        if seeds := sorted(seed for seed, times in self.cut.items() if times):
+            limit = build.evaluation(config).limit(self.source.env)
+            self.notes.append(
+                f"{self.cut.total()} greedy episodes of seed {', '.join(map(str, seeds))} were cut "
+                f"at {limit} steps (eval.max_steps), and scored by their return up to there"
+            )
+
     def _save(
         self,
         seed: int,
@@ -219,4 +301,4 @@ class Recorder:
     ) -> None:
         named = self.source.network.named(torch.from_numpy(params))
         checkpoint = Checkpoint(seed, episode, step, score, named)
-        write_atomic(self.directory / schema.checkpoint_file(seed, kind), dump(checkpoint))
+        write_atomic(self.directory / checkpoint_file(seed, kind), dump(checkpoint))

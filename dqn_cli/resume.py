@@ -19,14 +19,18 @@ from threadpoolctl import threadpool_info
 from dqn_cli import build
 from dqn_cli.checkpoint import Damaged, dump_lane, load_lane
 from dqn_cli.config import BadInput, Config, check, refuse_foreign
-from dqn_cli.events import Event, Finished, RunError, Saved, Tick
+from dqn_cli.events import Episode, Evaluated, Event, Finished, RunError, Saved, Tick
 from dqn_cli.loop import Loop
-from dqn_cli.results.reader import read_config, read_summary, whole_episodes
+from dqn_cli.results.reader import read_config, read_summary, whole_rows
 from dqn_cli.results.schema import (
+    COLUMNS,
     CONFIG,
+    EVALUATION_COLUMNS,
     FIGURE,
     ResultError,
+    Rows,
     checkpoint_file,
+    evaluations_file,
     one_line,
     scores_file,
 )
@@ -41,27 +45,20 @@ def checkpointed(loop: Loop, directory: Path, every_seconds: float | None) -> It
     """The loop's events; and now and then, and when a seed has come to its end, Saved."""
     begun = time.monotonic()
     saved: dict[int, int] = {}  # seed -> step; the same again would be written under the same name
-
-    def due() -> bool:
-        return every_seconds is not None and time.monotonic() - begun >= every_seconds
-
-    for event in loop.run(due):
+    for event in loop.run():
         yield event
-        if loop.scorer.waiting:  # a checkpoint would stand for rows that are not there
-            continue
         match event:
             case Finished():
                 places = [loop.seeds.index(event.seed)]
-            case Tick() if due():
+            case Tick() if every_seconds is not None and time.monotonic() - begun >= every_seconds:
                 places = list(range(len(loop.seeds)))
+                begun = time.monotonic()
             case _:
                 continue
         for place in places:
             if saved.get(loop.seeds[place]) != loop.step:
                 saved[loop.seeds[place]] = loop.step
                 yield from save(loop.lane(place), directory)
-        if isinstance(event, Tick):
-            begun = time.monotonic()
 
 
 def save(lane: Lane, directory: Path) -> Iterator[Saved]:
@@ -83,8 +80,9 @@ class Progress(NamedTuple):
     """How far a seed has come; it begins if there is no file to go on from."""
 
     file: Path | None = None
-    episode: int = 0  # episodes done, whose rows stay
+    episode: int = 0  # episodes done
     step: int = 0
+    kept: Rows = Rows(0, 0)  # that stay
     best: Best | None = None
     params: NDArray[np.float32] | None = None  # [P], where nothing is left to do
 
@@ -165,10 +163,13 @@ def resumed(directory: Path, config: Config) -> Resumed:
     seeds: dict[int, Progress] = {}
     diverged = []
     for seed in config.seeds:
-        rows = max(len(whole_episodes(directory / scores_file(seed))) - 1, 0)
-        told = summary.get("seeds", {}).get(str(seed), {})
-        if told.get("diverged") is True and told.get("final_episode") == (rows or None):
-            seeds[seed] = Progress(episode=rows)
+        rows = Rows(
+            max(len(whole_rows(directory / scores_file(seed), COLUMNS)) - 1, 0),
+            max(len(whole_rows(directory / evaluations_file(seed), EVALUATION_COLUMNS)) - 1, 0),
+        )
+        said = summary.get("seeds", {}).get(str(seed), {})
+        if said.get("diverged") is True and said.get("final_episode") == (rows.episodes or None):
+            seeds[seed] = Progress(episode=rows.episodes, kept=rows)
             diverged.append(seed)
         else:
             seeds[seed] = _progress(directory, seed, rows, config, probe, notes)
@@ -187,16 +188,28 @@ def resumed(directory: Path, config: Config) -> Resumed:
 
 
 def _progress(
-    directory: Path, seed: int, rows: int, config: Config, probe: Loop, notes: list[str]
+    directory: Path, seed: int, rows: Rows, config: Config, probe: Loop, notes: list[str]
 ) -> Progress:
-    taken = _newest(directory, seed, rows, notes)
+    taken = _newest(directory, seed, rows, config, notes)
     if taken is None:
         return Progress()
     file, lane = taken
     _fits(file, probe, lane, seed)
-    over = not _goes_on(lane, config)
-    params = lane.learner["online"].numpy() if over else None
-    return Progress(file, lane.episode, lane.step, lane.best, params)
+    if _goes_on(lane, config):
+        kept, params = _rows_of(lane, config), None
+    else:
+        kept, params = rows, lane.learner["online"].numpy()
+    return Progress(file, lane.episode, lane.step, kept, lane.best, params)
+
+
+def _rows_of(lane: Lane, config: Config) -> Rows:
+    """Those that were there when the lane was saved, but for an evaluation that no longer run of
+    this configuration has."""
+    every = config.eval.every_steps
+    episodes = sum(isinstance(event, Episode) for event, _ in lane.waiting)
+    evaluations = sum(isinstance(e, Evaluated) and not e.extra for e, _ in lane.waiting)
+    due = lane.step // every if every else 0
+    return Rows(lane.episode - episodes, due - evaluations)
 
 
 def _set_aside(directory: Path, seed: int, file: Path | None) -> None:
@@ -228,7 +241,9 @@ def _summary(directory: Path, notes: list[str]) -> dict[str, Any]:
         return {}
 
 
-def _newest(directory: Path, seed: int, rows: int, notes: list[str]) -> tuple[Path, Lane] | None:
+def _newest(
+    directory: Path, seed: int, rows: Rows, config: Config, notes: list[str]
+) -> tuple[Path, Lane] | None:
     """A damaged checkpoint gives way to the one before, and without one the seed starts over: it
     only takes longer to come to the same bytes. BadInput for one that cannot be read."""
     newest, previous = (directory / checkpoint_file(seed, k) for k in ("resume", "previous"))
@@ -242,9 +257,13 @@ def _newest(directory: Path, seed: int, rows: int, notes: list[str]) -> tuple[Pa
         except ValueError as error:
             raise BadInput(str(error)) from error
         else:
-            if lane.episode <= rows:
+            needed = _rows_of(lane, config)
+            if needed.episodes <= rows.episodes and needed.evaluations <= rows.evaluations:
                 return file, lane
-            problem = f"{file}: of {lane.episode} episodes only {rows} have their rows"
+            problem = (
+                f"{file}: of {needed.episodes} episodes and {needed.evaluations} evaluations only "
+                f"{rows.episodes} and {rows.evaluations} have their rows"
+            )
         then = "the one before is used" if file == newest and previous.exists() else "starting over"
         notes.append(f"{problem}; seed {seed}: {then}")
     return None
@@ -253,24 +272,32 @@ def _newest(directory: Path, seed: int, rows: int, notes: list[str]) -> tuple[Pa
 def _fits(file: Path, probe: Loop, lane: Lane, seed: int) -> None:
     """BadInput if a run of this configuration cannot go on from the lane."""
     space, width = probe.env.space, probe.learner.online.shape[1]
+    played = [(lane.actions, lane.obs)]
+    if lane.known is not None:
+        played.append((lane.known.actions, lane.known.obs))
+    networks = [params for _, params in lane.waiting if params is not None]
+    if lane.best is not None:
+        networks.append(torch.from_numpy(lane.best.params))
     try:
         if lane.seed != seed:
             raise ValueError(f"it is of seed {lane.seed}")
-        if ((lane.actions < 0) | (lane.actions >= space.actions)).any():
-            raise ValueError("actions: expected those of the environment")
-        take({"obs": lane.obs}, "obs", space.obs_shape, torch.as_tensor(probe.obs).dtype)
-        if lane.best is not None and len(lane.best.params) != width:
-            raise ValueError(f"best: expected {width} parameters")
+        for actions, obs in played:
+            if ((actions < 0) | (actions >= space.actions)).any():
+                raise ValueError("actions: expected those of the environment")
+            take({"obs": obs}, "obs", space.obs_shape, torch.as_tensor(probe.obs).dtype)
+        if any(len(params) != width for params in networks):
+            raise ValueError(f"best, waiting: expected {width} parameters")
         probe.learner.load([seed], stack([lane.learner]), lane.step)
     except ValueError as error:
         raise BadInput(f"{file}: not of the run's configuration: {error}") from error
 
 
 def _goes_on(lane: Lane, config: Config) -> bool:
-    """Whether the limits leave it something to do. BadInput if it is past them."""
+    """Whether something is left to do, by the limits or of what waits for its score. BadInput if it
+    is past them."""
     begun = lane.episode + (len(lane.actions) > 0)
     if config.episodes is not None and begun > config.episodes:
         raise BadInput(f"episodes={config.episodes}: seed {lane.seed} is in episode {begun} by now")
     if config.steps is not None and lane.step > config.steps:
         raise BadInput(f"steps={config.steps}: seed {lane.seed} has done {lane.step} by now")
-    return config.episodes != lane.episode and config.steps != lane.step
+    return bool(lane.waiting) or (config.episodes != lane.episode and config.steps != lane.step)

@@ -15,16 +15,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dqn_cli.events import Episode, Evaluated
+
 State = dict[str, Tensor]  # on the CPU
 
 
 class Best(NamedTuple):
-    """The network that scored highest so far, the first of several."""
+    """The network that scored highest so far, the last of several."""
 
     score: float
     episode: int
     step: int
     params: NDArray[np.float32]  # [P]
+
+
+# An event that waits for its score, and the parameters [P] to be scored if there are any.
+Held = tuple[Episode | Evaluated, Tensor | None]
+
+
+class Known(NamedTuple):
+    """The last whole episode: replayed, its actions must lead there again."""
+
+    actions: Tensor  # int64 [T]
+    obs: Tensor  # [*obs], the last one
+    return_: float
 
 
 class Lane(NamedTuple):
@@ -36,6 +50,8 @@ class Lane(NamedTuple):
     best: Best | None
     actions: Tensor  # int64 [T], of the open episode: replayed, they rebuild it
     obs: Tensor  # [*obs], what they led to; anything if there are none
+    known: Known | None
+    waiting: list[Held]
     learner: State
 
 

@@ -35,8 +35,9 @@ class Space(NamedTuple):
     """What an agent sees and may do."""
 
     obs_shape: tuple[int, ...]
-    obs_dtype: np.dtype[Any]  # float32, or uint8 which networks scale to [0, 1]
+    obs_dtype: np.dtype[Any]  # float32, or uint8
     actions: int  # A: the actions are 0 .. A-1
+    high: float | NDArray[np.float32] = 255.0  # networks divide bytes by it: one number, or [*obs]
 
 
 class Step(NamedTuple):
@@ -155,7 +156,7 @@ class Optimizer(Protocol):
 
 
 class EnvError(RuntimeError):
-    """The environment of this row raised an exception, told in one line."""
+    """The environment of this row raised an exception or broke its word, in one line."""
 
     def __init__(self, row: int, problem: str) -> None:
         super().__init__(problem)
@@ -163,8 +164,8 @@ class EnvError(RuntimeError):
 
 
 class Envs(Protocol):
-    """A row of independent environments. Whoever holds them resets them: nothing is automatic.
-    `reset` and `step` raise EnvError for what an environment raises."""
+    """A row of independent environments. Their owner resets them: nothing is automatic. `reset` and
+    `step` raise EnvError for what an environment raises, or returns other than it declared."""
 
     def reset(self, row: int, seed: int) -> NDArray[Any]:
         """Begin the episode that `seed` names; its first observation [*obs]."""
@@ -177,15 +178,24 @@ class Envs(Protocol):
     def frame(self, row: int) -> NDArray[np.uint8]:
         """A picture of it now, [height, width, 3]; only if it was made to render."""
 
-    def close(self) -> None: ...
+    def close(self) -> list[str]:
+        """Close them all; what went wrong."""
 
 
 class EnvMaker(Protocol):
     id: str
     space: Space
     threshold: float | None  # the mean return at which the environment counts as solved
+    max_steps: int | None  # of an episode, where the environment has a limit of its own
+    together: bool  # whether many rows cost little more than one
+    fps: float  # pictures a second
+    observation: str  # how its observations are taken, for people
+    notes: list[str]  # what a user should know besides
 
     def make(self, rows: int, render: bool = False) -> Envs: ...
+
+    def rehearse(self) -> list[str]:
+        """What cannot be promised of it, seen by playing a few steps."""
 
 
 class Device(Protocol):

@@ -56,5 +56,6 @@ class CartPoleRow:
     def frame(self, row: int) -> NDArray[np.uint8]:
         raise NotImplementedError("a row of CartPoles is for numbers; a Gym row draws")
 
-    def close(self) -> None:
+    def close(self) -> list[str]:
         """There is nothing to close."""
+        return []

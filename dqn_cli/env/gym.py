@@ -1,22 +1,30 @@
-"""Any Gymnasium environment with a vector observation and a discrete action space."""
+"""Any Gymnasium environment with a discrete action space and an observation of fixed size.
+
+What an environment returns is checked here, once, as it comes in: it is what was declared, or one
+line says what was declared and what came.
+"""
 
 from __future__ import annotations
 
 import functools
-import importlib
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.envs.classic_control import CartPoleEnv
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Discrete
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from numpy.typing import NDArray
 
+from dqn_cli import code
 from dqn_cli.env.cartpole import CartPoleRow
+from dqn_cli.env.spaces import FLOAT, LARGEST, encoder, kind_of
 from dqn_cli.types import EnvError, Envs, Space
 
 TOGETHER = 4  # CartPoles from which on stepping them together is quicker
+REHEARSED = 8  # steps in which an environment shows whether it repeats itself
 
 
 def one_line(text: object) -> str:
@@ -32,11 +40,13 @@ def register(module: str) -> None:
     """Import a module that registers environments, as `package` or `package:function` to call."""
     name, _, function = module.partition(":")
     try:
-        imported = importlib.import_module(name)
+        imported = code.load(name)
         if function:
             getattr(imported, function)()
     except Exception as error:  # the module's own code may raise anything
-        raise ValueError(f"import={module}: {one_line(error)}") from error
+        missing = isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]
+        where = ", neither installed nor in the current folder" if missing else ""
+        raise ValueError(f"import={module}: {one_line(error)}{where}") from error
 
 
 def is_cartpole(env: gymnasium.Env[Any, Any]) -> bool:
@@ -50,48 +60,147 @@ def is_cartpole(env: gymnasium.Env[Any, Any]) -> bool:
 
 
 class Gym:
-    """Makes the environment `id`; ValueError if it is unknown or not of a kind DQN can play."""
+    """Makes the environment `id`, in `wrappers`, the first one innermost; ValueError if it is
+    unknown or not of a kind DQN can play."""
 
-    def __init__(self, *, id: str, import_: str | None, kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        *,
+        id: code.EnvId,
+        import_: code.Module | None,
+        wrappers: code.Wrappers,
+        kwargs: code.EnvKwargs,
+    ) -> None:
         self.id = id
         self.kwargs = kwargs
         if import_ is not None:
             register(import_)
+        self.wrappers = [wrapper(number, keys) for number, keys in enumerate(wrappers)]
         try:
             env = self.one()
+            self.observed, acted = env.observation_space, env.action_space
         except Exception as error:  # so may the environment's
-            raise ValueError(f"id={id}: {one_line(error)}") from error
-        observed, acted = env.observation_space, env.action_space
+            hint = "; env.import=MODULE imports the package that registers it"
+            unknown = isinstance(error, gymnasium.error.UnregisteredEnv) and import_ is None
+            raise ValueError(f"id={id}: {one_line(error)}{hint if unknown else ''}") from error
         if not isinstance(acted, Discrete):
             raise ValueError(
                 f"id={id}: its action space is {one_line(acted)}, DQN needs a Discrete one"
             )
-        if not isinstance(observed, Box) or observed.dtype not in (
-            np.dtype(np.float32),
-            np.dtype(np.float64),
-            np.dtype(np.uint8),
-        ):
+        try:
+            self.encode = encoder(self.observed)
+        except ValueError as error:
             raise ValueError(
-                f"id={id}: its observation space is {one_line(observed)}, "
-                "needed is a Box of floats or bytes"
-            )
-        self.first_action = int(acted.start)
-        kind = np.uint8 if observed.dtype == np.uint8 else np.float32
-        self.space = Space(observed.shape, np.dtype(kind), int(acted.n))
+                f"id={id}: its observation space is {one_line(self.observed)}, needed is a Box, "
+                f"Discrete, MultiBinary, MultiDiscrete, or a Dict or Tuple of them: {error}"
+            ) from error
+        self.acted = acted
+        self.space = Space(self.encode.shape, self.encode.dtype, int(acted.n), self.encode.high)
         self.threshold = env.spec.reward_threshold if env.spec else None
-        self.cartpole = is_cartpole(env)
-        env.close()
+        self.max_steps = env.spec.max_episode_steps if env.spec else None
+        self.together = is_cartpole(env)
+        self.fps = float(env.metadata.get("render_fps") or 30)
+        self.observation = self.encode.text
+        self.notes = [f"environment {id}: {n}" for n in [*self.encode.notes, *closed([env])]]
 
     def make(self, rows: int, render: bool = False) -> Envs:
         """`rows` environments; with `render`, frames can be asked of them."""
         if render:
             return GymRow(self, rows, {"render_mode": "rgb_array"})
-        if rows >= TOGETHER and self.cartpole:
+        if rows >= TOGETHER and self.together:
             return CartPoleRow(self.one(), rows)
         return GymRow(self, rows, {})
 
     def one(self, **extra: Any) -> gymnasium.Env[Any, Any]:
-        return gymnasium.make(self.id, disable_env_checker=True, **{**self.kwargs, **extra})
+        if ":" in self.id:
+            code.load(self.id.partition(":")[0])  # Gymnasium would not look in the current folder
+        env = gymnasium.make(self.id, disable_env_checker=True, **{**self.kwargs, **extra})
+        for wrap in self.wrappers:
+            env = wrap(env)
+        return env
+
+    def rehearse(self) -> list[str]:
+        """What cannot be promised of this environment, seen by playing the first steps of one
+        episode twice. What else is wrong with it is for the run to find, where it happens."""
+        row, where = GymRow(self, 1, {}), np.zeros(1, np.int64)
+
+        def play() -> list[NDArray[Any]]:
+            seen: list[NDArray[Any]] = [row.reset(0, 0)[None]]
+            for number in range(REHEARSED):
+                told = row.step(where, where + number % self.space.actions)
+                seen += told
+                if told[2] | told[3]:
+                    break
+            return seen
+
+        notes = []
+        try:
+            first, second = play(), play()
+            if [part.tobytes() for part in first] != [part.tobytes() for part in second]:
+                notes.append(
+                    "the same seed and actions lead elsewhere: a rerun, resume and dqn-play "
+                    "--scored do not give the same scores"
+                )
+            largest = max(np.abs(obs).max(initial=0) for obs in (first[0], *first[1::4]))
+            if self.space.obs_dtype == FLOAT and largest >= LARGEST:
+                notes.append(
+                    f"observations reach {largest:.4g}, where float32 has only one number in "
+                    f"{np.spacing(np.float32(largest)):g}: scale them (env.wrappers)"
+                )
+        except EnvError:
+            pass
+        return [f"environment {self.id}: {note}" for note in [*notes, *row.close()]]
+
+
+def wrapper(number: int, keys: dict[str, Any]) -> functools.partial[Any]:
+    """The wrapper that keys with a `_target_` describe, to be called with an environment."""
+    arguments = dict(keys)
+    target = arguments.pop("_target_", None)
+    try:
+        return functools.partial(code.attribute(str(target)), **arguments)
+    except Exception as error:  # the module's own code may raise anything
+        raise ValueError(
+            f"wrappers.{number}={keys}: expected _target_: MODULE.CLASS and its arguments: "
+            f"{one_line(error)}"
+        ) from error
+
+
+def closed(envs: list[Any]) -> list[str]:
+    """What went wrong as these were closed."""
+    problems = []
+    for env in envs:
+        try:
+            env.close()
+        except Exception as error:  # the environment's own code may raise anything
+            problems.append(f"close() failed: {named(error)}")
+    return list(dict.fromkeys(problems))
+
+
+def number(value: Any) -> float:
+    """A reward; a one-element array is taken as its number."""
+    if type(value) is float and math.isfinite(value):
+        return value
+    if value is None or isinstance(value, str | bytes | complex):
+        raise ValueError(f"the reward {value!r}, expected a number")
+    try:
+        found = float(value.item() if isinstance(value, np.ndarray) else value)
+    except Exception:
+        raise ValueError(f"a reward that is {kind_of(value)}, expected a number") from None
+    if not math.isfinite(found):
+        raise ValueError(f"the reward {found}, expected a finite number")
+    return found
+
+
+def truth(value: Any, name: str) -> bool:
+    """`terminated` or `truncated`; 0 and 1 will do."""
+    if value is True or value is False:
+        return value
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool | np.bool_ | int | np.integer) and value in (0, 1):
+        return bool(value)
+    what = repr(value) if isinstance(value, int | float | str) else kind_of(value)
+    raise ValueError(f"{name} that is {what}, expected True or False")
 
 
 class GymRow:
@@ -100,7 +209,9 @@ class GymRow:
     def __init__(self, maker: Gym, rows: int, mode: dict[str, Any]) -> None:
         self.id = maker.id
         self.space = maker.space
-        self.first_action = maker.first_action
+        self.observed = maker.observed
+        self.encode = maker.encode
+        self.acted = maker.acted
         self.make = functools.partial(maker.one, **mode)
         self.envs: list[Any] = [None] * rows
 
@@ -108,28 +219,60 @@ class GymRow:
         try:
             if self.envs[row] is None:
                 self.envs[row] = self.make()
-            obs, _ = self.envs[row].reset(seed=seed)
+            given = self.envs[row].reset(seed=seed)
         except Exception as error:
             raise EnvError(row, named(error)) from error
-        return np.array(obs, self.space.obs_dtype)
+        try:
+            pair = isinstance(given, tuple) and len(given) == 2
+            if not (pair and isinstance(given[1], Mapping | None)):
+                raise ValueError(f"{kind_of(given)}, expected (observation, info)")
+            obs = np.empty((1, *self.space.obs_shape), self.space.obs_dtype)
+            self._observe(given[0], obs)
+        except ValueError as error:
+            raise EnvError(row, f"reset gave {error}") from error
+        first: NDArray[Any] = obs[0]
+        return first
 
     def step(
         self, rows: NDArray[np.int64], action: NDArray[np.int64]
     ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        chosen = (action + self.first_action).tolist()
-        told: list[Any] = []
+        chosen = (action + self.acted.start).astype(self.acted.dtype)
+        obs = np.empty((len(rows), *self.space.obs_shape), self.space.obs_dtype)
+        reward = np.empty(len(rows))
+        ended = np.empty((2, len(rows)), np.bool_)
+        for i, row in enumerate(rows.tolist()):
+            try:
+                given = self.envs[row].step(chosen[i])
+            except Exception as error:
+                raise EnvError(row, named(error)) from error
+            try:
+                if not (isinstance(given, tuple) and len(given) == 5):
+                    raise ValueError(
+                        f"{kind_of(given)}, "
+                        "expected (observation, reward, terminated, truncated, info)"
+                    )
+                self._observe(given[0], obs[i : i + 1])
+                reward[i] = number(given[1])
+                ended[0, i] = truth(given[2], "terminated")
+                ended[1, i] = truth(given[3], "truncated")
+            except ValueError as error:
+                raise EnvError(row, f"step gave {error}") from error
+        return obs, reward, ended[0], ended[1]
+
+    def _observe(self, given: Any, obs: NDArray[Any]) -> None:
+        """What an environment gave, checked, into obs [1, *obs]."""
+        usual = type(given) is np.ndarray and given.dtype == self.encode.usual
+        if usual and given.shape == self.space.obs_shape:
+            obs[0] = given
+            # Any nan or infinity makes the sum of squares one.
+            if self.space.obs_dtype != FLOAT or math.isfinite(np.vdot(obs, obs)):
+                return
         try:
-            for row, a in zip(rows.tolist(), chosen, strict=True):
-                told.append(self.envs[row].step(a))
-        except Exception as error:
-            raise EnvError(int(rows[len(told)]), named(error)) from error
-        obs, reward, terminated, truncated, _ = zip(*told, strict=True)
-        return (
-            np.array(obs, self.space.obs_dtype),
-            np.array(reward, np.float64),
-            np.array(terminated, np.bool_),
-            np.array(truncated, np.bool_),
-        )
+            obs[0] = self.encode(given)
+        except ValueError as error:
+            raise ValueError(
+                f"an observation {error}, declared is {one_line(self.observed)}"
+            ) from error
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         """What a person would see of it now, [height, width, 3]; ValueError if it cannot draw."""
@@ -138,7 +281,5 @@ class GymRow:
         except Exception as error:  # the environment's own code may raise anything
             raise ValueError(f"id={self.id}: it cannot be drawn: {one_line(error)}") from error
 
-    def close(self) -> None:
-        for env in self.envs:
-            if env is not None:
-                env.close()
+    def close(self) -> list[str]:
+        return closed([env for env in self.envs if env is not None])

@@ -184,14 +184,28 @@ class Chain:
         return dx
 
 
+MOST = 2**14  # numbers of a picture that a fully connected layer may look at
+
+
 def features(space: Space) -> int:
-    """Numbers in one observation."""
-    return int(np.prod(space.obs_shape))
+    """Numbers in one observation; ValueError for a picture that is too large to be taken apart."""
+    numbers = int(np.prod(space.obs_shape))
+    if numbers > MOST and len(space.obs_shape) > 1:
+        raise ValueError(
+            f"hidden: an observation of {' x '.join(map(str, space.obs_shape))} has {numbers} "
+            f"numbers, too many for fully connected layers (up to {MOST}); make it smaller, as by "
+            "env.wrappers=[{_target_: gymnasium.wrappers.GrayscaleObservation},"
+            "{_target_: gymnasium.wrappers.ResizeObservation,shape:[42,42]}]"
+        )
+    return numbers
 
 
 def prepare(obs: Tensor, space: Space, weights: Weights) -> Array:
     """Observations [S, N, *obs] as rows [S, N, features], of the kind that these weights are;
-    bytes are scaled to [0, 1]."""
-    rows = obs.reshape(obs.shape[0], -1, features(space))
-    rows = rows.float() / 255 if rows.dtype == torch.uint8 else rows
+    bytes are divided by the space's high."""
+    if obs.dtype == torch.uint8:
+        high = space.high
+        divisor = high if isinstance(high, float) else torch.from_numpy(high).to(obs.device)
+        obs = obs.float() / divisor
+    rows = obs.reshape(*obs.shape[:2], -1)
     return array(rows) if isinstance(weights[0][0], np.ndarray) else rows

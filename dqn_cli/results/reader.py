@@ -6,7 +6,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,13 @@ import yaml
 from dqn_cli.results.schema import (
     COLUMNS,
     CONFIG,
+    EVALUATION_COLUMNS,
     MAY_BE_EMPTY,
     SCORES,
     SUMMARY,
     WHOLE,
     ResultError,
+    evaluations_file,
     shorten,
 )
 
@@ -46,7 +48,8 @@ class Run:
 
     config and summary are config.yaml and summary.json as they are ({} for a missing summary);
     choices is Hydra group -> option. scores maps a seed to its CSV, whose columns keep their names
-    (episode, step, length int64, the others float64 with NaN where there is no value).
+    (episode, step, length int64, the others float64 with NaN where there is no value), evaluations
+    to that of its evaluations by step, if it has any.
     """
 
     path: Path
@@ -54,6 +57,7 @@ class Run:
     choices: dict[str, str]
     summary: dict[str, Any]
     scores: dict[int, pd.DataFrame]
+    evaluations: dict[int, pd.DataFrame]
 
     @property
     def diverged(self) -> list[int]:
@@ -109,7 +113,12 @@ def read_run(path: Path) -> Run:
         raise ResultError(folder, "holds no seed_N.csv")
     seeds = sorted((int(match[1]), match[0]) for match in names)
     scores = {seed: read_scores(folder / name) for seed, name in seeds}
-    return Run(path, config, summary.get("choices", {}), summary, scores)
+    evaluations = {
+        seed: read_evaluations(file)
+        for seed in scores
+        if os.path.lexists(file := path / evaluations_file(seed))
+    }
+    return Run(path, config, summary.get("choices", {}), summary, scores, evaluations)
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -146,31 +155,57 @@ def read_scores(path: Path) -> pd.DataFrame:
     return pd.DataFrame(table, columns=list(COLUMNS)).astype({c: "int64" for c in WHOLE})
 
 
-def whole_episodes(path: Path) -> list[int]:
-    """Where in a seed's CSV, in bytes, the header ends and then each episode, as far as whole rows
-    number them 1, 2, 3 ...; nothing if there is no such file or header.
+def read_evaluations(path: Path) -> pd.DataFrame:
+    """Read one seed's evaluations by step: columns step, episode, score. As read_scores."""
+    import pandas as pd
+
+    text = _read_text(path, SCORES_BYTES)
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    if not lines or lines[0] != ",".join(EVALUATION_COLUMNS):
+        raise ResultError(path, f"expected the header {','.join(EVALUATION_COLUMNS)}", line=1)
+    rows: list[list[float]] = []
+    for number, line in enumerate(lines[1:], start=2):
+        row = _read_row(path, number, line, EVALUATION_COLUMNS)
+        if rows and row[0] <= rows[-1][0]:
+            raise ResultError(path, f"step {row[0]:.0f} comes after {rows[-1][0]:.0f}", number)
+        rows.append(row)
+    table = np.array(rows, dtype=np.float64).reshape(-1, len(EVALUATION_COLUMNS))
+    return pd.DataFrame(table, columns=list(EVALUATION_COLUMNS)).astype(
+        {c: "int64" for c in EVALUATION_COLUMNS if c in WHOLE}
+    )
+
+
+def whole_rows(path: Path, columns: Sequence[str]) -> list[int]:
+    """Where in a seed's CSV, in bytes, the header ends and then each row, as far as whole ones go
+    up; those of episodes by one. Nothing if there is no such file or header.
     """
     ends: list[int] = []
+    before = 0.0
     try:
         if not path.is_file():  # a pipe would never end
             return []
         for number, line in enumerate(path.read_bytes().split(b"\n")[:-1]):
             text = line.decode("ascii")
-            if (text == _HEADER) if number == 0 else (_read_row(path, 1, text)[0] == number):
-                ends.append((ends[-1] if ends else 0) + len(line) + 1)
+            if number == 0:
+                fits = text == ",".join(columns)
             else:
+                first = _read_row(path, 1, text, columns)[0]
+                fits = first == number if columns[0] == "episode" else first > before
+                before = first
+            if not fits:
                 break
+            ends.append((ends[-1] if ends else 0) + len(line) + 1)
     except (OSError, ValueError):  # what is no row; a ResultError is a ValueError
         pass
     return ends
 
 
-def _read_row(path: Path, number: int, line: str) -> list[float]:
+def _read_row(path: Path, number: int, line: str, columns: Sequence[str] = COLUMNS) -> list[float]:
     cells = line.split(",")
-    if len(cells) != len(COLUMNS):
-        raise ResultError(path, f"expected {len(COLUMNS)} cells, found {len(cells)}", number)
+    if len(cells) != len(columns):
+        raise ResultError(path, f"expected {len(columns)} cells, found {len(cells)}", number)
     row = []
-    for column, cell in zip(COLUMNS, cells, strict=True):
+    for column, cell in zip(columns, cells, strict=True):
         if not cell and column in MAY_BE_EMPTY:
             row.append(math.nan)
             continue

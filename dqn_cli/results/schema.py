@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numbers
 from pathlib import Path
+from typing import NamedTuple
 
 CONFIG = "config.yaml"
 SCORES = "scores"
+EVALUATIONS = "evaluations"
 TIMING = "timing.csv"
 SUMMARY = "summary.json"
 FIGURE = "scores.png"
@@ -18,12 +20,20 @@ LOG = "train.log"
 COLUMNS = ("episode", "step", "return", "length", "score", "epsilon", "loss", "q")
 WHOLE = frozenset({"episode", "step", "length"})
 MAY_BE_EMPTY = frozenset({"score", "loss", "q"})  # no evaluation, or no update, in that episode
+# One row per evaluation of a seed at an environment step: of `eval.every_steps`, and at the end of
+# the run; `episode` counts training episodes done.
+EVALUATION_COLUMNS = ("step", "episode", "score")
 TIMING_COLUMNS = ("seed", "episode", "step", "seconds")
 
 
 def scores_file(seed: int) -> str:
     """Path of a seed's CSV, relative to the run directory."""
     return f"{SCORES}/seed_{seed}.csv"
+
+
+def evaluations_file(seed: int) -> str:
+    """Path of a seed's evaluations by step, relative to the run directory."""
+    return f"{EVALUATIONS}/seed_{seed}.csv"
 
 
 def checkpoint_file(seed: int, kind: str) -> str:
@@ -53,6 +63,13 @@ def shorten(text: str, limit: int) -> str:
     """The text on one line, cut to `limit` characters with `...` at the cut."""
     line = one_line(text)
     return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+class Rows(NamedTuple):
+    """How many rows a seed has."""
+
+    episodes: int  # in scores/
+    evaluations: int  # in evaluations/
 
 
 class ResultError(ValueError):

@@ -12,15 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 from filelock import FileLock, Timeout
 
-from dqn_cli.results.reader import read_scores, whole_episodes
+from dqn_cli.results.reader import read_evaluations, read_scores, whole_rows
 from dqn_cli.results.schema import (
     CHECKPOINTS,
     COLUMNS,
     CONFIG,
+    EVALUATION_COLUMNS,
+    EVALUATIONS,
     MAY_BE_EMPTY,
     SCORES,
     SUMMARY,
@@ -28,14 +30,24 @@ from dqn_cli.results.schema import (
     TIMING_COLUMNS,
     WHOLE,
     ResultError,
+    Rows,
     checkpoint_file,
+    evaluations_file,
     format_number,
     scores_file,
 )
 
-PARTS = (CONFIG, SUMMARY, SCORES, TIMING, CHECKPOINTS)  # what only a run puts in a directory
+PARTS = (
+    CONFIG,
+    SUMMARY,
+    SCORES,
+    EVALUATIONS,
+    TIMING,
+    CHECKPOINTS,
+)  # what only a run puts in a directory
 
 
+NONE = Rows(0, 0)
 LOCK = ".lock"  # there while a process trains in the directory
 
 
@@ -112,8 +124,9 @@ class RunWriter:
 
     config: the whole resolved config as YAML text. choices: Hydra group -> chosen option.
     seeds: one CSV each. threshold: the environment's reward threshold, if it names one.
-    versions: package -> version. kept: where a run is taken up again, how many episodes of each
-    seed stay; the rows after them are cut off. diverged: the seeds that had before.
+    versions: package -> version. facts: more for summary.json, by name. kept: where a run is taken
+    up again, how many rows of each seed stay; those after them are cut off. diverged: the seeds
+    that had before.
     Raises ResultError where a run already lies, unless it is taken up again.
     """
 
@@ -126,7 +139,8 @@ class RunWriter:
         seeds: Sequence[int],
         threshold: float | None,
         versions: dict[str, str],
-        kept: Mapping[int, int] | None = None,
+        facts: Mapping[str, str] | None = None,
+        kept: Mapping[int, Rows] | None = None,
         diverged: Iterable[int] = (),
     ) -> None:
         if not seeds or len(set(seeds)) != len(seeds):
@@ -134,8 +148,13 @@ class RunWriter:
         if kept is None and holds_run(directory):
             raise ResultError(directory, "already holds a run, and a run is never overwritten")
         self.directory = directory
-        self._facts = {"choices": choices, "threshold": _finite(threshold), "versions": versions}
-        self._outcome = {seed: _Outcome() for seed in seeds}
+        self._facts = {
+            "choices": choices,
+            "threshold": _finite(threshold),
+            **(facts or {}),
+            "versions": versions,
+        }
+        self._outcome = {seed: Outcome() for seed in seeds}
         for seed in diverged:
             self._outcome[seed].diverged = True
         kept = kept or {}
@@ -145,11 +164,19 @@ class RunWriter:
             for folder in (SCORES, CHECKPOINTS):
                 (directory / folder).mkdir(exist_ok=True)
             self._clean()
-            for path in (directory / scores_file(seed) for seed in seeds):
+            rows = [name(seed) for seed in seeds for name in (scores_file, evaluations_file)]
+            for path in (directory / row for row in rows):
                 if path.is_symlink() or (path.exists() and not path.is_file()):
                     raise ResultError(path, "is not a regular file")  # a link may lead anywhere
             self._timing, self.seconds = _timing(directory / TIMING, kept)
-            self._scores = {s: _scores(directory / scores_file(s), kept.get(s, 0)) for s in seeds}
+            self._scores = {
+                seed: _rows(directory / scores_file(seed), COLUMNS, kept.get(seed, NONE).episodes)
+                for seed in seeds
+            }
+            self._evaluations: dict[int, BinaryIO] = {}
+            for seed in seeds:
+                if (directory / evaluations_file(seed)).exists():
+                    self._evaluations[seed] = self._evaluated(seed, kept.get(seed, NONE))
             for seed in seeds:
                 self._recall(seed)
             self._write_summary("running", None, None)
@@ -163,11 +190,20 @@ class RunWriter:
             for stale in folder.glob(".*.tmp"):
                 stale.unlink(missing_ok=True)
 
+    def _evaluated(self, seed: int, kept: Rows) -> BinaryIO:
+        (self.directory / EVALUATIONS).mkdir(exist_ok=True)
+        path = self.directory / evaluations_file(seed)
+        return _rows(path, EVALUATION_COLUMNS, kept.evaluations)
+
     def _recall(self, seed: int) -> None:
         """What the rows that are there already say of the seed."""
-        if whole_episodes(path := self.directory / scores_file(seed))[1:]:
-            for row in read_scores(path).to_dict("records"):
-                self._outcome[seed].add({str(name): value for name, value in row.items()})
+        episodes = read_scores(self.directory / scores_file(seed)).to_dict("records")
+        evaluations: list[dict[Any, Any]] = []
+        if seed in self._evaluations:
+            path = self.directory / evaluations_file(seed)
+            evaluations = read_evaluations(path).to_dict("records")
+        for row in sorted([*episodes, *evaluations], key=lambda row: row["step"]):
+            self._outcome[seed].add(row)
 
     def episode(self, seed: int, row: Mapping[str, int | float | None], seconds: float) -> None:
         """Append a finished episode: a row with the CSV's columns (those without a value may be
@@ -183,9 +219,23 @@ class RunWriter:
         timing = (seed, row["episode"], row["step"], seconds)
         _append(self._timing, [format_number(value) for value in timing])
 
+    def evaluation(self, seed: int, row: Mapping[str, int | float | None]) -> None:
+        """Append an evaluation by step: a row with the columns of its CSV. Raises as `episode`."""
+        if seed not in self._outcome:
+            raise ValueError(f"seed {seed} is not one of this run's: {list(self._outcome)}")
+        cells = _cells(row, EVALUATION_COLUMNS)
+        self._outcome[seed].add(row)
+        if seed not in self._evaluations:
+            self._evaluations[seed] = self._evaluated(seed, NONE)
+        _append(self._evaluations[seed], cells)
+
+    def outcome(self, seed: int) -> Outcome:
+        """What summary.json is going to say of the seed."""
+        return self._outcome[seed]
+
     def diverged(self, seed: int) -> None:
         """The seed's numbers are none any more; no row of it follows."""
-        os.fsync(self._scores[seed].fileno())
+        self._sync(seed)
         best = self.directory / checkpoint_file(seed, "best")
         if best.exists():
             write_atomic(best, best.read_bytes(), durable=True)
@@ -196,12 +246,18 @@ class RunWriter:
         """Make `file`, written and durable, the seed's checkpoint, after the rows it relies on. The
         one before stays as the previous one. Raises OSError.
         """
-        os.fsync(self._scores[seed].fileno())
+        self._sync(seed)
         newest = self.directory / checkpoint_file(seed, "resume")
         with contextlib.suppress(FileNotFoundError):
             os.replace(newest, self.directory / checkpoint_file(seed, "previous"))
         os.replace(file, newest)
         sync_folder(newest.parent)
+
+    def _sync(self, seed: int) -> None:
+        os.fsync(self._scores[seed].fileno())
+        if seed in self._evaluations:
+            os.fsync(self._evaluations[seed].fileno())
+            sync_folder(self.directory / EVALUATIONS)
 
     def finish(
         self, status: str, *, env_steps_per_second: float | None, error: str | None = None
@@ -215,7 +271,7 @@ class RunWriter:
 
     def close(self) -> None:
         """Close the CSVs; `episode` must not be called any more."""
-        for file in (self._timing, *self._scores.values()):
+        for file in (self._timing, *self._scores.values(), *self._evaluations.values()):
             file.close()
 
     def __enter__(self) -> Self:
@@ -242,27 +298,31 @@ class RunWriter:
 
 
 @dataclass
-class _Outcome:
+class Outcome:
     """What summary.json says about one seed; the fields are the JSON's keys."""
 
     final_score: float | None = None  # the last score there was, whatever its episode
     final_episode: int | None = None
     final_step: int | None = None
-    best_score: float | None = None  # the first of the highest scores
+    best_score: float | None = None  # the last of the highest scores
     best_episode: int | None = None
     best_step: int | None = None
+    best_fresh_score: float | None = None  # of that network, over episodes it was not chosen by
     diverged: bool = False
 
     def add(self, row: Mapping[str, int | float | None]) -> None:
+        """A row of scores/, or of evaluations/."""
         episode, step = _whole(row["episode"]), _whole(row["step"])
-        if episode <= (self.final_episode or 0):
+        if "return" in row and episode <= (self.final_episode or 0):
             raise ValueError(f"episode {episode} comes after episode {self.final_episode or 0}")
-        self.final_episode, self.final_step = episode, step
+        if "return" in row:
+            self.final_episode = episode
+        self.final_step = step
         score = _finite(row.get("score"))
         if score is None:
             return
         self.final_score = score
-        if self.best_score is None or score > self.best_score:
+        if self.best_score is None or score >= self.best_score:
             self.best_score, self.best_episode, self.best_step = score, episode, step
 
 
@@ -276,29 +336,29 @@ def _whole(value: int | float | None) -> int:
     return operator.index(value)  # type: ignore[arg-type]
 
 
-def _cells(row: Mapping[str, int | float | None]) -> list[str]:
+def _cells(row: Mapping[str, int | float | None], columns: Sequence[str] = COLUMNS) -> list[str]:
     """The row's CSV cells in the order of the columns; ValueError if it does not fit them."""
-    if unknown := sorted(set(row) - set(COLUMNS)):
+    if unknown := sorted(set(row) - set(columns)):
         raise ValueError(f"no such column: {', '.join(unknown)}")
-    missing = [c for c in COLUMNS if row.get(c) is None and c not in MAY_BE_EMPTY]
+    missing = [c for c in columns if row.get(c) is None and c not in MAY_BE_EMPTY]
     if missing:
         raise ValueError(f"no value for {', '.join(missing)}")
-    return [format_number(_whole(row[c]) if c in WHOLE else row.get(c)) for c in COLUMNS]
+    return [format_number(_whole(row[c]) if c in WHOLE else row.get(c)) for c in columns]
 
 
-def _scores(path: Path, kept: int) -> BinaryIO:
-    """A seed's CSV, open for more rows; what it holds after that many episodes is cut off.
-    Whoever asks has seen that it holds so many.
+def _rows(path: Path, columns: Sequence[str], kept: int) -> BinaryIO:
+    """A seed's CSV, open for more rows; what it holds after that many is cut off. The caller has
+    seen that it holds so many.
     """
     file = path.open("ab", buffering=0)
-    ends = whole_episodes(path) or [0]
+    ends = whole_rows(path, columns) or [0]
     file.truncate(ends[kept])
     if not ends[0]:
-        _append(file, COLUMNS)
+        _append(file, columns)
     return file
 
 
-def _timing(path: Path, kept: Mapping[int, int]) -> tuple[BinaryIO, float]:
+def _timing(path: Path, kept: Mapping[int, Rows]) -> tuple[BinaryIO, float]:
     """timing.csv, open for more rows, without those of episodes that were not kept; and the seconds
     that it comes to.
     """
@@ -307,7 +367,7 @@ def _timing(path: Path, kept: Mapping[int, int]) -> tuple[BinaryIO, float]:
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 seed, episode, _, seconds = line.split(",")
-                if int(episode) <= kept.get(int(seed), 0):
+                if int(episode) <= kept.get(int(seed), NONE).episodes:
                     last = max(last, float(seconds))
                     rows.append(line)
             except ValueError:  # the header, or what a killed process left of a row
