@@ -115,10 +115,7 @@ def _best(best: Best) -> bool:
 
 
 def _waits(event: Episode | Evaluated, params: Any, lane: Lane) -> bool:
-    numbers = all(
-        _counts(value) if isinstance(value, int) else value is None or isinstance(value, float)
-        for value in event._replace(best=None, seed=0)
-    )
+    numbers = all(value is None or isinstance(value, float | int) for value in event)
     own = event.seed == lane.seed and event.best is None and event.score is None
     required = (event.step, event.episode, event.cut)
     return numbers and own and _counts(*required) and (params is None or _row(params))

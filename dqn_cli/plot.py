@@ -49,11 +49,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not _any_values(pools, metric):
             hint = "try --metric return" if _any_values(pools, "return") else "no episode has ended"
             parser.error(f"no {metric} in {', '.join(map(str, args.directories))}: {hint}")
-        draw(runs, args.output, smooth=args.smooth, x=args.x, metric=metric, title=args.title)
+        x = args.x or usual_axis(pools)
+        draw(runs, args.output, smooth=args.smooth, x=x, metric=metric, title=args.title)
     except ResultError as error:
         parser.error(str(error))
-    remarks = [f"note: {note}" for note in notes(pools, metric, args.x, args.smooth)]
-    _print("\n".join([table(pools, metric, args.smooth), *remarks]))
+    remarks = [f"note: {note}" for note in notes(pools, metric, x, args.smooth)]
+    _print("\n".join([table(pools, metric, args.smooth, x), *remarks]))
 
 
 def _print(text: str) -> None:
@@ -100,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
         "(default: %(default)s)",
     )
     parser.add_argument(
-        "--x", choices=("episode", "step"), default="episode", help="default: %(default)s"
+        "--x",
+        choices=("episode", "step"),
+        help="default: the step if all runs are limited in steps alone, else the episode",
     )
     parser.add_argument(
         "--metric",
@@ -131,20 +134,21 @@ def draw(
     out: Path,
     *,
     smooth: int = 25,
-    x: Axis = "episode",
+    x: Axis | None = None,
     metric: Metric | None = None,
     title: str | None = None,
 ) -> None:
     """Draw the runs' curves, pooled into variants, into a file that is replaced in one piece.
 
-    smooth: values in each seed's sliding mean. metric None: the score, or the return where there
-    are no scores. Runs without any value give empty axes. The same runs give the same bytes.
-    Raises ResultError for an unknown suffix or a file that cannot be written.
+    smooth: values in each seed's sliding mean. x None: the step if all runs are limited in steps
+    alone. metric None: the score, or the return where there are no scores. Runs without any value
+    give empty axes. The same runs give the same bytes. Raises ResultError for an unknown suffix or
+    a file that cannot be written.
     """
     kind = image_format(out)
     pools = variants(runs)
-    metric = metric or _usual(pools)
-    curves = [curve(variant.scores, metric, x, smooth) for variant in pools]
+    metric, x = metric or _usual(pools), x or usual_axis(pools)
+    curves = [curve(variant.rows(metric), metric, x, smooth) for variant in pools]
     data = _render(pools, curves, AXIS_LABELS[x], AXIS_LABELS[metric], smooth, title, kind)
     try:
         write_atomic(out, data)
@@ -156,8 +160,12 @@ def _usual(pools: list[Variant]) -> Metric:
     return "score" if _any_values(pools, "score") else "return"
 
 
+def usual_axis(pools: list[Variant]) -> Axis:
+    return "step" if all(pool.by_steps for pool in pools) else "episode"
+
+
 def _any_values(pools: list[Variant], metric: Metric) -> bool:
-    return any(has_values(pool.scores, metric) for pool in pools)
+    return any(has_values(pool.rows(metric), metric) for pool in pools)
 
 
 def _render(

@@ -38,7 +38,6 @@ from dqn_cli.progress import Display
 from dqn_cli.results import schema
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.schema import checkpoint_file
-from dqn_cli.results.stats import Axis
 from dqn_cli.results.writer import RunWriter, write_atomic
 from dqn_cli.resume import Resumed, versions
 from dqn_cli.state import Best
@@ -72,7 +71,7 @@ def train(
     """
     log.info("seeds %s into %s", config.seeds, directory)
     env = source.env
-    for note in [*(resumed.notes if resumed else env.rehearse()), *env.notes]:
+    for note in dict.fromkeys([*(resumed.notes if resumed else env.rehearse()), *env.notes]):
         say(note)
     with RunWriter(
         directory,
@@ -116,13 +115,12 @@ def train(
             with disk_errors(directory):
                 writer.finish(status, env_steps_per_second=speed, error=error)
             log.info("%s: %s", status, text)
-            for note in record.notes:
+            for note in dict.fromkeys(record.notes):
                 say(note)
             if not quiet:
                 print("\n".join([text, *record.best, str(directory)]))
     with disk_errors(directory):
-        x: Axis = "step" if config.episodes is None else "episode"
-        draw([read_run(directory)], directory / schema.FIGURE, x=x)
+        draw([read_run(directory)], directory / schema.FIGURE)
     if signals:
         raise Stopped(signals[0])
     if len(display.over) == len(config.seeds):

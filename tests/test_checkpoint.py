@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dqn_cli.checkpoint import Checkpoint, dump, dump_lane, load, load_lane
+from dqn_cli.events import Episode, Evaluated
 from dqn_cli.network.mlp import MLP
-from dqn_cli.state import Best, Lane
+from dqn_cli.state import Best, Known, Lane
 
 SAVED = Checkpoint(
     seed=2**63 - 1,
@@ -161,6 +162,12 @@ LANE = Lane(
     best=Best(0.1, 6, 101, torch.arange(5.0).numpy()),
     actions=torch.arange(40).view(2, 20)[1, :9],  # a view, as a loop gives them
     obs=torch.zeros(3, 4)[1],
+    known=Known(torch.arange(11), torch.ones(4), 11.0),
+    waiting=[
+        (Episode(2**63 - 1, 7, 120, 20.0, 20, None, 0.5, 0.1, 2.0, 0, None), torch.ones(5)),
+        (Episode(2**63 - 1, 8, 122, 2.0, 2, None, 0.5, None, None, 0, None), None),
+        (Evaluated(2**63 - 1, 123, 8, None, 0, None, True), torch.zeros(5)),
+    ],
     learner={"online": torch.rand(3, 5)[1], "buffer.added": torch.tensor(123)},
 )
 LANE_BYTES = dump_lane(LANE)
@@ -168,11 +175,20 @@ LANE_BYTES = dump_lane(LANE)
 
 def test_a_lane_comes_back_to_the_bit_and_takes_nothing_else_along(tmp_path: Path) -> None:
     path = tmp_path / "a.pt"
-    for lane in (LANE, LANE._replace(best=None, actions=torch.zeros(0, dtype=torch.int64))):
+    none = torch.zeros(0, dtype=torch.int64)
+    for lane in (LANE, LANE._replace(best=None, actions=none, known=None, waiting=[])):
         path.write_bytes(dump_lane(lane))
         loaded = load_lane(path)
         assert loaded[:3] == lane[:3]
         assert torch.equal(loaded.actions, lane.actions) and torch.equal(loaded.obs, lane.obs)
+        assert [event for event, _ in loaded.waiting] == [event for event, _ in lane.waiting]
+        for (_, ours), (_, theirs) in zip(loaded.waiting, lane.waiting, strict=True):
+            assert (ours is None and theirs is None) or torch.equal(ours, theirs)
+        assert (loaded.known is None) == (lane.known is None)
+        if loaded.known is not None and lane.known is not None:
+            assert torch.equal(loaded.known.actions, lane.known.actions)
+            assert torch.equal(loaded.known.obs, lane.known.obs)
+            assert loaded.known.return_ == 11.0
         assert loaded.learner.keys() == lane.learner.keys()
         assert all(torch.equal(loaded.learner[name], lane.learner[name]) for name in lane.learner)
         if lane.best is not None:
@@ -182,9 +198,19 @@ def test_a_lane_comes_back_to_the_bit_and_takes_nothing_else_along(tmp_path: Pat
     assert len(dump_lane(wide)) < 5000
 
 
+WAITS = Evaluated(2**63 - 1, 123, 8, None, 0, None, True)
+
+
+def waits(params: object = None, **changed: object) -> list[dict[str, object]]:
+    return [{"row": {**WAITS._asdict(), **changed}, "params": params}]
+
+
 def lane_values(**changed: object) -> bytes:
     best = {"score": 0.1, "episode": 6, "step": 101, "params": torch.arange(5.0)}
-    return saved({**LANE._asdict(), "best": best, **changed})
+    known = {"actions": torch.arange(11), "obs": torch.ones(4), "return_": 11.0}
+    waiting = [{"row": WAITS._asdict(), "params": torch.zeros(5)}]
+    parts = {"best": best, "known": known, "waiting": waiting}
+    return saved({**LANE._asdict(), **parts, **changed})
 
 
 NO_LANE = {
@@ -201,6 +227,18 @@ NO_LANE = {
     "no state": lane_values(learner=None),
     "a state of numbers": lane_values(learner={"online": 1}),
     "a sparse state": lane_values(learner={"online": torch.eye(3).to_sparse()}),
+    "a known episode of numbers": lane_values(known=3),
+    "a known episode without a return": lane_values(
+        known={"actions": torch.arange(3), "obs": torch.ones(4), "return_": None}
+    ),
+    "what waits is a number": lane_values(waiting=3),
+    "what waits are numbers": lane_values(waiting=[3]),
+    "what waits is of another seed": lane_values(waiting=waits(seed=3)),
+    "what waits has a score": lane_values(waiting=waits(score=3.0)),
+    "what waits has a step that is none": lane_values(waiting=waits(step=None)),
+    "what waits has a text for a step": lane_values(waiting=waits(step="7")),
+    "what waits has a column too many": lane_values(waiting=waits(more=1)),
+    "what waits has parameters of numbers": lane_values(waiting=waits(params=3)),
     "a best of numbers": lane_values(best=3),
     "a best without parameters": lane_values(best={"score": 0.1, "episode": 6, "step": 101}),
     "a best score that is none": lane_values(

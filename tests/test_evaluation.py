@@ -4,6 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dqn_cli.env.gym import Gym
@@ -16,7 +17,7 @@ SEEDS = [[1, 2, 3], [4, 5, 6], [1, 2, 3], [7, 8, 9]]  # of four networks, three 
 
 @pytest.fixture
 def cartpole() -> Gym:
-    return Gym(id="CartPole-v1", import_=None, kwargs={"max_episode_steps": 60})
+    return Gym(id="CartPole-v1", import_=None, wrappers=[], kwargs={"max_episode_steps": 60})
 
 
 class Recorder:
@@ -31,6 +32,12 @@ class Recorder:
         for row, values in zip(params, q, strict=True):
             self.given.setdefault(row[0].item(), []).append(values)
         return q
+
+
+def played(*arguments: Any, **more: Any) -> NDArray[np.float64]:
+    found = greedy_returns(*arguments, max_steps=10_000, **more)
+    assert found is not None and not found.cut.any()
+    return found.returns
 
 
 def by_a_plain_loop(network: MLP, row: Tensor, seed: int) -> float:
@@ -64,7 +71,7 @@ def networks(cartpole: Gym, hidden: int = 33) -> tuple[MLP, Tensor]:
 
 def test_returns_equal_a_plain_loop(cartpole) -> None:
     network, params = networks(cartpole)
-    returns = greedy_returns(network, params, cartpole.make(12), SEEDS)
+    returns = played(network, params, cartpole.make(12), SEEDS)
     expected = [
         [by_a_plain_loop(network, row, seed) for seed in seeds]
         for row, seeds in zip(params, SEEDS, strict=True)
@@ -83,7 +90,7 @@ def test_a_network_has_the_same_results_in_any_company(cartpole) -> None:
         recorder = Recorder(network)
         lanes = list(which)
         seeds = [SEEDS[lane] for lane in lanes]
-        returns = greedy_returns(recorder, params[lanes], envs, seeds)
+        returns = played(recorder, params[lanes], envs, seeds)
         return dict(zip(lanes, returns.tolist(), strict=True)), recorder.given
 
     alone = {lane: play(lane) for lane in range(4)}
@@ -99,17 +106,17 @@ def test_a_network_has_the_same_results_in_any_company(cartpole) -> None:
 
 def test_returns_are_undiscounted_sums_of_the_rewards_of_one_episode() -> None:
     """Acrobot: -1 for each of 25 steps."""
-    env = Gym(id="Acrobot-v1", import_=None, kwargs={"max_episode_steps": 25})
+    env = Gym(id="Acrobot-v1", import_=None, wrappers=[], kwargs={"max_episode_steps": 25})
     network = MLP(env.space, hidden=[], activation="relu")
-    returns = greedy_returns(network, network.init([1, 2]), env.make(4), [[1, 2], [3, 4]])
+    returns = played(network, network.init([1, 2]), env.make(4), [[1, 2], [3, 4]])
     assert returns.tolist() == [[-25.0, -25.0], [-25.0, -25.0]]
 
 
 def test_watch_sees_every_step_of_the_first_episode(cartpole) -> None:
     network, params = networks(cartpole)
     envs, seen = cartpole.make(2), []
-    returns = greedy_returns(network, params[:1], envs, [[1, 2]], watch=seen.append)
-    assert seen == [envs] * int(returns[0, 0])
+    returns = played(network, params[:1], envs, [[1, 2]], watch=seen.append)
+    assert seen == [envs] * (int(returns[0, 0]) + 1)  # the first picture is before any step
 
 
 def test_evaluation_pollutes_training(cartpole) -> None:
@@ -118,8 +125,8 @@ def test_evaluation_pollutes_training(cartpole) -> None:
     network, params = networks(cartpole)
     envs, before = cartpole.make(12), params.clone()
     torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()[1].copy()
-    first = greedy_returns(network, params, envs, SEEDS)
-    assert np.array_equal(greedy_returns(network, params, envs, SEEDS), first)
+    first = played(network, params, envs, SEEDS)
+    assert np.array_equal(played(network, params, envs, SEEDS), first)
     assert torch.equal(torch.random.get_rng_state(), torch_state)
     assert np.array_equal(np.random.get_state()[1], numpy_state)
     assert torch.equal(params, before)

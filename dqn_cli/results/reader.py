@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,13 +57,20 @@ class Run:
     choices: dict[str, str]
     summary: dict[str, Any]
     scores: dict[int, pd.DataFrame]
-    evaluations: dict[int, pd.DataFrame]
+    evaluations: dict[int, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def diverged(self) -> list[int]:
         """The seeds whose numbers became none."""
         told = self.summary.get("seeds", {})
         return [s for s in self.scores if told.get(str(s), {}).get("diverged") is True]
+
+    @property
+    def fresh(self) -> dict[int, float]:
+        """What the best network of each seed is worth on fresh episodes, where that is known."""
+        told = self.summary.get("seeds", {})
+        values = {s: told.get(str(s), {}).get("best_fresh_score") for s in self.scores}
+        return {s: float(v) for s, v in values.items() if type(v) in (int, float)}
 
     @property
     def threshold(self) -> float | None:

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from dqn_cli.results.stats import Axis, Metric, curve, summarize
 from dqn_cli.results.variants import Variant
 
 
-def table(variants: Sequence[Variant], metric: Metric, window: int) -> str:
-    """One line per variant, columns aligned; see stats.Summary for what the figures mean."""
+def table(variants: Sequence[Variant], metric: Metric, window: int, x: Axis = "episode") -> str:
+    """One line per variant, columns aligned; see stats.Summary for what the figures mean. `fresh`:
+    the mean over seeds of what their best networks score on episodes they were not chosen by.
+    """
     thresholds = {variant.threshold for variant in variants}
     goal = thresholds.pop() if len(thresholds) == 1 else None
     at = "threshold" if goal is None else number(goal)
     final = f"final mean {metric} [min, max]"
-    rows = [["variant", "seeds", final, "best", f"first episode at {at}"]]
+    rescored = metric == "score" and any(variant.fresh for variant in variants)
+    best = ["mean best", *(["fresh"] if rescored else [])]
+    rows = [["variant", "seeds", final, *best, f"first {x} at {at}"]]
     for variant in variants:
-        s = summarize(variant.scores, metric, window, variant.threshold)
+        s = summarize(variant.rows(metric), metric, window, variant.threshold, x)
         spread = (
             "-" if s.final is None else f"{number(s.final)} [{number(s.low)}, {number(s.high)}]"
         )
         first = "-" if variant.threshold is None else f"{number(s.first)} ({s.reached}/{s.seeds})"
-        rows.append([variant.label, str(s.seeds), spread, number(s.best), first])
+        bests = [number(s.best)]
+        if rescored:
+            bests.append(number(fmean(variant.fresh.values()) if variant.fresh else None))
+        rows.append([variant.label, str(s.seeds), spread, *bests, first])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for name, *cells in rows:
@@ -35,7 +43,7 @@ def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> 
     lines = [line for variant in variants for line in variant.notes]
     labels: dict[str, list[str]] = {}  # what is to be said -> of which variants
     for variant in variants:
-        line = curve(variant.scores, metric, x, window)
+        line = curve(variant.rows(metric), metric, x, window)
         said = []
         if variant.diverged:
             seeds = ", ".join(map(str, variant.diverged))

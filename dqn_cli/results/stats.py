@@ -49,9 +49,10 @@ class Summary:
     """One line of the table; returns are in the environment's unit, None where there is no value.
 
     final and its range: over seeds, of each seed's mean of its last `window` values.
-    best: the highest single value of any seed. first: the median over all seeds of the first
-    episode at the threshold, None unless more than half of them reached it (the others count as
-    later than any that did); reached says how many.
+    best: the mean over seeds of each one's highest value. first: the median over all seeds of the
+    first episode (or step) at which the mean of the last `window` values is at the threshold, None
+    unless more than half of them came to it (the others count as later than any that did); reached
+    says how many.
     """
 
     seeds: int
@@ -126,8 +127,11 @@ def _grid(places: list[FloatArray], x: Axis) -> FloatArray:
 
 
 @_quiet
-def summarize(scores: Scores, metric: Metric, window: int, threshold: float | None) -> Summary:
-    """Final, best and first-at-threshold of a variant; see Summary. Values are not smoothed."""
+def summarize(
+    scores: Scores, metric: Metric, window: int, threshold: float | None, x: Axis = "episode"
+) -> Summary:
+    """Final, best and first-at-threshold of a variant; see Summary. A seed with fewer values than
+    the window has the mean of all."""
     finals, bests, firsts = [], [], []
     limit = np.nan if threshold is None else threshold  # no value is >= nan
     for frame in scores.values():
@@ -138,7 +142,8 @@ def summarize(scores: Scores, metric: Metric, window: int, threshold: float | No
         values = rows[metric].to_numpy(np.float64)
         finals.append(float(values[-window:].mean()))
         bests.append(float(values.max()))
-        above = rows["episode"].to_numpy(np.float64)[values >= limit]
+        means = sliding_mean(values, window)
+        above = rows[x].to_numpy(np.float64)[-len(means) :][means >= limit]
         firsts.append(above[0] if len(above) else np.inf)
     reached = int(np.isfinite(firsts).sum())
     middle = float(np.median(firsts)) if firsts else np.inf
@@ -147,7 +152,7 @@ def summarize(scores: Scores, metric: Metric, window: int, threshold: float | No
         final=float(np.mean(finals)) if finals else None,
         low=min(finals, default=None),
         high=max(finals, default=None),
-        best=max(bests, default=None),
+        best=float(np.mean(bests)) if bests else None,
         first=middle if np.isfinite(middle) else None,
         reached=reached,
     )

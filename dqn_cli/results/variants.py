@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,28 @@ class Variant:
     scores: dict[int, pd.DataFrame]  # seed -> CSV, as in Run.scores
     notes: tuple[str, ...] = ()
     diverged: tuple[int, ...] = ()  # seeds that went no further because their numbers became none
+    evaluations: dict[int, pd.DataFrame] = field(default_factory=dict)  # as in Run.evaluations
+    fresh: dict[int, float] = field(default_factory=dict)  # as in Run.fresh
+
+    def rows(self, metric: str) -> dict[int, pd.DataFrame]:
+        """What has the metric's values, in order: scores are also those of evaluations by step."""
+        import pandas as pd
+
+        if metric != "score" or not self.evaluations:
+            return self.scores
+        return {
+            seed: pd.concat([frame[["episode", "step", "score"]], self.evaluations[seed]])
+            .sort_values("step", kind="stable")
+            .reset_index(drop=True)
+            if seed in self.evaluations
+            else frame
+            for seed, frame in self.scores.items()
+        }
+
+    @property
+    def by_steps(self) -> bool:
+        """Whether it is steps that the runs are limited by, and steps alone."""
+        return all(run.config.get("episodes", 0) is None for run in self.runs)
 
     @property
     def threshold(self) -> float | None:
@@ -76,7 +98,12 @@ def _pool(label: str, runs: list[Run]) -> Variant:
     ]
     scores = {seed: source[seed].scores[seed] for seed in sorted(source)}
     diverged = tuple(seed for seed in scores if seed in source[seed].diverged)
-    return Variant(label, tuple(runs), scores, tuple(map(one_line, notes)), diverged)
+    evaluations = {
+        seed: run.evaluations[seed] for seed, run in source.items() if seed in run.evaluations
+    }
+    fresh = {seed: run.fresh[seed] for seed, run in source.items() if seed in run.fresh}
+    remarks = tuple(map(one_line, notes))
+    return Variant(label, tuple(runs), scores, remarks, diverged, evaluations, fresh)
 
 
 def _flatten(value: Any, prefix: str = "") -> Flat:

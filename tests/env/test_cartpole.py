@@ -8,7 +8,7 @@ from dqn_cli.env.gym import Gym, GymRow
 
 
 def gym(id: str = "CartPole-v1", **kwargs: object) -> Gym:
-    return Gym(id=id, import_=None, kwargs=kwargs)
+    return Gym(id=id, import_=None, wrappers=[], kwargs=kwargs)
 
 
 def test_a_row_equals_single_environments() -> None:

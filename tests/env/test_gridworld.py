@@ -60,8 +60,8 @@ def test_gymnasium_finds_nothing_to_say() -> None:
 
 
 def test_gym_takes_it() -> None:
-    gym = Gym(id=ID, import_=None, kwargs={})
-    assert gym.space == ((6, 10, 20), np.uint8, 4)
+    gym = Gym(id=ID, import_=None, wrappers=[], kwargs={})
+    assert gym.space == ((6, 10, 20), np.uint8, 4, 255.0)
     envs = gym.make(2)
     assert envs.reset(1, 0).tobytes() == GridWorld().reset(seed=0)[0].tobytes()
 

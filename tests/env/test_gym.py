@@ -5,7 +5,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Sequence, Space, Text, Tuple
 
 from dqn_cli.env.gym import Gym
 
@@ -52,7 +52,7 @@ gymnasium.register(CORRIDOR, Corridor)
 
 
 def make(id: str = CORRIDOR, import_: str | None = None, **kwargs: Any) -> Gym:
-    return Gym(id=id, import_=import_, kwargs=kwargs)
+    return Gym(id=id, import_=import_, wrappers=[], kwargs=kwargs)
 
 
 def actions(*numbers: int) -> Any:
@@ -64,7 +64,8 @@ def actions(*numbers: int) -> Any:
 
 def test_cartpole_is_described() -> None:
     env = make("CartPole-v1")
-    assert env.space == ((4,), np.float32, 2)
+    assert env.space[:3] == ((4,), np.float32, 2)
+    assert (env.observation, env.max_steps, env.together) == ("float32 [4]", 500, True)
     assert env.threshold == 475.0
     assert make().threshold is None
 
@@ -203,10 +204,10 @@ def test_frames_are_pictures_of_now() -> None:
     [
         ({"acted": Box(-1, 1, (2,))}, "action"),
         ({"acted": MultiDiscrete([2, 3])}, "action"),
-        ({"observed": Dict(a=Box(0, 1))}, "observation"),
-        ({"observed": Tuple([Box(0, 1)])}, "observation"),
-        ({"observed": Discrete(4)}, "observation"),
-        ({"observed": Box(0, 9, (2,), np.int64)}, "observation"),
+        ({"observed": Text(9)}, "observation"),
+        ({"observed": Dict(a=Text(9))}, "observation"),
+        ({"observed": Sequence(Discrete(4))}, "observation"),
+        ({"observed": Tuple([Box(0, 1), Sequence(Discrete(4))])}, "observation"),
     ],
 )
 def test_spaces_that_dqn_cannot_play_are_refused(spaces: dict[str, Space], word: str) -> None:
@@ -225,7 +226,7 @@ def test_unknown_arguments_are_refused() -> None:
         make(lenght=3)
 
 
-@pytest.mark.parametrize("spaces", [{"acted": LONG}, {"observed": Dict(a=LONG)}])
+@pytest.mark.parametrize("spaces", [{"acted": LONG}, {"observed": Dict(a=LONG, b=Sequence(LONG))}])
 def test_a_refusal_of_a_large_space_is_one_line(spaces: dict[str, Space]) -> None:
     with pytest.raises(ValueError, match=f"^id={CORRIDOR}: [^\n]*$"):
         make(**spaces)

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dqn_cli.results import reader
-from dqn_cli.results.reader import find_runs, read_run, read_scores, whole_episodes
-from dqn_cli.results.schema import ResultError
+from dqn_cli.results.reader import find_runs, read_run, read_scores, whole_rows
+from dqn_cli.results.schema import COLUMNS, EVALUATION_COLUMNS, ResultError
 
 HEADER = "episode,step,return,length,score,epsilon,loss,q\n"
 ROWS = "1,20,20,20,,1,,\n2,31,11,11,9.5,0.9,0.25,nan\n"
@@ -249,9 +249,9 @@ def test_whole_episodes_are_those_before_the_first_that_is_not_whole(tmp_path: P
 
     def ends(text: str | bytes) -> list[int]:
         path.write_bytes(text.encode() if isinstance(text, str) else text)
-        return whole_episodes(path)
+        return whole_rows(path, COLUMNS)
 
-    assert whole_episodes(tmp_path / "gone.csv") == whole_episodes(tmp_path) == []
+    assert whole_rows(tmp_path / "gone.csv", COLUMNS) == whole_rows(tmp_path, COLUMNS) == []
     assert ends("") == ends("garbage\n") == ends(header[:-1]) == []
     assert ends(header) == [len(header)]
     whole = header + "".join(rows[:3])
@@ -260,3 +260,13 @@ def test_whole_episodes_are_those_before_the_first_that_is_not_whole(tmp_path: P
         assert ends(whole + tail) == places
     assert ends(whole.encode() + b"\0" * 30 + b"\n" + rows[3].encode()) == places
     assert ends(whole.encode() + b"\xff\n") == places
+
+
+def test_whole_evaluations_are_those_whose_steps_go_up(tmp_path: Path) -> None:
+    path = tmp_path / "seed_1.csv"
+    lines = ["step,episode,score\n", "100,3,9.5\n", "200,3,10\n", "200,4,11\n"]
+    path.write_text("".join(lines))
+    ends = [sum(map(len, lines[:n])) for n in (1, 2, 3)]
+    assert whole_rows(path, EVALUATION_COLUMNS) == ends
+    path.write_text("".join(lines[:3]) + "300,4,")
+    assert whole_rows(path, EVALUATION_COLUMNS) == ends

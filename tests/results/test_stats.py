@@ -104,15 +104,22 @@ def test_a_summary_by_hand() -> None:
     s = summarize(scores, "score", 2, threshold=8.0)
     # last two: (5+7)/2 = 6, (4+8)/2 = 6, 0 -> mean 4
     assert (s.seeds, s.final, s.low, s.high) == (3, 4, 0, 6)
-    assert s.best == 9
-    assert (s.first, s.reached) == (4, 2)  # at episodes 2, 4 and never: the middle one is 4
+    assert s.best == pytest.approx((9 + 8 + 0) / 3)
+    # The means of two: 5, 7, 6 and 2.5, 3.5, 6 and 0. None is at 8; at 6 they are in episodes 3, 4
+    # and never, and the middle one is 4, though single scores of 9 came in episode 2.
+    assert (s.first, s.reached) == (None, 0)
+    s = summarize(scores, "score", 2, threshold=6.0)
+    assert (s.first, s.reached) == (4, 2)
+    assert summarize(scores, "score", 2, 6.0, "step").first == 40
 
 
 def test_the_median_episode_needs_more_than_half_of_the_seeds() -> None:
     scores = {1: seed([9]), 2: seed([0])}
     s = summarize(scores, "score", 25, threshold=9.0)
     assert (s.first, s.reached) == (None, 1)
-    assert summarize({1: seed([9]), 2: seed([0, 9])}, "score", 25, 9.0).first == 1.5
+    # Fewer values than the window: the mean of all, which is that of the last episode.
+    assert summarize({1: seed([9]), 2: seed([9, 9])}, "score", 25, 9.0).first == 1.5
+    assert summarize({1: seed([9]), 2: seed([0, 9])}, "score", 25, 9.0).reached == 1
     assert summarize(scores, "score", 25, None).reached == 0
 
 

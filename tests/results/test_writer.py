@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dqn_cli.results.reader import read_run
-from dqn_cli.results.schema import ResultError
+from dqn_cli.results.schema import ResultError, Rows
 from dqn_cli.results.writer import RunWriter, holds_run, write_atomic
 
 HEADER = "episode,step,return,length,score,epsilon,loss,q\n"
@@ -39,7 +39,7 @@ def test_a_run_starts_with_config_headers_and_a_summary(tmp_path: Path) -> None:
         assert (run / "scores/seed_12.csv").read_text() == HEADER
         assert (run / "timing.csv").read_text() == "seed,episode,step,seconds\n"
     nothing = dict.fromkeys(["final_score", "final_episode", "final_step"])
-    nothing |= dict.fromkeys(["best_score", "best_episode", "best_step"])
+    nothing |= dict.fromkeys(["best_score", "best_episode", "best_step", "best_fresh_score"])
     nothing |= {"diverged": False}
     assert summary(run) == {
         "status": "running",
@@ -75,6 +75,7 @@ def test_the_summary_tells_final_and_best_of_each_seed(tmp_path: Path) -> None:
     with writer(tmp_path, [12, 34]) as run:
         for episode, score in enumerate([9.0, 500.0, 500.0, 462.6, None], start=1):
             run.episode(12, row(episode, score), 0.0)
+        run.outcome(12).best_fresh_score = 480.5
         run.finish("finished", env_steps_per_second=1234.5)
     found = summary(tmp_path)
     assert found["status"] == "finished"
@@ -83,9 +84,10 @@ def test_the_summary_tells_final_and_best_of_each_seed(tmp_path: Path) -> None:
         "final_score": 462.6,  # the last one there was, from episode 4
         "final_episode": 5,
         "final_step": 50,
-        "best_score": 500.0,  # the first of two
-        "best_episode": 2,
-        "best_step": 20,
+        "best_score": 500.0,  # the last of two: it has learned for longer
+        "best_episode": 3,
+        "best_step": 30,
+        "best_fresh_score": 480.5,
         "diverged": False,
     }
     assert found["seeds"]["34"]["best_score"] is None
@@ -161,3 +163,38 @@ def test_an_atomic_write_replaces_all_or_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         write_atomic(tmp_path / "taken", "x")  # a file cannot replace a directory
     assert sorted(p.name for p in tmp_path.iterdir()) == ["taken", "x.json"]  # nothing left over
+
+
+def test_evaluations_by_step_have_a_file_of_their_own(tmp_path: Path) -> None:
+    with writer(tmp_path, [12, 34]) as run:
+        run.episode(12, row(1), 0.0)
+        run.evaluation(12, {"step": 15, "episode": 1, "score": 7.5})
+        run.episode(12, row(2), 0.0)
+        run.evaluation(12, {"step": 30, "episode": 2, "score": 6.5})
+        with pytest.raises(ValueError, match="no value for step"):
+            run.evaluation(12, {"step": None, "episode": 2, "score": 6.5})
+        run.finish("finished", env_steps_per_second=1.0)
+    text = (tmp_path / "evaluations/seed_12.csv").read_text()
+    assert text == "step,episode,score\n15,1,7.5\n30,2,6.5\n"
+    assert not (tmp_path / "evaluations/seed_34.csv").exists()
+    found = summary(tmp_path)["seeds"]["12"]
+    assert [found[f"final_{name}"] for name in ("episode", "step", "score")] == [2, 30, 6.5]
+    assert [found[f"best_{name}"] for name in ("episode", "step", "score")] == [1, 15, 7.5]
+    frame = read_run(tmp_path).evaluations[12]
+    assert frame.to_dict("list") == {"step": [15, 30], "episode": [1, 2], "score": [7.5, 6.5]}
+
+
+def test_rows_after_those_kept_are_cut_off(tmp_path: Path) -> None:
+    """Of episodes and evaluations each as many as the checkpoint has."""
+    with writer(tmp_path, [12]) as run:
+        for episode in (1, 2, 3):
+            run.episode(12, row(episode), 0.0)
+            run.evaluation(12, {"step": 10 * episode, "episode": episode, "score": 50 - episode})
+    again = {"config": "name: null\n", "choices": {}, "seeds": [12], "threshold": None}
+    with RunWriter(tmp_path, **again, versions={}, kept={12: Rows(2, 1)}) as run:
+        assert run.outcome(12).final_episode == 2
+        assert run.outcome(12).final_step == 20
+        assert (run.outcome(12).final_score, run.outcome(12).best_step) == (49, 10)
+    frames = read_run(tmp_path)
+    assert frames.scores[12]["episode"].tolist() == [1, 2]
+    assert frames.evaluations[12]["step"].tolist() == [10]
