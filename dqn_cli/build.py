@@ -37,8 +37,8 @@ def _loop(config: Config) -> Loop:
     seeds = config.seeds
     device = part(config, "device")
     env = part(config, "env")
-    check_memory(config, env, device.torch)
     network = part(config, "network", env.space)
+    check_memory(config, env, device.torch)
     online = network.init(seeds).to(device.torch)
     learner = Learner(
         online,

@@ -71,7 +71,8 @@ def train(
     """
     log.info("seeds %s into %s", config.seeds, directory)
     env = source.env
-    for note in dict.fromkeys([*(resumed.notes if resumed else env.rehearse()), *env.notes]):
+    notes = dict.fromkeys([*(resumed.notes if resumed else env.rehearse()), *env.notes])
+    for note in notes:
         say(note)
     with RunWriter(
         directory,
@@ -116,7 +117,8 @@ def train(
                 writer.finish(status, env_steps_per_second=speed, error=error)
             log.info("%s: %s", status, text)
             for note in dict.fromkeys(record.notes):
-                say(note)
+                if note not in notes:
+                    say(note)
             if not quiet:
                 print("\n".join([text, *record.best, str(directory)]))
     with disk_errors(directory):

@@ -271,7 +271,7 @@ class GymRow:
             obs[0] = self.encode(given)
         except ValueError as error:
             raise ValueError(
-                f"an observation {error}, declared is {one_line(self.observed)}"
+                f"an observation {error} where {one_line(self.observed)} is declared"
             ) from error
 
     def frame(self, row: int) -> NDArray[np.uint8]:

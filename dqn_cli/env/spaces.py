@@ -61,11 +61,12 @@ class Encoder:
 
 class Floats(Encoder):
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        super().__init__(shape, FLOAT)
+        super().__init__(shape or (1,), FLOAT)
+        self.given = shape
         self.usual = dtype
 
     def __call__(self, obs: Any) -> NDArray[Any]:
-        array = numbers(obs, self.shape, "fiub")
+        array = numbers(obs, self.given, "fiub").reshape(self.shape)
         with np.errstate(over="ignore"):
             found = array.astype(FLOAT)
         if not np.isfinite(found).all():
@@ -86,7 +87,8 @@ class Integers(Encoder):
         self.divisor: Any = np.where(largest < LARGEST, largest, 1.0).astype(FLOAT)
         if alike:
             self.divisor = float(self.divisor.flat[0])
-        super().__init__(shape, BYTE if fits else FLOAT, self.divisor if fits else 1.0)
+        super().__init__(shape or (1,), BYTE if fits else FLOAT, self.divisor if fits else 1.0)
+        self.given = shape
         if (low == 0).all() and (high == 255).all():
             self.usual = BYTE
 
@@ -97,7 +99,7 @@ class Integers(Encoder):
         return f"{super().text}, divided by {span(self.divisor)}, the space's bound"
 
     def __call__(self, obs: Any) -> NDArray[Any]:
-        array, (low, high) = numbers(obs, self.shape, "iub"), self.bounds
+        array, (low, high) = numbers(obs, self.given, "iub").reshape(self.shape), self.bounds
         outside = (array < low) | (array > high)
         if outside.any():
             raise ValueError(f"with {first(array[outside])} in it")
