@@ -3,7 +3,10 @@
 import multiprocessing
 import os
 import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,12 +23,21 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(autouse=True)
-def none_left() -> None:
-    """Every process that a test started has ended when it ends."""
+def none_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every process that a test started has ended when its run has, and was waited for: the system
+    keeps one that nobody waits for."""
+    started: list[Any] = []
+    start = multiprocessing.context.SpawnProcess.start
+
+    def starting(process: Any) -> None:
+        start(process)
+        started.append(process)
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", starting)
     yield
-    for process in multiprocessing.active_children():
-        process.join(10)
-        assert process.exitcode is not None
+    for process in started:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)
 
 
 @pytest.mark.parametrize(
@@ -200,3 +212,37 @@ def test_what_else_raises_in_a_process_is_told_with_its_place(compose, tmp_path:
         list(shared.run(tmp_path))
     assert str(caught.value) == "nobody explores"
     assert "careless.py" in caught.value.__notes__[0]
+
+
+def test_a_run_that_nobody_listens_to_any_more_is_ended(compose, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    config = compose(*SMALL[:-1], "episodes=100000")
+    shared = workers.Workers(config, build.loop(config), {}, 2)
+    events = shared.run(tmp_path)
+    next(events)
+    events.close()
+    assert [process.exitcode for process in shared.processes] == [-signal.SIGKILL] * 2
+
+
+def test_a_process_that_does_not_end_is_not_waited_for_long(
+    compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread of an environment's, say, that goes on after all seeds are done."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "clinging.py").write_text(
+        "import multiprocessing, threading, time\n"
+        "if multiprocessing.parent_process() is not None:\n"
+        "    threading.Thread(target=time.sleep, args=(600,)).start()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(workers, "ENDING_SECONDS", 0.2)
+    config = compose(*SMALL[:-1], "episodes=1", "env.import=clinging")
+    shared = workers.Workers(config, build.loop(config), {}, 2)
+    seeds = []
+    for event in shared.run(tmp_path):
+        if isinstance(event, Finished):
+            seeds.append(event.seed)
+        ended = time.monotonic()
+    assert sorted(seeds) == [1, 2, 3]
+    assert time.monotonic() - ended < 60  # and not ten minutes
+    assert [process.exitcode for process in shared.processes] == [-signal.SIGKILL] * 2
