@@ -4,7 +4,7 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: train plot play test test-slow bench reproduction lint clean
+.PHONY: train plot play test test-slow check golden bench reproduction lint clean
 
 train plot play: $(READY)
 	@$(BIN)/dqn-$@ $(ARGS)
@@ -14,6 +14,10 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+# The score files that the tests compare bytes with: after a change that is meant to move them.
+golden: $(READY)
+	$(BIN)/python tests/test_golden.py
 
 # make reproduction ARGS="train berta/dqn"   make reproduction ARGS=report
 reproduction: $(READY)
