@@ -77,6 +77,7 @@ def test_the_figure_and_the_progress_are_over_what_limits_the_run(
     assert ("step " in done.out) == (limits[1] != "steps=null")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("overrides", "room", "expected"),
     [
@@ -216,6 +217,7 @@ def test_what_is_printed_and_what_is_logged_agree(dqn_train, tmp_path: Path) -> 
     assert done.out.splitlines()[0] in (tmp_path / "run/train.log").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("undrawn")
 def test_an_experiment_is_a_run_like_any_other(dqn_train, tmp_path: Path) -> None:
     """The command line has the last word; and one that goes on keeps its own experiment."""

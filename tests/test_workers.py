@@ -78,6 +78,7 @@ def test_a_container_s_quota_limits_the_cores(monkeypatch, tmp_path: Path, quota
     assert workers.cores() == expected
 
 
+@pytest.mark.long
 def test_how_seeds_are_shared_out_changes_no_byte(dqn_train, tmp_path: Path):
     for number in ("1", "2"):
         place = f"hydra.run.dir=by{number}"
@@ -89,6 +90,7 @@ def test_how_seeds_are_shared_out_changes_no_byte(dqn_train, tmp_path: Path):
         assert (tmp_path / "by1" / file).read_bytes() == (tmp_path / "by2" / file).read_bytes()
 
 
+@pytest.mark.long
 def test_the_events_are_those_of_one_loop(compose, tmp_path: Path):
     (tmp_path / "checkpoints").mkdir()
 
@@ -108,6 +110,7 @@ def test_the_events_are_those_of_one_loop(compose, tmp_path: Path):
     assert ours[0] == dict.fromkeys([3, 1, 2], [Episode] * 6 + [Finished, Saved])
 
 
+@pytest.mark.long
 def test_stopping_tells_what_is_known(compose, tmp_path: Path):
     (tmp_path / "checkpoints").mkdir()
     config = compose(*SMALL[:-1], "episodes=100000")
@@ -121,6 +124,7 @@ def test_stopping_tells_what_is_known(compose, tmp_path: Path):
     assert {event.seed for event in events if isinstance(event, Episode)} == {1, 2, 3}
 
 
+@pytest.mark.long
 def test_stopping_before_they_have_started_stops_them(compose, tmp_path: Path):
     (tmp_path / "checkpoints").mkdir()
     config = compose(*SMALL[:-1], "episodes=100000")
@@ -130,6 +134,7 @@ def test_stopping_before_they_have_started_stops_them(compose, tmp_path: Path):
     assert len(steps) == 3 and max(steps) < 50_000
 
 
+@pytest.mark.long
 def test_a_signal_to_a_process_alone_is_not_for_it_to_follow(dqn_train, tmp_path, monkeypatch):
     """SIGTERM comes to single processes where memory is short; they are not done because of it."""
     run_ = workers.Workers.run
@@ -147,6 +152,7 @@ def test_a_signal_to_a_process_alone_is_not_for_it_to_follow(dqn_train, tmp_path
     assert [len(frame) for frame in run.scores.values()] == [40, 40, 40]
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_ends_the_run_and_what_was_written_stays(
     dqn_train, tmp_path: Path, monkeypatch
 ):
@@ -173,6 +179,7 @@ def test_a_process_that_is_killed_ends_the_run_and_what_was_written_stays(
     }
 
 
+@pytest.mark.long
 def test_an_environment_that_raises_in_a_process_is_told_in_one_line(
     compose, tmp_path: Path, monkeypatch
 ):
@@ -196,6 +203,7 @@ def test_an_environment_that_raises_in_a_process_is_told_in_one_line(
     assert what == "OSError: the cart is gone"
 
 
+@pytest.mark.long
 def test_what_else_raises_in_a_process_is_told_with_its_place(compose, tmp_path: Path, monkeypatch):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "careless.py").write_text(
@@ -214,6 +222,7 @@ def test_what_else_raises_in_a_process_is_told_with_its_place(compose, tmp_path:
     assert "careless.py" in caught.value.__notes__[0]
 
 
+@pytest.mark.long
 def test_a_run_that_nobody_listens_to_any_more_is_ended(compose, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     config = compose(*SMALL[:-1], "episodes=100000")
@@ -224,6 +233,7 @@ def test_a_run_that_nobody_listens_to_any_more_is_ended(compose, tmp_path: Path)
     assert [process.exitcode for process in shared.processes] == [-signal.SIGKILL] * 2
 
 
+@pytest.mark.long
 def test_a_process_that_does_not_end_is_not_waited_for_long(
     compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
