@@ -97,6 +97,12 @@ def stored(compose) -> Callable[..., Stored]:
 COLOURS = ("env.id=dqn_cli_tests/Colours-v0", "seed=[1,2,3]", "steps=1000")
 
 
+def draws() -> NDArray[np.float64]:
+    """The chance and the choice [2, S, T] of each of these steps."""
+    stream = Uniforms([1, 2, 3], "explore", (2,))
+    return np.stack([stream.at(tick).copy() for tick in range(1000)]).transpose(2, 1, 0)
+
+
 def test_epsilon_0_is_the_greedy_action_every_time(stored) -> None:
     rows = stored(*COLOURS, "exploration.start=0")
     assert rows.action.shape == (3, 1000)
@@ -108,8 +114,7 @@ def test_epsilon_1_is_a_random_action_every_time(stored) -> None:
     """floor(choice * 4) of the stream's second number. A quarter of 3000 each: 750, with a standard
     deviation of sqrt(3000 * 3/16) = 24; and a quarter of them happens to be the greedy one."""
     rows = stored(*COLOURS, "exploration.start=1")
-    stream = Uniforms([1, 2, 3], "explore", (2,))
-    choice = np.stack([stream.at(tick)[:, 1].copy() for tick in range(1000)], axis=1)
+    _, choice = draws()
     assert np.array_equal(rows.action, np.floor(choice * 4))
     assert np.abs(np.bincount(rows.action.ravel(), minlength=4) - 750).max() < 5 * 24
     assert abs((rows.action == rows.greedy).sum() - 750) < 5 * 24
@@ -121,6 +126,8 @@ def test_epsilon_is_how_often_an_action_is_random(stored) -> None:
     the other way round it would be 2025."""
     rows = stored(*COLOURS, "exploration.start=0.1")
     assert abs((rows.action != rows.greedy).sum() - 225) < 5 * 14
+    chance, choice = draws()  # of each lane its own
+    assert np.array_equal(rows.action, np.where(chance < 0.1, np.floor(choice * 4), rows.greedy))
 
 
 @pytest.mark.parametrize(
