@@ -1,19 +1,29 @@
 # make train ARGS="algo=ddqn seed=[1,2]"   make plot ARGS="outputs/RUN"   make test   make lint
 PYTHON ?= python3
 PYTEST_ARGS ?=
+SHARED := -n 2 --dist worksteal
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: train plot play test test-slow bench reproduction lint clean
+.PHONY: train plot play test test-slow check golden bench reproduction lint clean
 
 train plot play: $(READY)
 	@$(BIN)/dqn-$@ $(ARGS)
 
+# Tests are shared out to two processes; each begins with one half, and takes from the other's end.
 test: $(READY)
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest $(SHARED) $(PYTEST_ARGS)
+
+# What to run before a commit, two minutes: without the long tests.
+check: lint
+	$(BIN)/pytest $(SHARED) -m "not slow and not long" $(PYTEST_ARGS)
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+# The score files that the tests compare bytes with: after a change that is meant to move them.
+golden: $(READY)
+	$(BIN)/python tests/test_golden.py
 
 # make reproduction ARGS="train berta/dqn"   make reproduction ARGS=report
 reproduction: $(READY)

@@ -12,8 +12,9 @@ import os
 import queue
 import signal
 import threading
+import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -34,6 +35,7 @@ log = logging.getLogger("dqn_cli")
 LONG_EPISODES, LONG_STEPS = 500, 50_000  # of all seeds together
 # A container's share of time; "200000 100000" is that of two cores (Linux, cgroup v2).
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
+ENDING_SECONDS = 30.0  # what a process has to end in that has nothing more to do
 
 
 class Failure(NamedTuple):
@@ -41,6 +43,12 @@ class Failure(NamedTuple):
 
     line: str
     trace: str | None  # none where the line says all
+
+
+class Died(NamedTuple):
+    """A process that ended without a word."""
+
+    process: Any
 
 
 class Alone:
@@ -116,16 +124,31 @@ class Workers:
             config.model_copy(update={"seed": self.seeds[i::count]}) for i in range(count)
         ]
         self.files = files
-        self.inbox: queue.SimpleQueue[Event | Failure | None] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[Event | Failure | Died | None] = queue.SimpleQueue()
         self.context = multiprocessing.get_context("spawn")  # torch's threads survive no fork
         self.stopping = False
         self.processes: list[Any] = []
         self.pipes: list[Connection] = []  # to them: a word on it means stop
 
     def run(self, directory: Path) -> Iterator[Event]:
-        """Until every seed is finished or it is stopped. If a process fails, the others end after
-        their present step; then RunError, or RuntimeError for what has a trace."""
+        """Until every seed is finished or it is stopped; no process is left then. If one fails, the
+        others end after their present step; then RunError, or RuntimeError for what has a trace."""
         log.info("seeds shared out to %d processes", len(self.shares))
+        try:
+            self._start(directory)
+            failure = yield from self._told()
+        except BaseException:  # one could not be started, or whoever iterates is gone
+            self.kill()
+            raise
+        self._end()
+        if failure is not None:
+            if failure.trace is None:
+                raise RunError(failure.line)
+            error = RuntimeError(failure.line)
+            error.add_note(failure.trace)
+            raise error
+
+    def _start(self, directory: Path) -> None:
         resource_tracker.ensure_running()  # which lets signals through, once
         for share in self.shares:
             files = [self.files[seed] for seed in share.seeds if seed in self.files]
@@ -141,10 +164,19 @@ class Workers:
             if self.stopping:
                 here.send("stop")
             threading.Thread(target=self._read, args=(process, here), daemon=True).start()
+
+    def _told(self) -> Generator[Event, None, Failure | None]:
+        """What the processes send, until all have sent their last; the first failure, if any."""
         failure: Failure | None = None
         running = len(self.processes)
         while running:
-            match message := self.inbox.get():
+            message = self.inbox.get()
+            if isinstance(message, Died):
+                message.process.join(ENDING_SECONDS)
+                code = message.process.exitcode
+                line = f"a worker process died, exit code {code} (out of memory?)"
+                message = Failure(line, None)
+            match message:
                 case None:
                     running -= 1
                 case Failure():
@@ -155,12 +187,14 @@ class Workers:
                     yield message._replace(seconds=message.seconds / len(self.shares))
                 case _:
                     yield message
-        if failure is not None:
-            if failure.trace is None:
-                raise RunError(failure.line)
-            error = RuntimeError(failure.line)
-            error.add_note(failure.trace)
-            raise error
+        return failure
+
+    def _end(self) -> None:
+        """Wait for processes that have nothing more to send, and no longer than is reasonable."""
+        until = time.monotonic() + ENDING_SECONDS
+        for process in self.processes:
+            process.join(max(until - time.monotonic(), 0))
+        self.kill()
 
     def stop(self) -> None:
         """End after the present step, with everything known so far told."""
@@ -173,6 +207,8 @@ class Workers:
         """End at once whatever else is running."""
         for process in self.processes:
             process.kill()
+        for process in self.processes:
+            process.join(ENDING_SECONDS)
 
     def _read(self, process: Any, pipe: Connection) -> None:
         """In a thread of its own, so that a second interrupt tears no message; last comes None."""
@@ -180,9 +216,7 @@ class Workers:
             while (message := pipe.recv()) is not None:
                 self.inbox.put(message)
         except (EOFError, OSError):  # it ended between messages, or within one
-            process.join()
-            line = f"a worker process died, exit code {process.exitcode} (out of memory?)"
-            self.inbox.put(Failure(line, None))
+            self.inbox.put(Died(process))  # to join it here as well as there would be a race
         except Exception as error:
             self.inbox.put(Failure(f"a worker process is not understood: {error}", None))
         finally:

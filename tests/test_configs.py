@@ -126,6 +126,7 @@ def test_an_experiment_is_named_by_its_file(compose, name: str) -> None:
     assert compose(*chosen(name)[:1]).name == name.removeprefix("experiment/")
 
 
+@pytest.mark.long
 def test_what_is_printed_is_another_experiment_only_where_the_print_says_so(compose) -> None:
     """A value that is said in vain: each differs from all others, but for PER whose priorities
     never change, which is Double DQN."""
@@ -148,6 +149,7 @@ def test_nfq_sets_when_it_learns_and_from_what_and_any_of_it_can_be_said_otherwi
     assert (other.batch_size, other.update_every, other.updates) == (7, 1024, 40)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("buffer", ["latest", "uniform", "per", "per_rank"])
 @pytest.mark.parametrize("network", ["mlp", "dueling"])
 @pytest.mark.parametrize("target", ["none", "hard", "polyak"])
@@ -178,6 +180,7 @@ def small() -> Values:
     return command({str(key): value for key, value in composed.items()})[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("names", list(itertools.product(*BACKUPS)), ids=" ".join)
 def test_every_combination_trains(small: Values, names: tuple[str, ...]) -> None:
     for rest in itertools.product(*REST):
@@ -440,6 +443,7 @@ def switches() -> Iterator[None]:
 BASE = (*SMALL, "steps=100", "learning_starts=10", "batch_size=8")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("switches")
 @pytest.mark.parametrize("name", TRIES)
 def test_every_key_has_an_effect(compose, monkeypatch: pytest.MonkeyPatch, name: str) -> None:

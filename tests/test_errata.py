@@ -74,6 +74,7 @@ def test_the_report_is_whole() -> None:
             assert (ROOT / "outputs/reference" / name / file).is_file()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(RUNS))
 def test_the_small_files_are_of_the_preset_as_it_is(name: str, compose) -> None:
     """A preset that changes makes its results stale."""

@@ -203,6 +203,7 @@ def test_a_place_that_is_taken_is_one_line(dqn_train, tmp_path: Path, place: str
     assert (tmp_path / place).read_text() == "precious"
 
 
+@pytest.mark.long
 def test_the_installed_command_refuses_alike(tmp_path: Path) -> None:
     command = Path(sys.executable).with_name("dqn-train")
     lines = ["algo=dqnn", "algo.lr=1", "seed=1,2", "btch_size=3", "env.id=Pendulum-v1"]

@@ -81,6 +81,7 @@ def test_epsilon_is_that_of_the_last_action_s_step_and_of_the_lane_s_own_episode
             assert values["epsilon"] == pytest.approx(expected[exploration], rel=1e-12)
 
 
+@pytest.mark.long
 def test_it_is_the_same_on_two_threads_too(compose, two_threads):
     wide = ("network.hidden=[512,300]", "grad_clip_norm=1", "device.threads=2", "episodes=3")
     alone = told(compose, *wide, "seed=41")[41]

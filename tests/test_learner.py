@@ -363,6 +363,30 @@ def test_report_tells_the_q_of_the_actions_taken(learner) -> None:
     assert loss == pytest.approx((4 + 2.56 + 1.6384) / 3)
 
 
+@pytest.mark.parametrize(("reduction", "expected"), [("mean", 4.25), ("sum", 17.0)])
+def test_under_per_the_loss_is_weighted_and_q_is_not(
+    learner, space, reduction: str, expected: float
+) -> None:
+    """Q of actions 0 and 1 is 1 and 3, the rewards of rows 0 and 1 are 2 and 7: losses 1 and 16.
+    Priorities 1 and 3 over four equal shares draw row 0 once and row 1 three times; P is 1/4 and
+    3/4, so their weights at beta 1 are 1 and 1/3.
+    loss: (1 * 1 + 3 * 1/3 * 16) / 4 = 4.25, the sum 17; without weights (1 + 3 * 16) / 4 = 12.25
+    q: (1 + 3 * 3) / 4 = 2.5; with weights (1 + 3 * 1/3 * 3) / 4 = 1, over their sum (of 2) 2"""
+    keys: dict[str, Any] = {"capacity": 5, "alpha": 1.0, "epsilon": 1e-12, "normalize": "batch"}
+    keys |= {"beta": 1.0, "beta_end": 1.0, "beta_steps": 1}
+    buffer = Prioritized([0], space(2, 3), 4, 0.9, torch.device("cpu"), **keys)
+    for action, reward in enumerate((2.0, 7.0)):
+        nothing, end = np.zeros((1, 2), np.float32), np.array([True])
+        buffer.add(Step(nothing, np.array([action]), np.array([reward]), nothing, end))
+    buffer.update(np.array([[0, 1]]), torch.tensor([[1.0, 3.0]]))
+    shape = batch_of(reward=[[0.0] * 4])
+    one = learner(shape, buffer=buffer, reduction=reduction, optimizer=SGD(0.0))
+    values = one.network.named(one.online[0]) | {"q.bias": torch.tensor([1.0, 3.0, 0.0])}
+    one.online.copy_(one.network.flat(values)[None])
+    one.learn(1)
+    assert one.report(0) == (pytest.approx(expected), pytest.approx(2.5))
+
+
 def test_act_is_the_best_action_of_each_lane_s_own_network(learner) -> None:
     two = learner(batch_of(reward=[[1.0], [1.0]]))
     named = two.network.named(two.online[0])

@@ -80,6 +80,7 @@ def test_identity_is_learned_by_every_seed(compose, target):
     assert last_scores(loop) == {1: 20.0, 2: 20.0, 3: 20.0}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "rooms",
     [

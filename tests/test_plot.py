@@ -147,8 +147,20 @@ def test_the_figure_says_what_it_shows(tmp_path: Path) -> None:
     assert "<!-- dashed: fewer seeds left -->" in words
 
 
+@pytest.mark.parametrize(
+    ("x_axis", "scale", "words"),
+    [
+        ((), 1, "Training episode"),
+        (("--x", "episode"), 1, "Training episode"),
+        (("--x", "step"), 10, "Environment steps of a seed"),  # of 10 steps an episode
+    ],
+)
 def test_the_drawn_line_is_the_mean_of_smoothed_seeds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    x_axis: tuple[str, ...],
+    scale: int,
+    words: str,
 ) -> None:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
@@ -161,9 +173,10 @@ def test_the_drawn_line_is_the_mean_of_smoothed_seeds(
         return plot(self, x, y, **style)
 
     monkeypatch.setattr(Axes, "plot", spy)
-    draw([read_run(make(tmp_path / "a"))], tmp_path / "x.png")
+    main([str(make(tmp_path / "a")), "-o", str(tmp_path / "x.svg"), *x_axis])
     ((x, y),) = drawn
-    assert x.tolist() == [25, 26, 27, 28, 29, 30]
+    assert x.tolist() == [scale * episode for episode in (25, 26, 27, 28, 29, 30)]
+    assert f"<!-- {words} -->" in (tmp_path / "x.svg").read_text()
     # seeds 1 and 2: the mean of 20 e + 1.5 over the last 25 episodes
     expected = sliding_mean(20 * np.arange(1, 31, dtype=np.float64) + 1.5, 25)
     np.testing.assert_allclose(y, expected)

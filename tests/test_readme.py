@@ -69,6 +69,7 @@ def compile_line(words: list[str], compose) -> object:
     return compose(*first)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("line", [line for line in LINES if "--config-dir" not in line])
 def test_a_command_line_that_is_shown_works(compose, line: str) -> None:
     assert compile_line(LINES[line], compose)

@@ -102,6 +102,7 @@ def killed_at(dqn_train, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
 # Exact resume
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rooms", ROOMS.values(), ids=ROOMS)
 def test_a_killed_run_that_goes_on_ends_with_the_same_bytes(
     dqn_train, killed_at, tmp_path: Path, rooms: tuple[str, ...]
@@ -122,6 +123,7 @@ def test_a_killed_run_that_goes_on_ends_with_the_same_bytes(
     assert finished["choices"] == whole["choices"] == choices
 
 
+@pytest.mark.long
 def test_a_run_killed_before_its_first_checkpoint_starts_over(
     dqn_train, killed_at, tmp_path: Path
 ) -> None:
@@ -133,6 +135,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_seeds_saved_at_different_steps_join_where_they_belong(
     dqn_train, killed_at, tmp_path: Path
 ) -> None:
@@ -196,6 +199,7 @@ def test_an_environment_that_does_not_repeat_itself_is_named(
     assert len(kept) == 2 and all(p.read_bytes() == data for p, data in kept.items())
 
 
+@pytest.mark.long
 def test_a_stopped_run_goes_on(dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = (*SMALL, *EPISODES, "seed=[1,2]")
     assert dqn_train(*line, "hydra.run.dir=whole").code == 0
@@ -214,6 +218,7 @@ def test_a_stopped_run_goes_on(dqn_train, tmp_path: Path, monkeypatch: pytest.Mo
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_processes_change_nothing_about_it(dqn_train, killed_at, tmp_path: Path, workers) -> None:
     line = (*SMALL, *EPISODES, "seed=[1,2,3]")
@@ -223,6 +228,7 @@ def test_processes_change_nothing_about_it(dqn_train, killed_at, tmp_path: Path,
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_times_go_on_too(dqn_train, killed_at, tmp_path: Path) -> None:
     killed_at(650, *SMALL, *EPISODES, "seed=[1,2]")
     with (tmp_path / "run/timing.csv").open("a") as file:
@@ -236,6 +242,7 @@ def test_times_go_on_too(dqn_train, killed_at, tmp_path: Path) -> None:
     assert seconds == sorted(seconds)
 
 
+@pytest.mark.long
 def test_checkpoints_change_no_byte(dqn_train, tmp_path: Path) -> None:
     line = (*SMALL, *EPISODES, "seed=[1,2,3]")
     assert dqn_train(*line).code == 0
@@ -249,6 +256,7 @@ def test_checkpoints_change_no_byte(dqn_train, tmp_path: Path) -> None:
 # A longer run, or more seeds
 
 
+@pytest.mark.long
 def test_a_finished_run_that_is_made_longer_has_the_bytes_of_the_longer_run(
     dqn_train, tmp_path: Path
 ) -> None:
@@ -261,6 +269,7 @@ def test_a_finished_run_that_is_made_longer_has_the_bytes_of_the_longer_run(
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_a_limit_in_steps_is_made_longer_in_mid_episode(dqn_train, tmp_path: Path) -> None:
     line = (*SMALL, "seed=[1,2]", "env.id=Acrobot-v1", "episodes=null")
     assert dqn_train(*line, "steps=900", "hydra.run.dir=whole").code == 0
@@ -269,6 +278,7 @@ def test_a_limit_in_steps_is_made_longer_in_mid_episode(dqn_train, tmp_path: Pat
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_more_seeds_train_only_those_that_are_missing(
     dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +297,7 @@ def test_more_seeds_train_only_those_that_are_missing(
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_more_seeds_and_more_episodes_at_once(dqn_train, tmp_path: Path) -> None:
     assert dqn_train(*SMALL, "seed=[1,2,3]", "episodes=20", "hydra.run.dir=whole").code == 0
     assert dqn_train(*SMALL, "seed=1", "episodes=9").code == 0
@@ -294,6 +305,7 @@ def test_more_seeds_and_more_episodes_at_once(dqn_train, tmp_path: Path) -> None
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_the_command_that_made_it_goes_on_with_it(dqn_train, tmp_path: Path) -> None:
     line = (*SMALL[:-2], "algo=ddqn", "seed=[1,2]")
     assert dqn_train(*line, "episodes=9", "hydra.run.dir=run").code == 0
@@ -330,6 +342,7 @@ def test_the_command_that_is_told_is_the_one_that_resumes(
     assert len((tmp_path / name / "scores/seed_1.csv").read_text().splitlines()) == 13
 
 
+@pytest.mark.long
 def test_a_run_killed_while_it_was_concluded_is_concluded(
     dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,6 +374,7 @@ def test_a_path_is_taken_as_it_is_typed(dqn_train, tmp_path: Path, name: str) ->
     )
 
 
+@pytest.mark.long
 def test_networks_that_a_power_cut_took_are_written_again(dqn_train, tmp_path: Path) -> None:
     """They are not flushed to the disk as they are written: the checkpoints have them, too."""
     line = (*SMALL, "seed=[1,2]", "episodes=9")
@@ -390,9 +404,19 @@ def test_a_limit_in_episodes_that_lies_before_an_open_episode_is_refused(
 # What cannot be
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that `finished` copies, once it has been made."""
+    return tmp_path_factory.mktemp("finished") / "run"
+
+
 @pytest.fixture
-def finished(dqn_train) -> Path:
-    assert dqn_train(*SMALL, "seed=[1,2]", "episodes=9", "buffer=per").code == 0
+def finished(dqn_train, model: Path) -> Path:
+    if not model.exists():
+        assert dqn_train(*SMALL, "seed=[1,2]", "episodes=9", "buffer=per").code == 0
+        shutil.copytree("run", model)
+    else:
+        shutil.copytree(model, "run")
     return Path("run")
 
 
@@ -523,6 +547,7 @@ def damage(path: Path) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.long
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     dqn_train, killed_at, tmp_path: Path
 ) -> None:
@@ -545,6 +570,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_the_note_about_a_damaged_checkpoint_says_what_happens(
     dqn_train, killed_at, tmp_path: Path
 ) -> None:
@@ -556,6 +582,7 @@ def test_the_note_about_a_damaged_checkpoint_says_what_happens(
     assert "the one before is used" in (tmp_path / "run/train.log").read_text()
 
 
+@pytest.mark.long
 def test_rows_that_are_missing_make_a_seed_start_over(dqn_train, tmp_path: Path) -> None:
     assert dqn_train(*SMALL, "seed=[1,2]", "episodes=20", "hydra.run.dir=whole").code == 0
     assert dqn_train(*SMALL, "seed=[1,2]", "episodes=9").code == 0
@@ -728,6 +755,7 @@ def diverging(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Loop, "_step", stepped)
 
 
+@pytest.mark.long
 def test_a_seed_that_diverges_stops_and_the_others_go_on_unchanged(
     dqn_train, tmp_path: Path, diverging: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -756,6 +784,7 @@ def test_a_seed_that_diverges_stops_and_the_others_go_on_unchanged(
     assert not (tmp_path / "run/checkpoints/seed_2_last.pt").exists()
 
 
+@pytest.mark.long
 def test_a_run_with_a_diverged_seed_goes_on_without_it(
     dqn_train, tmp_path: Path, diverging: None
 ) -> None:
@@ -769,6 +798,7 @@ def test_a_run_with_a_diverged_seed_goes_on_without_it(
     assert read_run(tmp_path / "run").diverged == [2]
 
 
+@pytest.mark.long
 def test_a_seed_that_diverged_and_lost_rows_goes_on_from_its_checkpoint(
     dqn_train, tmp_path: Path, diverging: None
 ) -> None:
@@ -795,6 +825,7 @@ def test_no_checkpoint_is_written_twice_under_one_name(compose, tmp_path: Path) 
     assert len(files) == len(set(files)) == 4
 
 
+@pytest.mark.long
 def test_an_open_episode_that_diverges_ends_at_the_next_tick(compose, tmp_path: Path) -> None:
     """Where episodes are long, a seed is not dragged along until its episode ends."""
     (tmp_path / "checkpoints").mkdir()
@@ -824,6 +855,7 @@ def limited(arguments: list[str], size: int, cwd: Path) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
 def test_on_a_full_disk_one_line_says_so_and_what_was_there_stays(
     dqn_train, tmp_path: Path
@@ -842,6 +874,7 @@ def test_on_a_full_disk_one_line_says_so_and_what_was_there_stays(
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
 def test_a_row_that_does_not_fit_on_the_disk_is_one_line(dqn_train, tmp_path: Path) -> None:
     line = (*SMALL, *EPISODES, "seed=[1,2]", "checkpoint.every_seconds=null")

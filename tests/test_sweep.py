@@ -28,6 +28,7 @@ def status(job: Path) -> str:
     return found
 
 
+@pytest.mark.long
 def test_directories_tell_what_differs_and_a_figure_compares(dqn_train, tmp_path: Path) -> None:
     done = dqn_train("-m", *TINY, "algo=dqn,ddqn", "buffer=per")
     assert (done.code, done.err) == (0, "")
@@ -41,6 +42,7 @@ def test_directories_tell_what_differs_and_a_figure_compares(dqn_train, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
 
 
+@pytest.mark.long
 def test_a_sweep_prints_its_jobs_a_table_and_its_place(dqn_train, tmp_path: Path) -> None:
     done = dqn_train("-m", *TINY, "algo=dqn,ddqn", "hydra.sweep.dir=sweep")
     lines = done.out.splitlines()
@@ -55,6 +57,7 @@ def test_a_sweep_prints_its_jobs_a_table_and_its_place(dqn_train, tmp_path: Path
     assert len(lines) <= 9
 
 
+@pytest.mark.long
 def test_experiments_are_swept_like_any_group(dqn_train, tmp_path: Path) -> None:
     given = ("seed=1", "episodes=2", "eval.every_episodes=1", "hydra.sweep.dir=sweep")
     done = dqn_train("-m", "experiment=carayol/online,carayol/replay", *given)
@@ -192,6 +195,7 @@ def test_directory_names_are_safe_whatever_is_varied(dqn_train, tmp_path: Path, 
     assert {path.name for path in (tmp_path / "outputs").iterdir()} == {"sweeps"}
 
 
+@pytest.mark.long
 def test_two_sweeps_in_the_same_second_have_directories_of_their_own(
     dqn_train, tmp_path: Path
 ) -> None:
@@ -200,6 +204,7 @@ def test_two_sweeps_in_the_same_second_have_directories_of_their_own(
     assert len(list(tmp_path.glob("outputs/sweeps/*"))) == 2
 
 
+@pytest.mark.long
 def test_a_sweep_into_the_place_of_another_changes_nothing(dqn_train, tmp_path: Path) -> None:
     line = ("-m", *TINY, "gamma=0.9,0.8", "hydra.sweep.dir=sweep")
     assert dqn_train(*line).code == 0

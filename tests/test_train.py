@@ -57,18 +57,27 @@ def test_a_run_leaves_its_files_and_no_others(trained: Path) -> None:
     assert {path.name for path in trained.parent.iterdir()} == {"run", "stdout"}
 
 
-@pytest.mark.parametrize(("limit", "x"), [("episodes=4", "episode"), ("episodes=null", "step")])
-def test_the_figure_is_over_what_limits_the_run(
-    dqn_train, monkeypatch: pytest.MonkeyPatch, limit: str, x: str
+@pytest.mark.parametrize(
+    ("limits", "x", "progress"),
+    [
+        (("episodes=4", "steps=null"), "episode", "episode 4/4  "),
+        (("episodes=4", "steps=6000"), "episode", "episode 4/4  step "),
+        (("episodes=null", "steps=60"), "step", "  step 60/60  "),
+    ],
+)
+def test_the_figure_and_the_progress_are_over_what_limits_the_run(
+    dqn_train, monkeypatch: pytest.MonkeyPatch, limits: tuple[str, str], x: str, progress: str
 ) -> None:
     drawn: list[str] = []
     monkeypatch.setattr("dqn_cli.record.draw", lambda *_, x: drawn.append(x))
-    done = dqn_train(*SMALL, limit, "steps=60")
+    done = dqn_train(*SMALL, *limits)
     assert done.code == 0
     assert drawn == [x]
-    assert x == "episode" or "step 60/60" in done.out
+    assert progress in done.out
+    assert ("step " in done.out) == (limits[1] != "steps=null")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("overrides", "room", "expected"),
     [
@@ -208,6 +217,7 @@ def test_what_is_printed_and_what_is_logged_agree(dqn_train, tmp_path: Path) -> 
     assert done.out.splitlines()[0] in (tmp_path / "run/train.log").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("undrawn")
 def test_an_experiment_is_a_run_like_any_other(dqn_train, tmp_path: Path) -> None:
     """The command line has the last word; and one that goes on keeps its own experiment."""

@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 
+pytestmark = pytest.mark.long
+
 
 def run(*command: str | Path, cwd: Path) -> str:
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -3,7 +3,10 @@
 import multiprocessing
 import os
 import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,12 +23,21 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture(autouse=True)
-def none_left() -> None:
-    """Every process that a test started has ended when it ends."""
+def none_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every process that a test started has ended when its run has, and was waited for: the system
+    keeps one that nobody waits for."""
+    started: list[Any] = []
+    start = multiprocessing.context.SpawnProcess.start
+
+    def starting(process: Any) -> None:
+        start(process)
+        started.append(process)
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", starting)
     yield
-    for process in multiprocessing.active_children():
-        process.join(10)
-        assert process.exitcode is not None
+    for process in started:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +78,7 @@ def test_a_container_s_quota_limits_the_cores(monkeypatch, tmp_path: Path, quota
     assert workers.cores() == expected
 
 
+@pytest.mark.long
 def test_how_seeds_are_shared_out_changes_no_byte(dqn_train, tmp_path: Path):
     for number in ("1", "2"):
         place = f"hydra.run.dir=by{number}"
@@ -77,6 +90,7 @@ def test_how_seeds_are_shared_out_changes_no_byte(dqn_train, tmp_path: Path):
         assert (tmp_path / "by1" / file).read_bytes() == (tmp_path / "by2" / file).read_bytes()
 
 
+@pytest.mark.long
 def test_the_events_are_those_of_one_loop(compose, tmp_path: Path):
     (tmp_path / "checkpoints").mkdir()
 
@@ -96,6 +110,7 @@ def test_the_events_are_those_of_one_loop(compose, tmp_path: Path):
     assert ours[0] == dict.fromkeys([3, 1, 2], [Episode] * 6 + [Finished, Saved])
 
 
+@pytest.mark.long
 def test_stopping_tells_what_is_known(compose, tmp_path: Path):
     (tmp_path / "checkpoints").mkdir()
     config = compose(*SMALL[:-1], "episodes=100000")
@@ -109,6 +124,7 @@ def test_stopping_tells_what_is_known(compose, tmp_path: Path):
     assert {event.seed for event in events if isinstance(event, Episode)} == {1, 2, 3}
 
 
+@pytest.mark.long
 def test_stopping_before_they_have_started_stops_them(compose, tmp_path: Path):
     (tmp_path / "checkpoints").mkdir()
     config = compose(*SMALL[:-1], "episodes=100000")
@@ -118,6 +134,7 @@ def test_stopping_before_they_have_started_stops_them(compose, tmp_path: Path):
     assert len(steps) == 3 and max(steps) < 50_000
 
 
+@pytest.mark.long
 def test_a_signal_to_a_process_alone_is_not_for_it_to_follow(dqn_train, tmp_path, monkeypatch):
     """SIGTERM comes to single processes where memory is short; they are not done because of it."""
     run_ = workers.Workers.run
@@ -135,6 +152,7 @@ def test_a_signal_to_a_process_alone_is_not_for_it_to_follow(dqn_train, tmp_path
     assert [len(frame) for frame in run.scores.values()] == [40, 40, 40]
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_ends_the_run_and_what_was_written_stays(
     dqn_train, tmp_path: Path, monkeypatch
 ):
@@ -161,6 +179,7 @@ def test_a_process_that_is_killed_ends_the_run_and_what_was_written_stays(
     }
 
 
+@pytest.mark.long
 def test_an_environment_that_raises_in_a_process_is_told_in_one_line(
     compose, tmp_path: Path, monkeypatch
 ):
@@ -184,6 +203,7 @@ def test_an_environment_that_raises_in_a_process_is_told_in_one_line(
     assert what == "OSError: the cart is gone"
 
 
+@pytest.mark.long
 def test_what_else_raises_in_a_process_is_told_with_its_place(compose, tmp_path: Path, monkeypatch):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "careless.py").write_text(
@@ -200,3 +220,39 @@ def test_what_else_raises_in_a_process_is_told_with_its_place(compose, tmp_path:
         list(shared.run(tmp_path))
     assert str(caught.value) == "nobody explores"
     assert "careless.py" in caught.value.__notes__[0]
+
+
+@pytest.mark.long
+def test_a_run_that_nobody_listens_to_any_more_is_ended(compose, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    config = compose(*SMALL[:-1], "episodes=100000")
+    shared = workers.Workers(config, build.loop(config), {}, 2)
+    events = shared.run(tmp_path)
+    next(events)
+    events.close()
+    assert [process.exitcode for process in shared.processes] == [-signal.SIGKILL] * 2
+
+
+@pytest.mark.long
+def test_a_process_that_does_not_end_is_not_waited_for_long(
+    compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread of an environment's, say, that goes on after all seeds are done."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "clinging.py").write_text(
+        "import multiprocessing, threading, time\n"
+        "if multiprocessing.parent_process() is not None:\n"
+        "    threading.Thread(target=time.sleep, args=(90,)).start()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(workers, "ENDING_SECONDS", 0.2)
+    config = compose(*SMALL[:-1], "episodes=1", "env.import=clinging")
+    shared = workers.Workers(config, build.loop(config), {}, 2)
+    seeds = []
+    for event in shared.run(tmp_path):
+        if isinstance(event, Finished):
+            seeds.append(event.seed)
+        ended = time.monotonic()
+    assert sorted(seeds) == [1, 2, 3]
+    assert time.monotonic() - ended < 60  # and not ninety seconds
+    assert [process.exitcode for process in shared.processes] == [-signal.SIGKILL] * 2

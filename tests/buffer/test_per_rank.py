@@ -90,7 +90,7 @@ def test_it_is_the_slow_list(make, row, capacity: int, batch_size: int, every: i
         if step % 3 == 0:
             continue
         batch = buffer.sample(step)
-        error = draw.random((3, batch_size)).astype(np.float32)
+        error = 3 * draw.random((3, batch_size)).astype(np.float32)  # below 1 and above
         beta = min(0.5 + 0.5 * step / 100, 1.0)
         for s, lane in enumerate(slow):
             index, weight = lane.sample(beta)
@@ -155,6 +155,25 @@ def test_new_item_priority(make, row) -> None:
     buffer.add(row(5, [0]))  # over row 2
     buffer.sample(1)
     assert buffer.order[0].tolist() == [2, 1, 0]
+
+
+def test_a_sort_leaves_new_rows_before_the_largest_error(holding, row) -> None:
+    """Trap: new rows at a priority of 1, as proportional replay has them to begin with. They are
+    before any error until they are told their own; a row that is overwritten is new, too."""
+    buffer = holding([5.0, 1e6, 7.0], sort_every_updates=1, capacity=5)
+
+    def order() -> list[int]:
+        buffer.sample(1)
+        return buffer.order[0, : len(buffer.ring)].tolist()
+
+    assert order() == [1, 2, 0]
+    buffer.add(row(3, [0]))
+    assert order() == [3, 1, 2, 0]
+    buffer.update(np.array([[3]]), torch.tensor([[6.0]]))
+    assert order() == [1, 2, 3, 0]
+    buffer.add(row(4, [0]))
+    buffer.add(row(5, [0]))  # over row 0
+    assert order() == [0, 4, 1, 2, 3]
 
 
 def test_ranks_are_renewed_every_so_many_samples(holding) -> None:
