@@ -42,6 +42,7 @@ ALLOWED = {
         "build config events evaluation checkpoint results types",
         "numpy PIL",
     ),
+    "hints": ("", "hydra omegaconf gymnasium"),
     "train": ("*", "*"),  # and no row names train, so nobody imports it
 }
 
