@@ -226,6 +226,25 @@ def test_an_experiment_is_a_run_like_any_other(dqn_train, tmp_path: Path) -> Non
     assert dqn_train("resume=run", "episodes=3").code == 0
 
 
+def test_whole_floats_are_counts_in_the_configuration_too(dqn_train, tmp_path: Path) -> None:
+    line = ("steps=4e1", "episodes=null", "buffer.capacity=1e3", "optimizer.lr_steps=4e4")
+    assert dqn_train(*SMALL, *line).code == 0
+    text = (tmp_path / "run/config.yaml").read_text()
+    assert "steps: 40\n" in text and "capacity: 1000\n" in text and "lr_steps: 40000\n" in text
+    assert dqn_train("resume=run", "steps=6e1", "buffer.capacity=1e3").code == 0
+    assert "\nsteps: 60\n" in (tmp_path / "run/config.yaml").read_text()
+
+
+@pytest.mark.parametrize("buffer", ["uniform", "per", "per_rank"])
+def test_learning_may_start_when_the_buffer_has_been_full_for_long(
+    dqn_train, tmp_path: Path, buffer: str
+) -> None:
+    ring = ("buffer.capacity=16", "learning_starts=40", "episodes=null", "steps=100")
+    assert dqn_train(*SMALL, f"buffer={buffer}", *ring).code == 0
+    for frame in read_run(tmp_path / "run").scores.values():
+        assert list(frame["loss"].notna()) == list(frame["step"] >= 40)
+
+
 def test_seed_0_is_a_seed(dqn_train, tmp_path: Path) -> None:
     assert dqn_train(*SMALL, "seed=0", "episodes=1").code == 0
     assert [path.name for path in tmp_path.glob("run/scores/*")] == ["seed_0.csv"]
