@@ -61,7 +61,10 @@ def beside(path: Path) -> Path:
 
 
 def write_beside(temporary: Path, data: bytes, durable: bool) -> None:
-    with temporary.open("wb") as file:
+    """Into a new file: one that a killed process of the same number left goes first, and a link
+    that lies there is not followed."""
+    temporary.unlink(missing_ok=True)
+    with temporary.open("xb") as file:
         file.write(data)
         if durable:
             file.flush()
