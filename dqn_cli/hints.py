@@ -112,7 +112,8 @@ def explain(error: Exception) -> str:
     if without := re.match(r"Sweep parameters '(.+)' requires --multirun", line):
         return f"{without[1]}: several values; -m makes a run of each"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: expected KEY=VALUE (quote a value with special characters)"
+        quotes = "special characters need quotes that the shell leaves: \"KEY='VALUE'\""
+        return f"{error.override}: expected KEY=VALUE ({quotes})"
     return line
 
 

@@ -24,6 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from dqn_cli import __version__
+from dqn_cli.console import escape_what_does_not_fit
 from dqn_cli.events import RunError
 from dqn_cli.hints import CONF, explain, option
 
@@ -264,6 +265,7 @@ def job(composed: DictConfig) -> None:
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 bad input, 130 and 143 stopped by a signal."""
+    escape_what_does_not_fit()
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, to be told in one line
     logging.raiseExceptions = False  # a log that cannot be written is not the problem to tell of
