@@ -6,13 +6,14 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from dqn_cli.results.schema import (
     COLUMNS,
@@ -28,16 +29,18 @@ from dqn_cli.results.schema import (
 if TYPE_CHECKING:
     import pandas as pd
 
-# A config is a few kB; a row of scores about 60 bytes, so the limit is a million episodes.
-CONFIG_BYTES = 256 * 1024
-SUMMARY_BYTES = 4 * 1024**2
-SCORES_BYTES = 64 * 1024**2
+CONFIG_BYTES = 256 * 1024  # it has a few kB
+SUMMARY_BYTES = 4 * 1024**2  # 250 a seed
+SCORES_BLOCK = 1024**2  # bytes read at once; a row has about 60, and however many rows may come
 YAML_DEPTH = 50
-LARGEST = 1e300  # finite numbers above leave no room to add, or to draw, them
+LARGEST = 1e300  # a threshold above leaves no room to draw it
 
 _HEADER = ",".join(COLUMNS)
 _SCORES_NAME = re.compile(r"seed_(0|[1-9][0-9]{0,18})\.csv")
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?|inf)|nan")
+_NUMBER = re.compile(r"[-+.0-9einfa]+")  # and float() takes it: no _, no space, no other digits
+_SEPARATORS = np.frombuffer(b"," * (len(COLUMNS) - 1) + b"\n", np.uint8)
+_MUST = [column not in MAY_BE_EMPTY for column in COLUMNS]
+_IS_WHOLE = [column in WHOLE for column in COLUMNS]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,21 +131,20 @@ def read_scores(path: Path) -> pd.DataFrame:
     """
     import pandas as pd  # slow to import, so that `dqn-plot --help` does without it
 
-    text = _read_text(path, SCORES_BYTES)
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    if not lines or lines[0] != _HEADER:
+    tables = [np.empty((0, len(COLUMNS)))]
+    number, last = 1, np.zeros(len(COLUMNS))  # of the next line; the row before
+    for block in _blocks(path):
+        rows = block.removeprefix(f"{_HEADER}\n".encode()) if number == 1 else block
+        table = None if number == 1 and rows is block else _table(rows)
+        if table is None or not _in_order(table, last):
+            _complain(path, block, number, last)
+        elif len(table):
+            tables.append(table)
+            last = table[-1]
+        number += block.count(b"\n")
+    if number == 1:
         raise ResultError(path, f"expected the header {_HEADER}", line=1)
-    rows: list[list[float]] = []
-    episode, step = 0.0, 0.0
-    for number, line in enumerate(lines[1:], start=2):
-        row = _read_row(path, number, line)
-        if row[0] <= episode:
-            raise ResultError(path, f"episode {row[0]:.0f} comes after {episode:.0f}", number)
-        if row[1] < step:
-            raise ResultError(path, f"step {row[1]:.0f} comes after {step:.0f}", number)
-        episode, step = row[:2]
-        rows.append(row)
-    table = np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS))
+    table = np.concatenate(tables)
     return pd.DataFrame(table, columns=list(COLUMNS)).astype({c: "int64" for c in WHOLE})
 
 
@@ -150,19 +152,91 @@ def whole_episodes(path: Path) -> list[int]:
     """Where in a seed's CSV, in bytes, the header ends and then each episode, as far as whole rows
     number them 1, 2, 3 ...; nothing if there is no such file or header.
     """
+    header = f"{_HEADER}\n".encode()
     ends: list[int] = []
     try:
-        if not path.is_file():  # a pipe would never end
-            return []
-        for number, line in enumerate(path.read_bytes().split(b"\n")[:-1]):
-            text = line.decode("ascii")
-            if (text == _HEADER) if number == 0 else (_read_row(path, 1, text)[0] == number):
-                ends.append((ends[-1] if ends else 0) + len(line) + 1)
-            else:
-                break
-    except (OSError, ValueError):  # what is no row; a ResultError is a ValueError
+        for block in _blocks(path, as_it_is=True):
+            if not ends and not block.startswith(header):
+                return []
+            rows = block if ends else block.removeprefix(header)
+            ends = ends or [len(header)]
+            table = _table(rows)
+            numbers = np.arange(len(ends), len(ends) + rows.count(b"\n"))
+            if table is not None and (table[:, 0] == numbers).all():
+                lines = np.flatnonzero(np.frombuffer(rows, np.uint8) == ord("\n")) + 1
+                ends.extend((lines + ends[-1]).tolist())
+                continue
+            for line in rows.split(b"\n")[:-1]:
+                if _read_row(path, 1, line.decode("ascii"))[0] != len(ends):
+                    return ends
+                ends.append(ends[-1] + len(line) + 1)
+    except ValueError:  # what is no row; a ResultError is a ValueError
         pass
     return ends
+
+
+def _blocks(path: Path, as_it_is: bool = False) -> Iterator[bytes]:
+    """A file's whole lines, about SCORES_BLOCK bytes of them at a time; with `\\n` line ends,
+    unless as it is. What follows the last newline is left out."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device would never end
+            raise ResultError(path, "is not a regular file")
+        with path.open("rb") as file:
+            rest, number = b"", 1
+            while data := file.read(SCORES_BLOCK):
+                end = data.rfind(b"\n") + 1
+                if not end and len(rest) + len(data) > SCORES_BLOCK:
+                    problem = f"longer than {SCORES_BLOCK} bytes, which no run writes"
+                    raise ResultError(path, problem, number)
+                block, rest = (rest + data[:end], data[end:]) if end else (b"", rest + data)
+                number += block.count(b"\n")
+                if block:
+                    yield block if as_it_is else block.replace(b"\r\n", b"\n")
+    except OSError as error:
+        raise ResultError(path, f"cannot be read: {error.strerror}") from error
+
+
+def _table(rows: bytes) -> NDArray[np.float64] | None:
+    """The numbers [rows, columns] of whole lines, each as _read_row has them; None if it would
+    refuse one. This is what makes a million rows quick."""
+    data = np.frombuffer(rows, np.uint8)
+    at = np.flatnonzero((data == ord(",")) | (data == ord("\n")))
+    if len(at) % len(COLUMNS) or (data[at].reshape(-1, len(COLUMNS)) != _SEPARATORS).any():
+        return None
+    empty = (np.diff(at, prepend=-1) == 1).reshape(-1, len(COLUMNS))
+    if (empty & _MUST).any() or rows.translate(None, b"-+.0123456789einfa,\n"):
+        return None
+    cells = rows.decode("ascii").replace("\n", ",").split(",")[:-1]
+    try:
+        flat = np.fromiter((float(cell or "nan") for cell in cells), np.float64, len(cells))
+    except ValueError:
+        return None
+    table = flat.reshape(-1, len(COLUMNS))
+    whole = table[:, _IS_WHOLE]
+    fits = ((np.floor(whole) == whole) & (abs(whole) < 2**53)).all()
+    return table if fits else None
+
+
+def _in_order(table: NDArray[np.float64], last: NDArray[np.float64]) -> bool:
+    """Episodes one after another, and no step before the last."""
+    ahead = np.diff(table[:, :2], axis=0, prepend=last[None, :2])
+    return bool((ahead[:, 0] > 0).all() and (ahead[:, 1] >= 0).all())
+
+
+def _complain(path: Path, block: bytes, number: int, last: NDArray[np.float64]) -> NoReturn:
+    """Name what is wrong in a block of lines, the first of which has this number."""
+    lines = _text(path, block, number).split("\n")[:-1]
+    if number == 1 and lines.pop(0) != _HEADER:
+        raise ResultError(path, f"expected the header {_HEADER}", line=1)
+    episode, step = last[:2].tolist()
+    for line_number, line in enumerate(lines, start=max(number, 2)):
+        row = _read_row(path, line_number, line)
+        if row[0] <= episode:
+            raise ResultError(path, f"episode {row[0]:.0f} comes after {episode:.0f}", line_number)
+        if row[1] < step:
+            raise ResultError(path, f"step {row[1]:.0f} comes after {step:.0f}", line_number)
+        episode, step = row[:2]
+    raise AssertionError(f"{path}: refused, but every row of it is whole")
 
 
 def _read_row(path: Path, number: int, line: str) -> list[float]:
@@ -174,18 +248,19 @@ def _read_row(path: Path, number: int, line: str) -> list[float]:
         if not cell and column in MAY_BE_EMPTY:
             row.append(math.nan)
             continue
-        value = float(cell) if _NUMBER.fullmatch(cell) else None
-        if value is None or not _fits(column, value):
+        value = _number(cell)
+        if value is None or (column in WHOLE and not (value.is_integer() and abs(value) < 2**53)):
             kind = "whole number" if column in WHOLE else "number"
             raise ResultError(path, f"{column}: expected a {kind}, found {_quote(cell)}", number)
         row.append(value)
     return row
 
 
-def _fits(column: str, value: float) -> bool:
-    if column in WHOLE:
-        return value.is_integer() and value < 2**53
-    return not LARGEST < abs(value) < math.inf
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell) if _NUMBER.fullmatch(cell) else None
+    except ValueError:
+        return None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -255,13 +330,18 @@ def _read_text(path: Path, limit: int) -> str:
         raise ResultError(path, f"cannot be read: {error.strerror}") from error
     if len(data) > limit:
         raise ResultError(path, f"larger than {limit} bytes, which no run writes")
+    return _text(path, data, 1)
+
+
+def _text(path: Path, data: bytes, number: int) -> str:
+    """UTF-8 text without NUL, whose first line has this number in the file."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = data.count(b"\n", 0, error.start) + number
         raise ResultError(path, "expected text, found bytes that are not UTF-8", line) from error
     if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
+        line = text.count("\n", 0, text.index("\0")) + number
         raise ResultError(path, "expected text, found a NUL byte", line)
     return text
 

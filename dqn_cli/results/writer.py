@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from dqn_cli.results.reader import read_scores, whole_episodes
@@ -21,6 +22,7 @@ from dqn_cli.results.schema import (
     CHECKPOINTS,
     COLUMNS,
     CONFIG,
+    EXACT,
     MAY_BE_EMPTY,
     SCORES,
     SUMMARY,
@@ -168,9 +170,13 @@ class RunWriter:
 
     def _recall(self, seed: int) -> None:
         """What the rows that are there already say of the seed."""
-        if whole_episodes(path := self.directory / scores_file(seed))[1:]:
-            for row in read_scores(path).to_dict("records"):
-                self._outcome[seed].add({str(name): value for name, value in row.items()})
+        if not whole_episodes(path := self.directory / scores_file(seed))[1:]:
+            return
+        rows = read_scores(path)
+        scored = rows[np.isfinite(rows["score"])]
+        telling = {rows.index[-1], *scored.index[-1:], *scored["score"].nlargest(1).index}
+        for row in rows.loc[sorted(telling)].to_dict("records"):
+            self._outcome[seed].add({str(name): value for name, value in row.items()})
 
     def episode(self, seed: int, row: Mapping[str, int | float | None], seconds: float) -> None:
         """Append a finished episode: a row with the CSV's columns (those without a value may be
@@ -286,7 +292,8 @@ def _cells(row: Mapping[str, int | float | None]) -> list[str]:
     missing = [c for c in COLUMNS if row.get(c) is None and c not in MAY_BE_EMPTY]
     if missing:
         raise ValueError(f"no value for {', '.join(missing)}")
-    return [format_number(_whole(row[c]) if c in WHOLE else row.get(c)) for c in COLUMNS]
+    values = {c: _whole(row[c]) if c in WHOLE else row.get(c) for c in COLUMNS}
+    return [format_number(value, exact=column in EXACT) for column, value in values.items()]
 
 
 def _scores(path: Path, kept: int) -> BinaryIO:

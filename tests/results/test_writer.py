@@ -190,3 +190,23 @@ def test_a_link_planted_at_the_last_moment_is_not_followed(
     with pytest.raises(FileExistsError):
         write_beside(tmp_path / "link", b"x", durable=False)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_run_taken_up_knows_what_its_rows_say(tmp_path: Path) -> None:
+    scores = [None, 3.0, 9.5, float("inf"), 9.5, 4.0, None]
+    with writer(tmp_path, [12]) as run:
+        for episode, score in enumerate(scores, start=1):
+            run.episode(12, row(episode, score), 0.0)
+        run.finish("finished", env_steps_per_second=1.0)
+    before = summary(tmp_path)["seeds"]
+    assert (before["12"]["best_episode"], before["12"]["final_score"]) == (3, 4.0)
+    with RunWriter(
+        tmp_path,
+        config="seed: [12]\n",
+        choices={},
+        seeds=[12],
+        threshold=None,
+        versions={},
+        kept={12: len(scores)},
+    ):
+        assert summary(tmp_path)["seeds"] == before
