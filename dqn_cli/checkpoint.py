@@ -15,6 +15,7 @@ from dqn_cli.events import Episode, Evaluated
 from dqn_cli.state import Best, Held, Known, Lane
 
 NOT_OURS = "not a checkpoint of dqn-train, or a damaged one"
+FORMAT = 2  # of the files; 1, before the number was in them
 LARGEST = 2**53
 
 
@@ -128,7 +129,7 @@ def _row(params: Any) -> bool:
 
 def _dump(values: dict[str, Any]) -> bytes:
     data = io.BytesIO()
-    torch.save(values, data)
+    torch.save({"format": FORMAT, **values}, data)
     return data.getvalue()
 
 
@@ -152,6 +153,14 @@ def _load(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: {NOT_OURS}") from None
     if not isinstance(values, dict) or not all(map(_is_name, values)):
         raise ValueError(f"{path}: {NOT_OURS}")
+    number = values.pop("format", 1 if values.keys() >= {"seed", "episode", "step"} else None)
+    if type(number) is not int:
+        raise ValueError(f"{path}: {NOT_OURS}")
+    if number != FORMAT:
+        other = "an older" if number < FORMAT else "a newer"
+        raise ValueError(
+            f"{path}: written by {other} dqn-cli (format {number}, this one reads {FORMAT})"
+        )
     return values
 
 

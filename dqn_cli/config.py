@@ -14,7 +14,15 @@ from collections import Counter
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from annotated_types import Ge, Le, MinLen
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
 
 from dqn_cli import code
 from dqn_cli.types import Count, Fraction, Positive
@@ -22,7 +30,6 @@ from dqn_cli.types import Count, Fraction, Positive
 ROOMS = (
     "env", "algo", "buffer", "network", "target", "exploration", "optimizer", "device",
 )  # fmt: skip
-STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Seed = Annotated[int, Ge(0), Le(2**63 - 1)]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -31,8 +38,28 @@ class BadInput(ValueError):
     """One line naming a key or file, its value and what is allowed."""
 
 
-class EvalConfig(BaseModel):
-    model_config = STRICT
+class Strict(BaseModel):
+    """Every value is of its key's type, and no key is unknown."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_int(cls, value: Any, info: ValidationInfo) -> Any:
+        """1e5 is as good as 100000, though YAML makes it a float. Where a float is asked for, it is
+        made one again; where anything may stand, it stays what it is."""
+        field = cls.model_fields[info.field_name or ""]
+        return value if field.annotation is Any else _whole(value)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    exact = isinstance(value, float) and value.is_integer() and abs(value) <= 2**53
+    return int(value) if exact else value
+
+
+class EvalConfig(Strict):
     every_episodes: Count | None
     every_steps: Count | None
     episodes: Count
@@ -41,23 +68,20 @@ class EvalConfig(BaseModel):
     envs: Literal["own", "shared"]
 
 
-class CheckpointConfig(BaseModel):
-    model_config = STRICT
+class CheckpointConfig(Strict):
     every_seconds: Positive | None
 
 
-class Command(BaseModel):
+class Command(Strict):
     """Keys that are about this command and not about the run."""
 
-    model_config = STRICT
     resume: Annotated[str, Field(min_length=1)] | None
     trust: bool
 
 
-class Config(BaseModel):
+class Config(Strict):
     """A run: its own keys checked; its rooms as dicts that `build` turns into parts."""
 
-    model_config = STRICT
     seed: Seed | Annotated[list[Seed], MinLen(1)]
     episodes: Count | None
     steps: Count | None
@@ -99,7 +123,8 @@ def check(values: dict[str, Any]) -> Config:
     for room in ROOMS:
         section = dict(getattr(config, room))
         part = locate(room, section.pop("_target_", None))
-        _validate(schema(part), section, f"{room}.")
+        checked = _validate(schema(part), section, f"{room}.").model_dump()
+        getattr(config, room).update(checked)
     repeated = [seed for seed, times in Counter(config.seeds).items() if times > 1]
     if repeated:
         raise BadInput(f"seed={values['seed']}: {repeated[0]} comes twice")
@@ -108,11 +133,6 @@ def check(values: dict[str, Any]) -> Config:
     capacity = config.buffer.get("capacity", math.inf)  # a buffer of the user's may have none
     if capacity < config.batch_size:
         raise BadInput(f"buffer.capacity={capacity}: less than batch_size={config.batch_size}")
-    if capacity < config.learning_starts:
-        raise BadInput(
-            f"learning_starts={config.learning_starts}: more than the "
-            f"buffer.capacity={capacity} that could be waited for"
-        )
     return config
 
 
@@ -163,10 +183,10 @@ def hints(part: Any) -> dict[str, Any]:
     }
 
 
-def schema(part: Any) -> type[BaseModel]:
+def schema(part: Any) -> type[Strict]:
     """A model of the part's keys."""
     fields: dict[str, Any] = {name: (hint, ...) for name, hint in hints(part).items()}
-    return create_model(part.__name__, __config__=STRICT, **fields)
+    return create_model(part.__name__, __base__=Strict, **fields)
 
 
 def _validate(model: type[Model], values: dict[str, Any], prefix: str) -> Model:

@@ -1,27 +1,33 @@
-"""dqn-play: watch a trained agent, by returns or as a GIF, in the episodes it was scored on."""
+"""dqn-play: watch a trained agent, by returns or as a GIF, in fresh episodes or in its score's."""
 
 from __future__ import annotations
 
 import argparse
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from dqn_cli import __version__
+from dqn_cli.console import escape_what_does_not_fit
 from dqn_cli.events import RunError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-GIF_SECONDS_PER_FRAME = 0.02
+    from dqn_cli.results.reader import Run
+
+FPS = 30.0  # of an environment that names none
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done, 1 the environment failed, 2 bad input."""
+    escape_what_does_not_fit()
     args = _parser().parse_args(argv)
     try:
         kind = "last" if args.last else "best"
-        play(args.run, args.seed, kind, args.episodes, args.gif, args.trust)
+        play(args.run, args.seed, kind, args.episodes, args.gif, args.trust, args.scored)
     except ValueError as error:
         _parser().error(" ".join(str(error).split()))
     except RunError as error:
@@ -29,7 +35,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def play(
-    run: Path, seed: int | None, kind: str, episodes: int | None, gif: Path | None, trust: bool
+    run: Path,
+    seed: int | None,
+    kind: str,
+    episodes: int | None,
+    gif: Path | None,
+    trust: bool,
+    scored: bool,
 ) -> None:
     """Greedy episodes of one seed's network, told on stdout; ValueError for what cannot be."""
     from dqn_cli import build
@@ -42,10 +54,10 @@ def play(
 
     if gif is not None and (gif.suffix.lower() != ".gif" or not gif.parent.is_dir()):
         raise ValueError(f"--gif {gif}: expected NAME.gif in a directory that exists")
-    values = read_run(run).config
+    read = read_run(run)
     if not trust:
-        refuse_foreign(run, values, "--trust")
-    config = check(values)
+        refuse_foreign(run, read.config, "--trust")
+    config = check(read.config)
     if seed is None:
         seed = config.seeds[0]
     if seed not in config.seeds:
@@ -54,6 +66,9 @@ def play(
     checkpoint = load(file)
     if checkpoint.seed != seed:
         raise ValueError(f"{file}: it is of seed {checkpoint.seed}")
+    score = recorded_score(read, seed, checkpoint.episode)
+    if scored and score is None:
+        raise ValueError(f"--scored: seed {seed} has no score after episode {checkpoint.episode}")
     env = build.part(config, "env")
     network = build.part(config, "network", env.space)
     try:
@@ -66,10 +81,16 @@ def play(
     wanted = episodes or size
     frames: list[NDArray[Any]] = []
     returns: list[float] = []
-    print(f"seed {seed}, {kind} network, after episode {checkpoint.episode}")
+    which = "those of its score" if scored else "fresh"
+    print(f"seed {seed}, {kind} network, after episode {checkpoint.episode}; episodes: {which}")
     for first in range(0, wanted, size):
         envs = env.make(size, render=gif is not None)
-        seeds = [evaluation_seeds(seed, checkpoint.episode, range(first, first + size))]
+        numbers = range(first, first + size)
+        seeds = [
+            evaluation_seeds(seed, checkpoint.episode, numbers)
+            if scored
+            else fresh_seeds(seed, numbers)
+        ]
         watching = gif is not None and first == 0
         watch = (lambda envs: frames.append(envs.frame(0))) if watching else None
         try:
@@ -77,16 +98,49 @@ def play(
         except EnvError as error:
             number = first + error.row + 1
             raise RunError(f"environment {env.id} failed in episode {number}: {error}") from error
+        if watching:
+            frames.append(envs.frame(0))  # where the episode ended
         envs.close()
     for number, value in enumerate(returns[:wanted], 1):
         print(f"episode {number}: return {value:.10g}")
     print(f"mean {sum(returns[:wanted]) / wanted:.10g}")
+    if scored and score is not None:
+        played = sum(returns[:size]) / size
+        if not math.isclose(played, score, rel_tol=1e-8):
+            print(
+                f"note: the recorded score is {score:.10g}: "
+                f"{env.id} did not play the same episodes from the same seeds"
+            )
     if gif is not None:
-        _write_gif(gif, frames)
+        _write_gif(gif, frames, frames_per_second(env))
         print(f"{gif}: episode 1, {len(frames)} frames")
 
 
-def _write_gif(path: Path, frames: Sequence[NDArray[Any]]) -> None:
+def fresh_seeds(seed: int, numbers: range) -> list[int]:
+    """Environment seeds of episodes that a run neither trains nor is scored on."""
+    from dqn_cli.seeding import episode_seed
+
+    return [episode_seed(seed, "fresh", number) for number in numbers]
+
+
+def recorded_score(run: Run, seed: int, episode: int) -> float | None:
+    """The score that the run has of a seed after this training episode."""
+    if seed not in run.scores:
+        return None
+    rows = run.scores[seed]
+    scores = rows.loc[rows["episode"] == episode, "score"].dropna()
+    return float(scores.iloc[0]) if len(scores) else None
+
+
+def frames_per_second(env: Any) -> float:
+    """How fast the environment's pictures are meant to go by."""
+    one = env.one()
+    fps = one.metadata.get("render_fps")
+    one.close()
+    return fps if isinstance(fps, int | float) and 0.1 <= fps < math.inf else FPS
+
+
+def _write_gif(path: Path, frames: Sequence[NDArray[Any]], fps: float) -> None:
     from PIL import Image
 
     from dqn_cli.results.writer import write_atomic
@@ -98,7 +152,7 @@ def _write_gif(path: Path, frames: Sequence[NDArray[Any]]) -> None:
         format="GIF",
         save_all=True,
         append_images=rest,
-        duration=1000 * GIF_SECONDS_PER_FRAME,
+        duration=10 * max(round(100 / fps), 1),  # GIF counts in hundredths of a second
         loop=0,
     )
     write_atomic(path, data.getvalue())
@@ -112,8 +166,8 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="dqn-play",
-        description="Play greedy episodes with a trained network: those that it was scored on, "
-        "and more of their kind if more are asked for.",
+        description="Play greedy episodes with a trained network: fresh ones, which it was neither "
+        "trained nor scored on, or those of its score.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run directory of dqn-train")
     parser.add_argument("--seed", metavar="N", type=int, help="default: the run's first")
@@ -123,10 +177,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--episodes", metavar="K", type=_count, help="default: as many as an evaluation has"
     )
+    parser.add_argument(
+        "--scored",
+        action="store_true",
+        help="the episodes that its score came from, and more of their kind if more are asked for",
+    )
     parser.add_argument("--gif", metavar="FILE", type=Path, help="record the first episode")
     parser.add_argument(
         "--trust", action="store_true", help="run code from outside dqn_cli that the run names"
     )
+    parser.add_argument("--version", action="version", version=f"dqn-cli {__version__}")
     return parser
 
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from dqn_cli import __version__
+from dqn_cli.console import escape_what_does_not_fit
 from dqn_cli.results.reader import Run, find_runs, read_run
 from dqn_cli.results.report import notes, number, table
 from dqn_cli.results.schema import ResultError, one_line
@@ -39,6 +41,7 @@ AXIS_LABELS = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point; a bad argument or a bad file is one line on stderr and exit code 2."""
+    escape_what_does_not_fit()
     parser = _parser()
     args = parser.parse_args(argv)
     try:
@@ -58,8 +61,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _print(text: str) -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a label may not fit the console
     try:
         print(text, flush=True)
     except BrokenPipeError:  # the other end, such as `head`, has left; Python flushes again at exit
@@ -112,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         "return where there are no scores)",
     )
     parser.add_argument("--title", metavar="TEXT", help="a title above the figure")
+    parser.add_argument("--version", action="version", version=f"dqn-cli {__version__}")
     return parser
 
 

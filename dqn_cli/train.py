@@ -1,37 +1,38 @@
-"""dqn-train: compose a configuration, train, record. The only file that knows Hydra."""
+"""dqn-train: compose a configuration, train, record. Hydra is known here and in hints.py only."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import difflib
 import logging
 import os
 import re
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.core.override_parser.types import Glob
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
+from dqn_cli import __version__
+from dqn_cli.console import escape_what_does_not_fit
 from dqn_cli.events import RunError
+from dqn_cli.hints import CONF, explain, option
 
 if TYPE_CHECKING:  # torch and pandas are imported when a run begins, so that --help is quick
     from dqn_cli.config import Config
     from dqn_cli.resume import Resumed
     from dqn_cli.workers import Alone, Workers
 
-HERE = Path(__file__).parent
-# The checkout has conf/ beside the package; a wheel carries it inside.
-CONF = next(c for c in (HERE.parent / "conf", HERE / "conf") if (c / "config.yaml").is_file())
 FAILED = ".error.txt"  # beside a job's directory, after its name: one line, why the job failed
 log = logging.getLogger("dqn_cli")
 
@@ -83,8 +84,30 @@ class Hooks(Callback):
             stale.unlink()
         overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
         Hooks.swept = frozenset(o.get_key_element() for o in overrides if o.is_sweep_override())
+        with read_write(config):
+            sources = config.hydra.runtime.config_sources
+            config.hydra.overrides.task = [
+                globbed(o.key_or_group, value, sources)
+                if isinstance(value := o.value(), Glob)
+                else o.input_line
+                for o in overrides
+            ]
         if any(o.key_or_group == "resume" for o in overrides):
             refuse("resume: not in a sweep, which makes new runs; without -m it goes on with one")
+
+
+def globbed(group: str, glob: Glob, sources: Sequence[Any]) -> str:
+    """The choices that match, spelled out: Hydra's own glob looks into no folder of a group."""
+    places = [Path(source.path) / group for source in sources if source.schema == "file"]
+    there = {
+        file.relative_to(place).with_suffix("").as_posix()
+        for place in places
+        for file in place.rglob("*.yaml")
+    }
+    if not (chosen := glob.filter(sorted(there))):
+        what = f"there are {', '.join(sorted(there))}" if there else "it is no group of choices"
+        refuse(f"{group}=glob({','.join(glob.include)}): nothing matches; {what}")
+    return f"{group}={','.join(chosen)}"
 
 
 def prepare(composed: DictConfig, directory: Path, overrides: Sequence[str]) -> Prepared:
@@ -242,12 +265,13 @@ def job(composed: DictConfig) -> None:
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 bad input, 130 and 143 stopped by a signal."""
+    escape_what_does_not_fit()
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, to be told in one line
     logging.raiseExceptions = False  # a log that cannot be written is not the problem to tell of
-    sys.argv[1:] = placed(sys.argv[1:])
     code = 0
     try:
+        sys.argv[1:] = placed(arranged(sys.argv[1:]))
         job()
     except KeyboardInterrupt as stop:
         logging.disable(logging.INFO)  # PyTorch's parting words, if it was just being imported
@@ -266,6 +290,31 @@ def main() -> None:
     if Hooks.sweep_directory is not None:
         code = max(conclude(Hooks.sweep_directory), code)
     sys.exit(code)
+
+
+def arranged(arguments: Sequence[str]) -> list[str]:
+    """Options first: Hydra's parser takes what is no option from one place on the line only, so
+    that -m between two keys would not do."""
+    if "--version" in arguments:
+        print(f"dqn-cli {__version__}")
+        sys.exit()
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    try:
+        known, unknown = parser.parse_known_intermixed_args(arguments)
+    except argparse.ArgumentError as error:
+        refuse(error)
+    if unknown:
+        after = arguments[arguments.index(unknown[0]) + 1 :][:1]
+        value = next((word for word in after if "=" not in word and word[0] != "-"), None)
+        refuse(option(unknown[0], value))
+    options, overrides = [], list(known.overrides)
+    for word in arguments:
+        if overrides[:1] == [word]:
+            overrides.pop(0)
+        else:
+            options.append(word)
+    return [*options, *known.overrides]
 
 
 def placed(arguments: Sequence[str]) -> list[str]:
@@ -310,64 +359,6 @@ def refuse(problem: object) -> NoReturn:
     """Bad input: one line and exit code 2."""
     print(f"dqn-train: {' '.join(str(problem).split())}", file=sys.stderr)
     sys.exit(2)
-
-
-def explain(error: Exception) -> str:
-    """What the command line got wrong, and what is allowed there."""
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
-        group, _, choice = error.missing_cfg_file.rpartition("/")
-        return no_such(group, choice, error.options)
-    line = str(error).split("\n")[0]
-    if missing := re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", line):
-        group, choice = missing.groups()
-        files = (CONF / group).rglob("*.yaml")
-        there = [f.relative_to(CONF / group).with_suffix("").as_posix() for f in files]
-        return no_such(group, choice, there)
-    if unknown := re.match(r"Could not override '([^'@]+)'", line):
-        return f"{unknown[1]}: no such key; {alternatives(unknown[1])}"
-    if twice := re.match(r"Multiple values for (\w+)\. To override .*: ([^']+)'", line):
-        choice = f"{twice[1]}={twice[2]}"
-        return f"+{choice}: there is a choice already; {choice} replaces it"
-    if several := re.match(r"Ambiguous value for argument '([^'=]+)=([^']*)'", line):
-        key, values = several.groups()
-        a_list = "" if (CONF / key).is_dir() else f", {key}=[{values}] is a list"
-        return f"{key}={values}: several values; -m makes a run of each{a_list}"
-    if isinstance(error, OverrideParseException):
-        return f"{error.override}: expected KEY=VALUE (quote a value with special characters)"
-    return line
-
-
-def no_such(group: str, choice: str, there: Sequence[str]) -> str:
-    alike = difflib.get_close_matches(choice, there, 1, 0.8)
-    meant = f"did you mean {alike[0]}? " if alike and len(there) > 10 else ""
-    return f"{group}={choice}: no such choice; {meant}there are {', '.join(sorted(there))}"
-
-
-def alternatives(key: str) -> str:
-    """The keys beside an unknown one, or those most like it, under the groups that were chosen."""
-    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
-    chosen = [a for a in sys.argv[1:] if a.partition("=")[0] in groups and "," not in a]
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        keys = list(flatten(hydra.compose("config", overrides=chosen)))
-    parent = key.rpartition(".")[0]
-    beside = [k for k in keys if parent and k.startswith(f"{parent}.") and "_target_" not in k]
-    if key in keys:
-        return f"new keys are added to it as +{key}.NAME=VALUE"
-    if beside:
-        return f"there are {', '.join(beside)}"
-    ending = [k for k in keys if k.rpartition(".")[2] == key.rpartition(".")[2]]
-    alike = ending or difflib.get_close_matches(key, keys)
-    return f"did you mean {' or '.join(alike)}?" if alike else "see dqn-train --help"
-
-
-def flatten(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    """Every key that holds a value, dotted."""
-    for key in map(str, config):
-        value = config._get_node(key)
-        if isinstance(value, DictConfig) and not value._is_none() and len(value):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dqn_cli.checkpoint import Checkpoint, dump, dump_lane, load, load_lane
+from dqn_cli.checkpoint import FORMAT, Checkpoint, dump, dump_lane, load, load_lane
 from dqn_cli.events import Episode, Evaluated
 from dqn_cli.network.mlp import MLP
 from dqn_cli.state import Best, Known, Lane
@@ -30,7 +30,7 @@ BYTES = dump(SAVED)
 
 def saved(value: object) -> bytes:
     data = io.BytesIO()
-    torch.save(value, data)
+    torch.save({"format": FORMAT} | value if isinstance(value, dict) else value, data)
     return data.getvalue()
 
 
@@ -71,6 +71,8 @@ NO_CHECKPOINT = {
     "a number": saved(3),
     "a tensor": saved(torch.ones(3)),
     "other names": saved({"seed": 1}),
+    "no format": saved({"format": None, **SAVED._asdict()}),
+    "a true format": saved({"format": True, **SAVED._asdict()}),
     "one name too many": saved({**SAVED._asdict(), "more": 1}),
     "no dictionary of parameters": saved({**SAVED._asdict(), "params": 5}),
     "parameters that are no tensors": saved({**SAVED._asdict(), "params": {"q.weight": 1}}),
@@ -90,6 +92,25 @@ def refused(path: Path) -> str:
 def test_what_is_no_checkpoint_is_one_line(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.pt").write_bytes(data)
     assert "not a checkpoint" in refused(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("number", "age"), [(None, "an older"), (FORMAT - 1, "an older"), (FORMAT + 1, "a newer")]
+)
+@pytest.mark.parametrize("read", [load, load_lane])
+def test_another_format_is_named(tmp_path: Path, number: int | None, age: str, read) -> None:
+    """The first one had no number."""
+    values = {"seed": 1, "episode": 2, "step": 3, "unheard_of": torch.ones(1)}
+    data = io.BytesIO()
+    torch.save(values if number is None else {"format": number, **values}, data)
+    path = tmp_path / "a.pt"
+    path.write_bytes(data.getvalue())
+    with pytest.raises(ValueError, match=f"written by {age} dqn-cli") as error:
+        read(path)
+    number = number or 1
+    assert str(error.value) == (
+        f"{path}: written by {age} dqn-cli (format {number}, this one reads {FORMAT})"
+    )
 
 
 def test_a_path_that_is_no_file_is_one_line(tmp_path: Path) -> None:

@@ -37,11 +37,13 @@ ALLOWED = {
         "checkpoint config events plot progress results resume workers",
         "numpy torch omegaconf",
     ),
-    "plot": ("results", "numpy pandas matplotlib"),
+    "console": ("", ""),
+    "plot": ("console results __version__", "numpy pandas matplotlib"),
     "play": (
-        "build config events evaluation checkpoint results types",
+        "build checkpoint config console evaluation events results seeding types __version__",
         "numpy PIL",
     ),
+    "hints": ("", "hydra omegaconf gymnasium"),
     "train": ("*", "*"),  # and no row names train, so nobody imports it
 }
 

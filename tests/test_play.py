@@ -7,13 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from gymnasium.error import DependencyNotInstalled
 from PIL import Image
 
+from dqn_cli import __version__
+from dqn_cli.env.gym import GymRow
 from dqn_cli.play import main
+from dqn_cli.seeding import episode_seed
 
 SECONDS_PER_FRAME = 0.02
 Play = Callable[..., list[str]]
@@ -80,17 +84,20 @@ def reconfigure(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def test_the_best_score_is_played_again(trained: Path, play: Play) -> None:
     for seed in (1, 2):
-        lines = play(trained, "--seed", seed)
+        lines = play(trained, "--seed", seed, "--scored")
         episode = told(trained, seed, "best_episode")
-        assert lines[0] == f"seed {seed}, best network, after episode {episode}"
+        best = f"seed {seed}, best network, after episode {episode}; episodes: those of its score"
+        assert lines[0] == best
         assert len(returns(lines)) == 4
         assert mean(lines) == sum(returns(lines)) / 4 == told(trained, seed, "best_score")
 
 
 def test_the_last_score_is_played_again(trained: Path, play: Play) -> None:
     for seed in (1, 2):
-        lines = play(trained, "--seed", seed, "--last")
-        assert lines[0] == f"seed {seed}, last network, after episode 8"
+        lines = play(trained, "--seed", seed, "--last", "--scored")
+        assert (
+            lines[0] == f"seed {seed}, last network, after episode 8; episodes: those of its score"
+        )
         assert mean(lines) == told(trained, seed, "final_score")
 
 
@@ -98,16 +105,73 @@ def test_the_first_seed_is_the_default(trained: Path, play: Play) -> None:
     assert play(trained) == play(trained, "--seed", 1) != play(trained, "--seed", 2)
 
 
+def test_fresh_episodes_are_played_unless_it_says_scored(
+    run: Path, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From seeds that neither training nor any evaluation has, whichever network plays."""
+    begun: list[int] = []
+    reset = GymRow.reset
+
+    def noted(self, row, seed):
+        begun.append(seed)
+        return reset(self, row, seed)
+
+    monkeypatch.setattr(GymRow, "reset", noted)
+    reconfigure(run, lambda values: values["eval"].update(episodes=2))  # too few to step in a row
+    lines = play(run, "--seed", 2, "--episodes", 3)
+    assert lines[0].endswith("; episodes: fresh")
+    assert len(returns(lines)) == 3
+    assert begun == [episode_seed(2, "fresh", number) for number in range(4)]
+    used = {episode_seed(2, "eval", episode, n) for episode in range(9) for n in range(4)}
+    assert not used & set(begun)
+    assert returns(play(run, "--seed", 2, "--last", "--episodes", 3)) and begun[:4] == begun[4:]
+
+
+def test_an_environment_that_ignores_its_seed_is_told(
+    run: Path, play: Play, refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(self, action):
+        return np.zeros(4, np.float32), 1.0, True, False, {}
+
+    assert not any(line.startswith("note") for line in play(run, "--scored"))
+    monkeypatch.setattr(CartPoleEnv, "step", step)
+    monkeypatch.setattr("dqn_cli.env.gym.TOGETHER", 99)
+    score = told(run, 1, "best_score")
+    assert play(run, "--scored")[-1] == (
+        f"note: the recorded score is {score:g}: "
+        "CartPole-v1 did not play the same episodes from the same seeds"
+    )
+    assert play(run)[-1] == "mean 1"
+
+
+def test_what_was_never_scored_cannot_be_played_again(run: Path, refused) -> None:
+    path = run / "scores/seed_1.csv"
+    *rows, last = path.read_text().splitlines()
+    cells = last.split(",")
+    path.write_text("\n".join([*rows, ",".join([*cells[:4], "", *cells[5:]])]) + "\n")
+    assert refused(run, "--last", "--scored") == "--scored: seed 1 has no score after episode 8"
+
+
+@pytest.mark.parametrize("kind", ["--scored", "--trust"])  # one that changes nothing
 @pytest.mark.parametrize("episodes", [1, 3, 5, 9])
 def test_more_or_fewer_episodes_begin_with_the_same(
-    trained: Path, play: Play, episodes: int
+    trained: Path, play: Play, episodes: int, kind: str
 ) -> None:
-    scored = returns(play(trained, "--seed", 2))
-    lines = play(trained, "--seed", 2, "--episodes", episodes)
+    scored = returns(play(trained, "--seed", 2, kind))
+    lines = play(trained, "--seed", 2, "--episodes", episodes, kind)
     played = returns(lines)
     assert len(played) == episodes
     assert played[:4] == scored[:episodes]
     assert mean(lines) == pytest.approx(sum(played) / episodes)
+
+
+def duration(gif: Image.Image) -> float:
+    """In seconds; equal neighbours are stored as one picture that lasts longer."""
+    milliseconds = 0
+    for frame in range(gif.n_frames):
+        gif.seek(frame)
+        milliseconds += gif.info["duration"]
+    return milliseconds / 1000
 
 
 def test_a_gif_lasts_as_long_as_the_first_episode(
@@ -116,20 +180,47 @@ def test_a_gif_lasts_as_long_as_the_first_episode(
     lines = play(trained, "--seed", 2, "--gif", tmp_path / "a.gif")
     length = int(returns(lines)[0])  # CartPole gives 1 per step
     assert lines[:-1] == play(trained, "--seed", 2)
-    assert lines[-1] == f"{tmp_path / 'a.gif'}: episode 1, {length} frames"
+    assert lines[-1] == f"{tmp_path / 'a.gif'}: episode 1, {length + 1} frames"
     with Image.open(tmp_path / "a.gif") as gif:
         assert gif.format == "GIF"
-        seconds = 0.0
         pictures = set()
         for frame in range(gif.n_frames):
             gif.seek(frame)
             pictures.add(gif.convert("RGB").tobytes())
-            seconds += gif.info["duration"] / 1000
-        # equal neighbours are stored as one that lasts longer
-        assert seconds == pytest.approx(length * SECONDS_PER_FRAME)
-        assert 2 < len(pictures) <= gif.n_frames <= length
+        assert duration(gif) == pytest.approx((length + 1) * SECONDS_PER_FRAME)
+        assert 2 < len(pictures) <= gif.n_frames <= length + 1
         assert gif.info["loop"] == 0  # for ever
     assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
+
+
+@pytest.mark.parametrize(("fps", "seconds"), [(15, 0.07), (300, 0.01), (None, 0.03), ("x", 0.03)])
+def test_a_film_goes_by_as_fast_as_the_environment_says(
+    trained: Path, play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fps, seconds: float
+) -> None:
+    monkeypatch.setitem(CartPoleEnv.metadata, "render_fps", fps)
+    lines = play(trained, "--gif", tmp_path / "a.gif", "--episodes", 1)
+    frames = int(returns(lines)[0]) + 1
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert duration(gif) == pytest.approx(frames * seconds)
+
+
+def test_a_film_shows_how_the_episode_ends(
+    trained: Path, play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    states: list[np.ndarray] = []
+    films: list[int] = []
+
+    def frame(self, row):
+        states.append(np.array(self.envs[row].unwrapped.state))
+        films.append(row)
+        return np.zeros((4, 4, 3), np.uint8)
+
+    monkeypatch.setattr(GymRow, "frame", frame)
+    play(trained, "--gif", tmp_path / "a.gif", "--episodes", 9)
+    assert set(films) == {0}
+    # a pole falls where it leaves 12 degrees
+    outside = [abs(state[2]) > 12 * 2 * np.pi / 360 for state in states]
+    assert outside == [False] * (len(states) - 1) + [True]
 
 
 def test_a_film_of_an_environment_with_a_render_mode_of_its_own(
@@ -160,7 +251,13 @@ def test_a_run_without_scores_has_a_last_network(run: Path, play: Play, refused)
     for path in run.glob("checkpoints/*_best.pt"):
         path.unlink()
     assert "seed_1_best.pt: no such checkpoint" in refused(run)
-    assert mean(play(run, "--last")) == told(run, 1, "final_score")
+    assert mean(play(run, "--last", "--scored")) == told(run, 1, "final_score")
+
+
+def test_the_version_is_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert (end.value.code, capsys.readouterr().out) == (0, f"dqn-cli {__version__}\n")
 
 
 def test_bad_arguments_are_one_line(trained: Path, tmp_path: Path, refused) -> None:

@@ -72,6 +72,42 @@ def test_experiments_are_swept_like_any_group(dqn_train, tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(("algo=dqn,ddqn", "-m"), ("gamma=0.9", "--multirun", "algo=dqn,ddqn")),
+        *(("-m", "algo=glob(d*)"), ("-m", "algo=choice(dqn,ddqn)")),
+    ],
+    ids=" ".join,
+)
+def test_a_sweep_is_asked_for_anywhere_and_in_any_of_hydra_s_ways(
+    dqn_train, tmp_path: Path, line: tuple[str, ...]
+) -> None:
+    done = dqn_train(*TINY, *line, "episodes=1", "hydra.sweep.dir=sweep")
+    assert (done.code, done.err) == (0, "")
+    assert {name[4:] for name in jobs(tmp_path / "sweep")} == {"algo=dqn", "algo=ddqn"}
+
+
+def test_a_glob_finds_what_lies_in_a_folder_of_its_group(dqn_train, tmp_path: Path) -> None:
+    mine = tmp_path / "conf/experiment/mine/twin.yaml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("# @package _global_\nname: twin\n")
+    short = ("episodes=1", "eval.every_episodes=null", "eval.every_steps=null", "seed=1")
+    globs = "experiment=glob([carayol/*,mine/*],exclude=[*dqn,*per])"
+    own = ("--config-dir", str(tmp_path / "conf"), "hydra.sweep.dir=sweep")
+    assert dqn_train(*short, globs, "-m", *own).code == 0
+    assert [name[4:] for name in jobs(tmp_path / "sweep")] == [
+        *(f"experiment=carayol-{name}" for name in ("online", "replay", "uniform")),
+        "experiment=mine-twin",
+    ]
+
+
+def test_a_range_of_whole_numbers_is_one(dqn_train, tmp_path: Path) -> None:
+    short = ("episodes=1", "hydra.sweep.dir=sweep")
+    assert dqn_train("-m", *TINY, *short, "batch_size=range(8,10)").code == 0
+    assert jobs(tmp_path / "sweep") == ["000_batch_size=8", "001_batch_size=9"]
+
+
 def test_a_job_that_fails_leaves_the_others_and_is_named(dqn_train, tmp_path: Path) -> None:
     done = dqn_train("-m", *TINY, "batch_size=0,8", "hydra.sweep.dir=sweep")
     assert done.code == 1

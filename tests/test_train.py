@@ -236,6 +236,25 @@ def test_an_experiment_is_a_run_like_any_other(dqn_train, tmp_path: Path) -> Non
     assert dqn_train("resume=run", "episodes=3").code == 0
 
 
+def test_whole_floats_are_counts_in_the_configuration_too(dqn_train, tmp_path: Path) -> None:
+    line = ("steps=4e1", "episodes=null", "buffer.capacity=1e3", "optimizer.lr_steps=4e4")
+    assert dqn_train(*SMALL, *line).code == 0
+    text = (tmp_path / "run/config.yaml").read_text()
+    assert "steps: 40\n" in text and "capacity: 1000\n" in text and "lr_steps: 40000\n" in text
+    assert dqn_train("resume=run", "steps=6e1", "buffer.capacity=1e3").code == 0
+    assert "\nsteps: 60\n" in (tmp_path / "run/config.yaml").read_text()
+
+
+@pytest.mark.parametrize("buffer", ["uniform", "per", "per_rank"])
+def test_learning_may_start_when_the_buffer_has_been_full_for_long(
+    dqn_train, tmp_path: Path, buffer: str
+) -> None:
+    ring = ("buffer.capacity=16", "learning_starts=40", "episodes=null", "steps=100")
+    assert dqn_train(*SMALL, f"buffer={buffer}", *ring).code == 0
+    for frame in read_run(tmp_path / "run").scores.values():
+        assert list(frame["loss"].notna()) == list(frame["step"] >= 40)
+
+
 def test_seed_0_is_a_seed(dqn_train, tmp_path: Path) -> None:
     assert dqn_train(*SMALL, "seed=0", "episodes=1").code == 0
     assert [path.name for path in tmp_path.glob("run/scores/*")] == ["seed_0.csv"]
@@ -358,9 +377,11 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_an_environment_that_raises_ends_the_run_in_one_message(
     trained: Path, dqn_train, tmp_path: Path, broken: str
 ) -> None:
+    whole = read_run(trained).scores  # the same episodes
+    ended = {seed: int((whole[seed]["step"] < 30).sum()) for seed in (1, 2)}
     done = dqn_train(*SMALL, broken, "eval.every_episodes=null")
     assert done.code == 1
-    place = "environment Broken-v0 failed in seed 2, episode 2, step 30: "
+    place = f"environment Broken-v0 failed in seed 2, episode {ended[2] + 1}, step 30: "
     assert done.err == (
         f"dqn-train: {place}RuntimeError: the pole broke; "
         f"go on with: dqn-train resume={tmp_path}/run\n"
@@ -372,7 +393,7 @@ def test_an_environment_that_raises_ends_the_run_in_one_message(
     for seed in (1, 2):
         last = load(tmp_path / f"run/checkpoints/seed_{seed}_last.pt")
         assert (last.step, last.episode) == (29, len(run.scores[seed]))
-    assert [len(run.scores[seed]) for seed in (1, 2)] == [1, 1]
+    assert {seed: len(run.scores[seed]) for seed in (1, 2)} == ended
 
 
 def test_after_an_environment_failed_the_run_goes_on_where_it_was(
@@ -406,7 +427,7 @@ def test_an_environment_that_raises_in_an_evaluation_is_named_with_it(
 
         monkeypatch.setattr(GymRow, "step", stepped)
 
-    until(70)
+    until(5)
     done = dqn_train(*SMALL, broken)
     assert done.code == 1
     found = re.search(

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,16 +30,14 @@ from dqn_cli.results.schema import (
 if TYPE_CHECKING:
     import pandas as pd
 
-# A config is a few kB; a row of scores about 60 bytes, so the limit is a million episodes.
-CONFIG_BYTES = 256 * 1024
-SUMMARY_BYTES = 4 * 1024**2
-SCORES_BYTES = 64 * 1024**2
+CONFIG_BYTES = 256 * 1024  # it has a few kB
+SUMMARY_BYTES = 4 * 1024**2  # 250 a seed
+LINE_BYTES = 2**16  # of a CSV, whose rows have about 60; there may be any number of them
 YAML_DEPTH = 50
-LARGEST = 1e300  # finite numbers above leave no room to add, or to draw, them
+LARGEST = 1e300  # a threshold above leaves no room to draw it
 
-_HEADER = ",".join(COLUMNS)
 _SCORES_NAME = re.compile(r"seed_(0|[1-9][0-9]{0,18})\.csv")
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?|inf)|nan")
+_NUMBER = re.compile(r"[-+.0-9einfa]+")  # and float() takes it: no _, no space, no other digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,44 +140,26 @@ def read_scores(path: Path) -> pd.DataFrame:
     """Read one seed's CSV: see Run.scores. A last line without its newline is left out, since the
     process was killed while writing it. Raises ResultError naming the line at fault.
     """
-    import pandas as pd  # slow to import, so that `dqn-plot --help` does without it
-
-    text = _read_text(path, SCORES_BYTES)
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    if not lines or lines[0] != _HEADER:
-        raise ResultError(path, f"expected the header {_HEADER}", line=1)
     rows: list[list[float]] = []
-    episode, step = 0.0, 0.0
-    for number, line in enumerate(lines[1:], start=2):
-        row = _read_row(path, number, line)
-        if row[0] <= episode:
-            raise ResultError(path, f"episode {row[0]:.0f} comes after {episode:.0f}", number)
-        if row[1] < step:
-            raise ResultError(path, f"step {row[1]:.0f} comes after {step:.0f}", number)
-        episode, step = row[:2]
+    for number, row in _rows(path, COLUMNS):
+        if row[0] <= (rows[-1][0] if rows else 0):
+            before = rows[-1][0] if rows else 0
+            raise ResultError(path, f"episode {row[0]:.0f} comes after {before:.0f}", number)
+        if row[1] < (rows[-1][1] if rows else 0):
+            before = rows[-1][1] if rows else 0
+            raise ResultError(path, f"step {row[1]:.0f} comes after {before:.0f}", number)
         rows.append(row)
-    table = np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS))
-    return pd.DataFrame(table, columns=list(COLUMNS)).astype({c: "int64" for c in WHOLE})
+    return _frame(rows, COLUMNS)
 
 
 def read_evaluations(path: Path) -> pd.DataFrame:
-    """Read one seed's evaluations by step: columns step, episode, score. As read_scores."""
-    import pandas as pd
-
-    text = _read_text(path, SCORES_BYTES)
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    if not lines or lines[0] != ",".join(EVALUATION_COLUMNS):
-        raise ResultError(path, f"expected the header {','.join(EVALUATION_COLUMNS)}", line=1)
+    """Read one seed's evaluations by step, columns step, episode, score; as read_scores."""
     rows: list[list[float]] = []
-    for number, line in enumerate(lines[1:], start=2):
-        row = _read_row(path, number, line, EVALUATION_COLUMNS)
+    for number, row in _rows(path, EVALUATION_COLUMNS):
         if rows and row[0] <= rows[-1][0]:
             raise ResultError(path, f"step {row[0]:.0f} comes after {rows[-1][0]:.0f}", number)
         rows.append(row)
-    table = np.array(rows, dtype=np.float64).reshape(-1, len(EVALUATION_COLUMNS))
-    return pd.DataFrame(table, columns=list(EVALUATION_COLUMNS)).astype(
-        {c: "int64" for c in EVALUATION_COLUMNS if c in WHOLE}
-    )
+    return _frame(rows, EVALUATION_COLUMNS)
 
 
 def whole_rows(path: Path, columns: Sequence[str]) -> list[int]:
@@ -189,10 +169,8 @@ def whole_rows(path: Path, columns: Sequence[str]) -> list[int]:
     ends: list[int] = []
     before = 0.0
     try:
-        if not path.is_file():  # a pipe would never end
-            return []
-        for number, line in enumerate(path.read_bytes().split(b"\n")[:-1]):
-            text = line.decode("ascii")
+        for number, line in enumerate(_lines(path)):
+            text = line.decode("ascii")[:-1]
             if number == 0:
                 fits = text == ",".join(columns)
             else:
@@ -201,10 +179,50 @@ def whole_rows(path: Path, columns: Sequence[str]) -> list[int]:
                 before = first
             if not fits:
                 break
-            ends.append((ends[-1] if ends else 0) + len(line) + 1)
-    except (OSError, ValueError):  # what is no row; a ResultError is a ValueError
+            ends.append((ends[-1] if ends else 0) + len(line))
+    except ValueError:  # what is no row; a ResultError is a ValueError
         pass
     return ends
+
+
+def _frame(rows: list[list[float]], columns: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd  # slow to import, so that `dqn-plot --help` does without it
+
+    table = np.array(rows, dtype=np.float64).reshape(-1, len(columns))
+    whole = {column: "int64" for column in columns if column in WHOLE}
+    return pd.DataFrame(table, columns=list(columns)).astype(whole)
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[float]]]:
+    """The number of each line after the header, and its row."""
+    number = 0
+    for number, line in enumerate(_lines(path), start=1):
+        text = _text(path, line, number).removesuffix("\n").removesuffix("\r")
+        if number > 1:
+            yield number, _read_row(path, number, text, columns)
+        elif text != ",".join(columns):
+            break
+    else:
+        if number:
+            return
+    raise ResultError(path, f"expected the header {','.join(columns)}", line=1)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """A file's whole lines; what follows the last newline is left out."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device would never end
+            raise ResultError(path, "is not a regular file")
+        with path.open("rb") as file:
+            number = 1
+            while (line := file.readline(LINE_BYTES + 1)).endswith(b"\n"):
+                yield line
+                number += 1
+            if len(line) > LINE_BYTES:
+                problem = f"longer than {LINE_BYTES} bytes, which no run writes"
+                raise ResultError(path, problem, number)
+    except OSError as error:
+        raise ResultError(path, f"cannot be read: {error.strerror}") from error
 
 
 def _read_row(path: Path, number: int, line: str, columns: Sequence[str] = COLUMNS) -> list[float]:
@@ -216,18 +234,19 @@ def _read_row(path: Path, number: int, line: str, columns: Sequence[str] = COLUM
         if not cell and column in MAY_BE_EMPTY:
             row.append(math.nan)
             continue
-        value = float(cell) if _NUMBER.fullmatch(cell) else None
-        if value is None or not _fits(column, value):
+        value = _number(cell)
+        if value is None or (column in WHOLE and not (value.is_integer() and abs(value) < 2**53)):
             kind = "whole number" if column in WHOLE else "number"
             raise ResultError(path, f"{column}: expected a {kind}, found {_quote(cell)}", number)
         row.append(value)
     return row
 
 
-def _fits(column: str, value: float) -> bool:
-    if column in WHOLE:
-        return value.is_integer() and value < 2**53
-    return not LARGEST < abs(value) < math.inf
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell) if _NUMBER.fullmatch(cell) else None
+    except ValueError:
+        return None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -297,13 +316,18 @@ def _read_text(path: Path, limit: int) -> str:
         raise ResultError(path, f"cannot be read: {error.strerror}") from error
     if len(data) > limit:
         raise ResultError(path, f"larger than {limit} bytes, which no run writes")
+    return _text(path, data, 1)
+
+
+def _text(path: Path, data: bytes, number: int) -> str:
+    """UTF-8 text without NUL, whose first line has this number in the file."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = data.count(b"\n", 0, error.start) + number
         raise ResultError(path, "expected text, found bytes that are not UTF-8", line) from error
     if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
+        line = text.count("\n", 0, text.index("\0")) + number
         raise ResultError(path, "expected text, found a NUL byte", line)
     return text
 

@@ -19,6 +19,7 @@ LOG = "train.log"
 # of environment steps at the episode's end; `return` and `score` are undiscounted.
 COLUMNS = ("episode", "step", "return", "length", "score", "epsilon", "loss", "q")
 WHOLE = frozenset({"episode", "step", "length"})
+EXACT = frozenset({"return", "score"})  # sums of rewards; loss and q are made of float32
 MAY_BE_EMPTY = frozenset({"score", "loss", "q"})  # no evaluation, or no update, in that episode
 # One row per evaluation of a seed at an environment step: of `eval.every_steps`, and at the end of
 # the run; `episode` counts training episodes done.
@@ -42,16 +43,17 @@ def checkpoint_file(seed: int, kind: str) -> str:
     return f"{CHECKPOINTS}/seed_{seed}_{kind}.pt"
 
 
-def format_number(value: float | None) -> str:
-    """A CSV cell: whole numbers plain, others to 9 significant digits, None as nothing.
+def format_number(value: float | None, exact: bool = False) -> str:
+    """A CSV cell: whole numbers plain, None as nothing, others to 9 significant digits, which keep
+    every float32; or, if `exact`, to the fewest that keep this float64.
 
-    Nine digits keep every float32 exactly. Non-finite values become `nan`, `inf`, `-inf`.
+    Non-finite values become `nan`, `inf`, `-inf`.
     """
     if value is None:
         return ""
     if isinstance(value, numbers.Integral):
         return str(int(value))
-    return f"{float(value):.9g}"
+    return (repr(float(value)) if exact else f"{float(value):.9g}").removesuffix(".0")
 
 
 def one_line(text: str) -> str:

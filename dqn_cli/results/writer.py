@@ -23,6 +23,7 @@ from dqn_cli.results.schema import (
     CONFIG,
     EVALUATION_COLUMNS,
     EVALUATIONS,
+    EXACT,
     MAY_BE_EMPTY,
     SCORES,
     SUMMARY,
@@ -73,7 +74,10 @@ def beside(path: Path) -> Path:
 
 
 def write_beside(temporary: Path, data: bytes, durable: bool) -> None:
-    with temporary.open("wb") as file:
+    """Into a new file: one that a killed process of the same number left goes first, and a link
+    that lies there is not followed."""
+    temporary.unlink(missing_ok=True)
+    with temporary.open("xb") as file:
         file.write(data)
         if durable:
             file.flush()
@@ -343,7 +347,8 @@ def _cells(row: Mapping[str, int | float | None], columns: Sequence[str] = COLUM
     missing = [c for c in columns if row.get(c) is None and c not in MAY_BE_EMPTY]
     if missing:
         raise ValueError(f"no value for {', '.join(missing)}")
-    return [format_number(_whole(row[c]) if c in WHOLE else row.get(c)) for c in columns]
+    values = {c: _whole(row[c]) if c in WHOLE else row.get(c) for c in columns}
+    return [format_number(value, exact=column in EXACT) for column, value in values.items()]
 
 
 def _rows(path: Path, columns: Sequence[str], kept: int) -> BinaryIO:

@@ -1,7 +1,9 @@
 import math
 import os
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from dqn_cli.results import reader
 from dqn_cli.results.reader import find_runs, read_run, read_scores, whole_rows
 from dqn_cli.results.schema import COLUMNS, EVALUATION_COLUMNS, ResultError
+from dqn_cli.results.writer import RunWriter
 
 HEADER = "episode,step,return,length,score,epsilon,loss,q\n"
 ROWS = "1,20,20,20,,1,,\n2,31,11,11,9.5,0.9,0.25,nan\n"
@@ -80,7 +83,10 @@ def test_a_run_killed_before_its_summary_is_read(tmp_path: Path) -> None:
         (HEADER + "1,inf,9,9,,1,,\n", "line 2: step: expected a whole number"),
         (HEADER + "1,1" + "0" * 5000 + ",9,9,,1,,\n", "line 2: step: expected a whole number"),
         (HEADER + "1,20,,9,,1,,\n", "line 2: return: expected a number, found ''"),
-        (HEADER + "1,20,1e301,9,,1,,\n", "line 2: return: expected a number, found '1e301'"),
+        (HEADER + "1,20,1e,9,,1,,\n", "line 2: return: expected a number, found '1e'"),
+        (HEADER + "1,20,9,-inf,,1,,\n", "line 2: length: expected a whole number, found '-inf'"),
+        (HEADER + "1,20,9\n9,,1,,\n,1,2,3,4\n", "line 2: expected 8 cells, found 3"),
+        (HEADER + "1,20,9,9,,1,,\v2,21,9,9,,1,,\n", "line 2: expected 8 cells, found 15"),
         (HEADER + "1,20,1_0,9,,1,,\n", "line 2: return: expected a number, found '1_0'"),
         (HEADER + "1,20,٣,9,,1,,\n", "line 2: return: expected a number"),
         (HEADER + "1,20,9,9,\x1b[2J,1,,\n", r"line 2: score: expected a number, found '\\x1b[2J'"),
@@ -140,11 +146,10 @@ def test_a_damaged_summary_is_one_line(tmp_path: Path, text: str, expected: str)
 FILES = {
     "config.yaml": "CONFIG_BYTES",
     "summary.json": "SUMMARY_BYTES",
-    "scores/seed_12.csv": "SCORES_BYTES",
 }
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, "scores/seed_12.csv"])
 def test_bytes_that_are_no_text_are_one_line(tmp_path: Path, name: str) -> None:
     file = make(tmp_path) / name
     file.write_bytes(b"a\n\xff\n")
@@ -164,7 +169,63 @@ def test_a_file_past_its_limit_is_one_line(
     assert problem(tmp_path) == f"{name}: larger than {size - 1} bytes, which no run writes"
 
 
-@pytest.mark.parametrize("name", FILES)
+def test_scores_may_have_any_number_of_rows_but_no_endless_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read at once is bounded, and each row must be one before the next is looked at."""
+    monkeypatch.setattr(reader, "LINE_BYTES", 64)
+    path = tmp_path / "seed_1.csv"
+    rows = [f"{n},{9 * n},{n / 7!r},9,{'' if n % 3 else n},0.5,nan,inf\n" for n in range(1, 101)]
+    path.write_text(HEADER + "".join(rows))
+    frame = read_scores(path)
+    assert frame["episode"].tolist() == list(range(1, 101))
+    assert frame["return"].tolist() == [n / 7 for n in range(1, 101)]
+    assert frame["score"].notna().sum() == 33
+    whole = whole_rows(path, COLUMNS)
+    assert len(whole) == 101 and whole[-1] == path.stat().st_size
+    path.write_text(HEADER + "".join(rows[:70] + rows[69:]))
+    with pytest.raises(ResultError, match=r"line 72: episode 70 comes after 70$"):
+        read_scores(path)
+    assert whole_rows(path, COLUMNS) == whole[:71]
+    path.write_text(HEADER + "".join([*rows[:70], "x" * 200, *rows[70:]]))
+    with pytest.raises(ResultError, match=r"line 72: longer than 64 bytes, which no run writes$"):
+        read_scores(path)
+    assert whole_rows(path, COLUMNS) == whole[:71]
+
+
+@given(
+    numbers=st.lists(
+        st.tuples(st.floats(), st.none() | st.floats(), st.floats(0, 1), st.floats(width=32)),
+        max_size=5,
+    )
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_written_is_read(tmp_path: Path, numbers: list[tuple[float, ...]]) -> None:
+    """Returns and scores to the last bit, the others to that of a float32."""
+    with RunWriter(
+        Path(tempfile.mkdtemp(dir=tmp_path)) / "run",
+        config=CONFIG,
+        choices={},
+        seeds=[12],
+        threshold=None,
+        versions={},
+    ) as run:
+        for n, (return_, score, epsilon, loss) in enumerate(numbers, 1):
+            row = {"episode": n, "step": n, "return": return_, "length": 1, "score": score}
+            run.episode(12, {**row, "epsilon": epsilon, "loss": loss, "q": loss}, 0.0)
+        frame = read_run(run.directory).scores[12]
+    assert len(frame) == len(numbers)
+    for (return_, score, epsilon, loss), read in zip(
+        numbers, frame.to_dict("records"), strict=True
+    ):
+        assert read["return"] == return_ or (math.isnan(read["return"]) and math.isnan(return_))
+        score = math.nan if score is None else score
+        assert read["score"] == score or (math.isnan(read["score"]) and math.isnan(score))
+        assert read["epsilon"] == pytest.approx(epsilon, rel=1e-8)
+        assert np.float32(read["loss"]).tobytes() == np.float32(loss).tobytes() or math.isnan(loss)
+
+
+@pytest.mark.parametrize("name", [*FILES, "scores/seed_12.csv"])
 def test_what_is_no_regular_file_is_one_line(tmp_path: Path, name: str) -> None:
     file = make(tmp_path) / name
     file.unlink()
@@ -236,7 +297,9 @@ def test_whatever_the_bytes_a_run_or_one_line(
         make(tmp_path)
     (tmp_path / name).write_bytes(data.draw(damaged(SOUND[name])))
     try:
-        read_run(tmp_path)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reader, "LINE_BYTES", data.draw(st.integers(50, 150)))
+            read_run(tmp_path)
     except ResultError as error:
         assert str(error).startswith(str(tmp_path / name))
         assert str(error).isprintable()

@@ -24,6 +24,9 @@ from dqn_cli.results.schema import (
         (np.int64(168853), "168853"),
         (12345678901, "12345678901"),  # whole numbers keep every digit
         (500.0, "500"),
+        (np.float64(-3.0), "-3"),
+        (0.0, "0"),
+        (9876543164.0, "9.87654316e+09"),
         (0.1, "0.1"),
         (1 / 3, "0.333333333"),  # nine digits
         (np.float32(0.1), "0.100000001"),  # what a float32 holds: 0.100000001490116
@@ -36,6 +39,23 @@ from dqn_cli.results.schema import (
 )
 def test_a_number_is_written_short(value: float | None, text: str) -> None:
     assert format_number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *((None, ""), (500.0, "500"), (np.float64(9.2), "9.2"), (1 / 3, "0.3333333333333333")),
+        *((9876543164.0, "9876543164"), (1e22, "1e+22"), (-1e-7, "-1e-07"), (-0.0, "-0")),
+        *((float("nan"), "nan"), (float("-inf"), "-inf"), (7, "7")),
+    ],
+)
+def test_an_exact_number_keeps_every_digit_that_tells(value: float | None, text: str) -> None:
+    assert format_number(value, exact=True) == text
+
+
+@given(st.floats(allow_nan=False))
+def test_an_exact_number_survives_being_written(value: float) -> None:
+    assert float(format_number(value, exact=True)).hex() == value.hex()
 
 
 @given(st.floats(width=32, allow_nan=False))

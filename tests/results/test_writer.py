@@ -6,7 +6,7 @@ import pytest
 
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.schema import ResultError, Rows
-from dqn_cli.results.writer import RunWriter, holds_run, write_atomic
+from dqn_cli.results.writer import RunWriter, beside, holds_run, write_atomic, write_beside
 
 HEADER = "episode,step,return,length,score,epsilon,loss,q\n"
 
@@ -198,3 +198,52 @@ def test_rows_after_those_kept_are_cut_off(tmp_path: Path) -> None:
     frames = read_run(tmp_path)
     assert frames.scores[12]["episode"].tolist() == [1, 2]
     assert frames.evaluations[12]["step"].tolist() == [10]
+
+
+@pytest.mark.parametrize("there", ["nothing", "a file", "a link", "a link to nothing"])
+def test_a_temporary_file_is_a_new_one(tmp_path: Path, there: str) -> None:
+    """Neither a link that was planted is followed, nor is what a killed process left in the way."""
+    other = tmp_path / "other"
+    if there != "a link to nothing":
+        other.write_text("precious")
+    file = tmp_path / "run/x.json"
+    file.parent.mkdir()
+    if there == "a file":
+        beside(file).write_text("left over")
+    elif there != "nothing":
+        beside(file).symlink_to(other)
+    write_atomic(file, "first")
+    assert file.read_text() == "first" and not file.is_symlink()
+    assert other.exists() is (there != "a link to nothing")
+    assert not other.exists() or other.read_text() == "precious"
+    assert [path.name for path in file.parent.iterdir()] == ["x.json"]
+
+
+def test_a_link_planted_at_the_last_moment_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "other")
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    with pytest.raises(FileExistsError):
+        write_beside(tmp_path / "link", b"x", durable=False)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_run_taken_up_knows_what_its_rows_say(tmp_path: Path) -> None:
+    scores = [None, 3.0, 9.5, float("inf"), 9.5, 4.0, None]
+    with writer(tmp_path, [12]) as run:
+        for episode, score in enumerate(scores, start=1):
+            run.episode(12, row(episode, score), 0.0)
+        run.finish("finished", env_steps_per_second=1.0)
+    before = summary(tmp_path)["seeds"]
+    assert (before["12"]["best_episode"], before["12"]["final_score"]) == (5, 4.0)
+    with RunWriter(
+        tmp_path,
+        config="seed: [12]\n",
+        choices={},
+        seeds=[12],
+        threshold=None,
+        versions={},
+        kept={12: Rows(len(scores), 0)},
+    ):
+        assert summary(tmp_path)["seeds"] == before
