@@ -20,8 +20,8 @@ def test_a_stream_is_a_function_of_seed_and_name() -> None:
 
 
 def test_no_two_streams_are_one() -> None:
-    """Trap: words of a seed, a name and a number strung together. 0 at the end then changes nothing,
-    and a seed from 2^32 on has the words of a small seed and a number."""
+    """Trap: words of a seed, a name and a number strung together. 0 at the end then changes
+    nothing, and a seed from 2^32 on has the words of a small seed and a number."""
     crc = zlib.crc32(b"env")
     keys = [(5, "env"), (5, "env", 0), (5, "env", 0, 0), (5, "env", 1), (5, "env", 0, 1)]
     keys += [
