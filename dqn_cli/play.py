@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from dqn_cli.results.reader import Run
 
-FPS = 30.0  # of an environment that names none
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done, 1 the environment failed, 2 bad input."""
@@ -47,7 +45,7 @@ def play(
     from dqn_cli import build
     from dqn_cli.checkpoint import load
     from dqn_cli.config import check, refuse_foreign
-    from dqn_cli.evaluation import evaluation_seeds, greedy_returns
+    from dqn_cli.evaluation import evaluation_seeds, fresh_seeds, greedy_returns
     from dqn_cli.results.reader import read_run
     from dqn_cli.results.schema import checkpoint_file
     from dqn_cli.types import EnvError
@@ -66,9 +64,9 @@ def play(
     checkpoint = load(file)
     if checkpoint.seed != seed:
         raise ValueError(f"{file}: it is of seed {checkpoint.seed}")
-    score = recorded_score(read, seed, checkpoint.episode)
+    score = recorded_score(read, seed, checkpoint.step)
     if scored and score is None:
-        raise ValueError(f"--scored: seed {seed} has no score after episode {checkpoint.episode}")
+        raise ValueError(f"--scored: seed {seed} has no score after step {checkpoint.step}")
     env = build.part(config, "env")
     network = build.part(config, "network", env.space)
     try:
@@ -77,67 +75,60 @@ def play(
         raise ValueError(f"{file}: {error}") from None
 
     # In groups of the size that was scored: the same shapes, so the same actions to the bit.
-    size = config.eval.episodes
+    size, evaluation = config.eval.episodes, build.evaluation(config)
+    at_once = 1 if evaluation.envs == "shared" else size
+    limit = evaluation.limit(env)
+    cut = 0
     wanted = episodes or size
     frames: list[NDArray[Any]] = []
     returns: list[float] = []
     which = "those of its score" if scored else "fresh"
     print(f"seed {seed}, {kind} network, after episode {checkpoint.episode}; episodes: {which}")
     for first in range(0, wanted, size):
-        envs = env.make(size, render=gif is not None)
+        envs = env.make(at_once, render=gif is not None)
         numbers = range(first, first + size)
-        seeds = [
-            evaluation_seeds(seed, checkpoint.episode, numbers)
-            if scored
-            else fresh_seeds(seed, numbers)
-        ]
+        seeds = evaluation_seeds(seed, checkpoint.step, numbers)
+        if not scored:
+            seeds = fresh_seeds(seed, numbers)
         watching = gif is not None and first == 0
         watch = (lambda envs: frames.append(envs.frame(0))) if watching else None
         try:
-            returns += greedy_returns(network, params, envs, seeds, watch)[0].tolist()
+            played = greedy_returns(
+                network, params, envs, [seeds], limit, at_once=at_once, watch=watch
+            )
         except EnvError as error:
             number = first + error.row + 1
             raise RunError(f"environment {env.id} failed in episode {number}: {error}") from error
-        if watching:
-            frames.append(envs.frame(0))  # where the episode ended
+        assert played is not None  # nothing stops it
+        returns += played.returns[0].tolist()
+        cut += int(played.cut[0, : wanted - first].sum())
         envs.close()
     for number, value in enumerate(returns[:wanted], 1):
         print(f"episode {number}: return {value:.10g}")
     print(f"mean {sum(returns[:wanted]) / wanted:.10g}")
+    if cut:
+        print(f"note: {cut} of them were cut at {limit} steps (eval.max_steps)")
     if scored and score is not None:
-        played = sum(returns[:size]) / size
-        if not math.isclose(played, score, rel_tol=1e-8):
+        again = sum(returns[:size]) / size
+        if not math.isclose(again, score, rel_tol=1e-8):
             print(
                 f"note: the recorded score is {score:.10g}: "
                 f"{env.id} did not play the same episodes from the same seeds"
             )
     if gif is not None:
-        _write_gif(gif, frames, frames_per_second(env))
+        _write_gif(gif, frames, env.fps)
         print(f"{gif}: episode 1, {len(frames)} frames")
 
 
-def fresh_seeds(seed: int, numbers: range) -> list[int]:
-    """Environment seeds of episodes that a run neither trains nor is scored on."""
-    from dqn_cli.seeding import episode_seed
-
-    return [episode_seed(seed, "fresh", number) for number in numbers]
-
-
-def recorded_score(run: Run, seed: int, episode: int) -> float | None:
-    """The score that the run has of a seed after this training episode."""
-    if seed not in run.scores:
-        return None
-    rows = run.scores[seed]
-    scores = rows.loc[rows["episode"] == episode, "score"].dropna()
-    return float(scores.iloc[0]) if len(scores) else None
-
-
-def frames_per_second(env: Any) -> float:
-    """How fast the environment's pictures are meant to go by."""
-    one = env.one()
-    fps = one.metadata.get("render_fps")
-    one.close()
-    return fps if isinstance(fps, int | float) and 0.1 <= fps < math.inf else FPS
+def recorded_score(run: Run, seed: int, step: int) -> float | None:
+    """The score that the run has of a seed's network as it was after this env step."""
+    for table in (run.scores, run.evaluations):
+        if seed in table:
+            rows = table[seed]
+            scores = rows.loc[rows["step"] == step, "score"].dropna()
+            if len(scores):
+                return float(scores.iloc[-1])
+    return None
 
 
 def _write_gif(path: Path, frames: Sequence[NDArray[Any]], fps: float) -> None:

@@ -260,7 +260,8 @@ def job(composed: DictConfig) -> None:
         line = " ".join(str(error).split()) or type(error).__name__
         Hooks.failed[directory.name] = line
         with contextlib.suppress(OSError):  # on a full disk the list of this process must do
-            directory.with_name(directory.name + FAILED).write_text(line + "\n", encoding="utf-8")
+            report = directory.with_name(directory.name + FAILED)
+            report.write_text(line + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def main() -> None:
@@ -306,7 +307,7 @@ def arranged(arguments: Sequence[str]) -> list[str]:
         refuse(error)
     if unknown:
         after = arguments[arguments.index(unknown[0]) + 1 :][:1]
-        value = next((word for word in after if "=" not in word and word[0] != "-"), None)
+        value = next((word for word in after if "=" not in word and not word.startswith("-")), None)
         refuse(option(unknown[0], value))
     options, overrides = [], list(known.overrides)
     for word in arguments:

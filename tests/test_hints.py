@@ -78,6 +78,7 @@ def test_an_option_of_another_tool_is_written_as_ours(
 
 def test_the_words_around_a_wrong_option_are_not_taken_for_its_value(dqn_train) -> None:
     assert dqn_train("--lr", "algo=dqn").err.endswith("optimizer.lr=VALUE\n")
+    assert dqn_train("--lr", "").err.endswith("optimizer.lr=VALUE\n")
     assert dqn_train("gamma=0.9", "--lr").err.endswith("optimizer.lr=VALUE\n")
     assert dqn_train("--lr", "-m", "gamma=0.9").err.endswith("optimizer.lr=VALUE\n")
 

@@ -24,6 +24,7 @@ from dqn_cli.env.spaces import FLOAT, LARGEST, encoder, kind_of
 from dqn_cli.types import EnvError, Envs, Space
 
 TOGETHER = 4  # CartPoles from which on stepping them together is quicker
+FPS = 30.0  # of an environment that names none
 REHEARSED = 8  # steps in which an environment shows whether it repeats itself
 
 
@@ -99,7 +100,8 @@ class Gym:
         self.threshold = env.spec.reward_threshold if env.spec else None
         self.max_steps = env.spec.max_episode_steps if env.spec else None
         self.together = is_cartpole(env)
-        self.fps = float(env.metadata.get("render_fps") or 30)
+        fps = env.metadata.get("render_fps")
+        self.fps = fps if isinstance(fps, int | float) and 0.1 <= fps < math.inf else FPS
         self.observation = self.encode.text
         self.notes = [f"environment {id}: {n}" for n in [*self.encode.notes, *closed([env])]]
 
