@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import gymnasium
@@ -7,8 +8,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dqn_cli import build
 from dqn_cli.env.gym import Gym
-from dqn_cli.evaluation import evaluation_seeds, greedy_returns
+from dqn_cli.evaluation import (
+    Evaluation,
+    Scorer,
+    evaluation_seeds,
+    fresh_scores,
+    fresh_seeds,
+    greedy_returns,
+)
+from dqn_cli.events import Episode, Evaluated
 from dqn_cli.network.mlp import MLP
 from dqn_cli.seeding import episode_seed
 
@@ -148,3 +158,151 @@ def test_more_episodes_begin_with_those_of_fewer() -> None:
     few, more = (evaluation_seeds(12, 7, range(n)) for n in (3, 5))
     assert more[:3] == few
     assert evaluation_seeds(12, 7, range(2, 4)) == more[2:4]
+
+
+# Stopping, cutting, sharing
+
+
+class Counted(gymnasium.Env):
+    """Ends after 5 steps, or never; it counts how many of its kind there are."""
+
+    observation_space = gymnasium.spaces.Box(0, 1000, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    there = most = 0
+
+    def __init__(self, endless: bool = False) -> None:
+        self.endless = endless
+        Counted.there += 1
+        Counted.most = max(Counted.most, Counted.there)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.time = 0
+        self.start = int(self.np_random.integers(100))
+        return np.array([self.start], np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.time += 1
+        obs = np.array([self.start + self.time], np.float32)
+        return obs, float(self.start % 7), not self.endless and self.time == 5, False, {}
+
+    def close(self) -> None:
+        Counted.there -= 1
+
+
+gymnasium.register("dqn_cli_tests/Counted-v0", Counted)
+
+
+def counted(**kwargs: Any) -> Gym:
+    Counted.there = Counted.most = 0
+    return Gym(id="dqn_cli_tests/Counted-v0", import_=None, wrappers=[], kwargs=kwargs)
+
+
+def test_an_episode_without_an_end_is_cut_and_counted() -> None:
+    env = counted(endless=True)
+    network = MLP(env.space, hidden=[], activation="relu")
+    found = greedy_returns(network, network.init([1]), env.make(2), [[1, 2]], max_steps=30)
+    starts = [gymnasium.make("dqn_cli_tests/Counted-v0").reset(seed=s)[0][0] for s in (1, 2)]
+    assert found is not None
+    assert found.returns.tolist() == [[30 * (start % 7) for start in starts]]
+    assert found.cut.tolist() == [[True, True]]
+    whole = counted()
+    found = greedy_returns(network, network.init([1]), whole.make(2), [[1, 2]], max_steps=5)
+    assert found is not None and not found.cut.any()  # it ended by itself in its last step
+
+
+def test_it_stops_within_a_step() -> None:
+    env, asked = counted(endless=True), []
+
+    def stopped() -> bool:
+        asked.append(None)
+        return len(asked) > 7
+
+    network = MLP(env.space, hidden=[], activation="relu")
+    envs = env.make(1)
+    never = 10**12  # steps
+    assert greedy_returns(network, network.init([1]), envs, [[1]], never, stopped=stopped) is None
+    assert len(asked) == 8
+
+
+def test_one_environment_gives_the_same_returns_as_many() -> None:
+    """Every bit: the rows of a network stay together, played or not."""
+    env = Gym(id="Acrobot-v1", import_=None, wrappers=[], kwargs={"max_episode_steps": 200})
+    network = MLP(env.space, hidden=[33], activation="relu")
+    recorded = [Recorder(network), Recorder(network)]
+    params = network.init([4])
+    params *= 3  # so that actions differ
+    many = played(recorded[0], params, env.make(3), [[1, 2, 3]])
+    one = played(recorded[1], params, env.make(1), [[1, 2, 3]], at_once=1)
+    assert np.array_equal(many, one)
+    key = params[0, 0].item()
+    first, alone = (recorder.given[key] for recorder in recorded)
+    for ours, theirs in zip(first, alone, strict=False):
+        assert torch.equal(ours[0], theirs[0])  # the first episode's row
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_there_are_no_more_environments_than_are_needed(compose, shared: bool) -> None:
+    """Of one seed: the one that trains and those of an evaluation, or the one that trains."""
+    settings = ["env.id=dqn_cli_tests/Counted-v0", "seed=1", "episodes=4", "learning_starts=8"]
+    settings += ["batch_size=8", "network.hidden=[8]", "eval.episodes=3"]
+    Counted.there = Counted.most = 0
+    loop = build.loop(compose(*settings, f"eval.envs={'shared' if shared else 'own'}"))
+    events = list(loop.run())
+    assert Counted.most == (1 if shared else 1 + 3)
+    assert Counted.there == 0
+    assert len([event for event in events if isinstance(event, Episode)]) == 4
+
+
+@pytest.mark.parametrize("every", ["eval.every_episodes=1", "eval.every_steps=7"])
+def test_a_shared_environment_changes_no_byte(compose, every: str) -> None:
+    """Also where an evaluation comes in the middle of an episode, which is then rebuilt."""
+    settings = ["env.id=Acrobot-v1", "+env.kwargs.max_episode_steps=40", "episodes=3"]
+    settings += ["seed=[1,2]", "learning_starts=8", "batch_size=8", "network.hidden=[8]"]
+    settings += ["eval.every_episodes=null", "eval.episodes=2", every]
+    told = []
+    for envs in ("own", "shared"):
+        loop = build.loop(compose(*settings, f"eval.envs={envs}"))
+        rows = [e for e in loop.run() if isinstance(e, Episode | Evaluated)]
+        told.append(sorted((e.seed, str(e.row)) for e in rows))
+    assert told[0] == told[1]
+    assert len(told[0]) >= 6
+
+
+def test_fresh_scores_are_those_of_a_plain_loop(cartpole) -> None:
+    """Of episodes that no evaluation has; in groups of three: two of the last are left out."""
+    network, params = networks(cartpole)
+    rows = {12: params[0], 34: params[1]}
+    every = Evaluation(1, None, 3)
+    found = fresh_scores(cartpole, network, rows, every, 7, lambda: False)
+    expected = {
+        seed: np.mean([by_a_plain_loop(network, row, s) for s in fresh_seeds(seed, range(7))])
+        for seed, row in rows.items()
+    }
+    assert found == expected
+    alone = fresh_scores(cartpole, network, {34: params[1]}, every, 7, lambda: False)
+    assert alone == {34: expected[34]}
+    assert fresh_scores(cartpole, network, rows, every, 7, lambda: True) == {}
+    scoring = {s for step in range(500) for s in evaluation_seeds(12, step, range(5))}
+    assert not scoring & set(fresh_seeds(12, range(100)))
+
+
+def scorer(cartpole: Gym, scores: list[float]) -> Scorer:
+    """Of a network whose evaluations have these scores, one after another."""
+    network, params = networks(cartpole)
+    made = Scorer(cartpole, network, Evaluation(1, None, 1), lambda: False)
+    found = iter(scores)
+    made._scores = lambda group: [(next(found), 0) for _ in group]  # type: ignore[method-assign]
+    for number in range(len(scores)):
+        event = Evaluated(12, number, 0, None, 0, None, extra=number == 3)
+        made.hold(event, torch.full_like(params[0], number))
+    return made
+
+
+def test_best_is_finite_and_the_later_of_equals(cartpole) -> None:
+    """And the one at the end alone is told, but not kept: a longer run would not have it."""
+    made = scorer(cartpole, [math.nan, 7.0, 7.0, 9.0, 6.0, math.inf])
+    told = list(made.tell())
+    assert [event.best is not None for event in told] == [False, True, True, True, False, False]
+    assert (made.best[12].score, made.best[12].step) == (7.0, 2)
+    assert (made.best[12].params == 2).all()

@@ -2,15 +2,17 @@
 
 import hashlib
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
+import gymnasium
+import numpy as np
 import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
 from dqn_cli import build
-from dqn_cli.events import Episode, Finished
+from dqn_cli.evaluation import evaluation_seeds, greedy_returns
+from dqn_cli.events import Episode, Evaluated, Finished
 
 SMALL = ("network.hidden=[33,17]", "episodes=9", "learning_starts=30", "batch_size=32")
 ROOMS = {
@@ -31,6 +33,19 @@ ROOMS = {
     "bytes": ("env=gridworld", "+env.kwargs.max_episode_steps=40", "reduction=sum"),
     "three numbers": ("env.id=Acrobot-v1", "+env.kwargs.max_episode_steps=40", "target=polyak"),
 }
+
+
+class Continuing(gymnasium.Env):
+    """Worth 1 a step, for ever."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.ones(1, np.float32), 1.0, False, False, {}
 
 
 @pytest.fixture
@@ -123,13 +138,89 @@ def test_a_longer_run_begins_as_the_shorter_one(compose):
         assert long[seed][:9] == short[seed][:9]
 
 
-def test_evaluating_by_steps_scores_the_episode_in_which_a_multiple_was_reached(compose):
-    rows = told(compose, "seed=5", "eval.every_episodes=null", "eval.every_steps=50")[5][:-1]
-    steps = [0, *(dict(row)["step"] for row in rows)]
-    due = [after // 50 > before // 50 for before, after in pairwise(steps)]
+STEPS = ("eval.every_episodes=null", "eval.episodes=2")
 
-    assert [dict(row)["score"] is not None for row in rows] == due
-    assert any(due) and not all(due)
+
+def evaluations(compose, *overrides: str) -> dict[int, list[Evaluated]]:
+    """The evaluations by step of each seed."""
+    loop = build.loop(compose(*SMALL, *STEPS, *overrides))
+    found: dict[int, list[Evaluated]] = {seed: [] for seed in loop.seeds}
+    for event in loop.run():
+        if isinstance(event, Evaluated):
+            found[event.seed].append(event._replace(best=None))
+    return found
+
+
+def test_evaluating_by_steps_scores_the_network_of_that_very_step(compose) -> None:
+    """The score at a step is that of the network with which a run of so many steps ends."""
+    limits = ("episodes=null", "steps=170", "eval.every_steps=50", "seed=[1,2]")
+    found = evaluations(compose, *limits)
+    config = compose(*SMALL, *STEPS, *limits)
+    every = build.evaluation(config)
+    for seed in (1, 2):
+        assert [(e.step, e.extra) for e in found[seed]] == [
+            (50, False),
+            (100, False),
+            (150, False),
+            (170, True),
+        ]
+        for event in found[seed]:
+            loop = build.loop(
+                compose(*SMALL, "episodes=null", f"steps={event.step}", f"seed={seed}")
+            )
+            end = next(e for e in loop.run() if isinstance(e, Finished))
+            envs = loop.env.make(every.episodes)
+            seeds = [evaluation_seeds(seed, event.step, range(every.episodes))]
+            params = torch.from_numpy(end.params)[None]
+            played = greedy_returns(loop.network, params, envs, seeds, every.limit(loop.env))
+            assert played is not None and played.returns.mean() == event.score
+    rows = told(compose, *STEPS, *limits)
+    done = [sum(dict(row)["step"] <= 100 for row in rows[1][:-1])]
+    assert [found[1][1].episode] == done  # training episodes done by then
+
+
+def test_evaluating_by_steps_changes_no_byte_and_is_the_same_in_company(compose) -> None:
+    limits = ("episodes=null", "steps=170")
+    seldom = (*limits, "eval.every_episodes=null")
+    often = (*limits, *STEPS, "eval.every_steps=7")
+    assert told(compose, "seed=[1,2]", *seldom) == told(compose, "seed=[1,2]", *often)
+    alone = evaluations(compose, *often, "seed=2")[2]
+    assert len(alone) == 170 // 7 + 1
+    assert evaluations(compose, *often, "seed=[1,2,3]")[2] == alone
+
+
+@pytest.mark.parametrize(
+    ("overrides", "steps"),
+    [
+        (("episodes=null", "steps=100", "eval.every_steps=50"), [50, 100]),  # once, at the end
+        (("episodes=null", "steps=100", "eval.every_steps=500"), [100]),
+        (("episodes=null", "steps=100"), []),  # no evaluation at all
+        (("episodes=null", "steps=30", "eval.every_episodes=1000"), [30]),
+        (("episodes=3", "eval.every_episodes=3"), []),  # the last episode's row has the score
+        (("episodes=3", "eval.every_episodes=2"), ["the end"]),
+        (("episodes=3", "eval.every_steps=100000"), ["the end"]),
+    ],
+)
+def test_the_end_is_always_scored(compose, overrides, steps) -> None:
+    for events in evaluations(compose, *overrides, "seed=[1,2]").values():
+        if steps == ["the end"]:
+            assert [(event.episode, event.extra) for event in events] == [(3, True)]
+        else:
+            assert [event.step for event in events] == steps
+
+
+def test_a_continuing_environment_is_scored(compose) -> None:
+    """Which has no end that an evaluation could wait for."""
+    gymnasium.register("dqn_cli_tests/Continuing-v0", Continuing)
+    try:
+        events = evaluations(
+            compose,
+            *("env.id=dqn_cli_tests/Continuing-v0", "eval.max_steps=11", "eval.every_steps=40"),
+            *("episodes=null", "steps=100", "seed=1"),
+        )[1]
+    finally:
+        gymnasium.registry.pop("dqn_cli_tests/Continuing-v0")
+    assert [(e.step, e.score, e.cut) for e in events] == [(n, 11.0, 2) for n in (40, 80, 100)]
 
 
 def test_a_limit_in_steps_ends_every_seed_there(compose, tmp_path: Path):
@@ -147,4 +238,4 @@ def test_the_best_score_starts_below_every_score(compose):
     assert all(event.score < 0 and event.best is not None for event in first)
     for event in episodes:
         earlier = [e.score for e in episodes if e.seed == event.seed and e.episode < event.episode]
-        assert (event.best is not None) == all(event.score > score for score in earlier)
+        assert (event.best is not None) == all(event.score >= score for score in earlier)
