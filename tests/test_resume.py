@@ -23,8 +23,8 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dqn_cli import build, resume
-from dqn_cli.checkpoint import load_lane
+from dqn_cli import build, evaluation, resume
+from dqn_cli.checkpoint import load, load_lane
 from dqn_cli.config import BadInput
 from dqn_cli.events import Diverged, Finished, Saved, Tick
 from dqn_cli.learner import Learner
@@ -52,7 +52,12 @@ ROOMS = {
     "small replay": ("seed=[4,0]", "buffer=per", "buffer.capacity=300"),
     "a row of five": ("seed=[1,2,3,4,5]", "update_every=3", "target.every_steps=7"),
     "another": ("seed=[1,2]", "env.id=Acrobot-v1", "episodes=null", "steps=1100"),
-    "seldom": ("seed=[1,2]", "eval.every_episodes=null", "eval.every_steps=150"),
+    "evaluated by steps": ("seed=[1,2]", "eval.every_episodes=null", "eval.every_steps=45"),
+    "by steps, and seldom by episodes": (
+        *("seed=[1,2]", "eval.every_episodes=7", "eval.every_steps=200"),
+        *("episodes=null", "steps=901"),
+    ),
+    "in one environment": ("seed=[1,2]", "eval.every_steps=45", "eval.envs=shared"),
 }
 EPISODES = ("episodes=40",)
 LONG = "+env.kwargs.max_episode_steps=900"
@@ -68,7 +73,8 @@ def kill() -> None:
 
 def contents(run: Path) -> dict[str, str]:
     """What must be the same bytes."""
-    files = [*run.glob("scores/*"), *run.glob("*/*_best.pt"), *run.glob("*/*_last.pt")]
+    rows = [*run.glob("scores/*"), *run.glob("evaluations/*")]
+    files = [*rows, *run.glob("*/*_best.pt"), *run.glob("*/*_last.pt")]
     return {
         path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files
@@ -168,7 +174,7 @@ def test_an_open_episode_is_rebuilt_by_its_actions(compose) -> None:
     np.testing.assert_array_equal(again.obs, loop.obs)
     np.testing.assert_array_equal(again.returns, loop.returns)
     np.testing.assert_array_equal(again.lengths, loop.lengths)
-    for _ in again._step(lambda: False):
+    for _ in again._step():
         pass
     assert again.step == 257
 
@@ -197,6 +203,146 @@ def test_an_environment_that_does_not_repeat_itself_is_named(
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "environment Whimsical-v0 did not repeat itself in seed 1, episode" in done.err
     assert len(kept) == 2 and all(p.read_bytes() == data for p, data in kept.items())
+
+
+class Remembers(CartPoleEnv):
+    """Each episode starts a little further on: it is a function of how many there were before."""
+
+    resets = 0
+
+    def reset(self, *, seed=None, options=None):
+        _, info = super().reset(seed=seed)
+        self.resets += 1
+        self.state = np.array(self.state) + self.resets * 1e-4
+        return np.array(self.state, np.float32), info
+
+
+def test_an_environment_with_a_memory_is_named_though_no_episode_is_open(
+    dqn_train, tmp_path: Path
+) -> None:
+    gymnasium.register("Remembers-v0", Remembers, max_episode_steps=500)
+    try:
+        first = dqn_train(*SMALL, "seed=[1,2]", "env.id=Remembers-v0", "episodes=6")
+        lanes = [load_lane(path) for path in sorted(tmp_path.glob("run/*/*_resume.pt"))]
+        rows = {path: path.read_bytes() for path in tmp_path.glob("run/scores/*")}
+        done = dqn_train("resume=run", "episodes=9")
+    finally:
+        del gymnasium.registry["Remembers-v0"]
+    assert first.code == 0
+    assert first.err == (
+        "dqn-train: note: environment Remembers-v0: the same seed and actions lead elsewhere: a "
+        "rerun, resume and dqn-play --scored do not give the same scores\n"
+    )
+    assert [len(lane.actions) for lane in lanes] == [0, 0]
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "Remembers-v0 did not repeat itself in seed 1, episode 6: the same" in done.err
+    assert all(path.read_bytes() == data for path, data in rows.items())
+
+
+@pytest.mark.parametrize("stopped_in", [1, 5, "the last"])
+def test_a_run_stopped_in_an_evaluation_goes_on(
+    dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_in: int | str
+) -> None:
+    """What waits for its score is a part of the checkpoint, also at the very end of the run; no
+    step of training is lost."""
+    line = (*SMALL, "seed=[1,2]", "episodes=60", "eval.every_steps=40", "device.workers=1")
+    calls = 0
+    play = evaluation.greedy_returns
+
+    def counted(*arguments, **more):
+        nonlocal calls
+        calls += 1
+        return play(*arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "greedy_returns", counted)
+        never = ("checkpoint.every_seconds=null", "eval.final_episodes=null")
+        assert dqn_train(*line, *never, "hydra.run.dir=whole").code == 0
+    count = calls if stopped_in == "the last" else stopped_in
+
+    def stopping(*arguments, **more):
+        nonlocal calls
+        calls += 1
+        if calls == count:
+            signal.raise_signal(signal.SIGTERM)
+        return play(*arguments, **more)
+
+    calls = 0
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "greedy_returns", stopping)
+        assert dqn_train(*line, *never).code == 143
+    lanes = [load_lane(path) for path in sorted(tmp_path.glob("run/*/*_resume.pt"))]
+    assert len(lanes) == 2 and any(lane.waiting for lane in lanes)
+    assert not any(event.score for lane in lanes for event, _ in lane.waiting)
+    assert dqn_train("resume=run").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_a_run_evaluated_at_its_end_alone_can_be_made_longer(dqn_train, tmp_path: Path) -> None:
+    """The longer run has no evaluation there: neither its row nor a best network of it stays."""
+    line = (*SMALL, "seed=[1,2]", "episodes=null", "eval.every_episodes=null")
+    line = (*line, "eval.every_steps=300", "eval.final_episodes=7")
+    assert dqn_train(*line, "steps=700", "hydra.run.dir=whole").code == 0
+    assert dqn_train(*line, "steps=400").code == 0
+    short = read_run(tmp_path / "run")
+    assert short.evaluations[1]["step"].tolist() == [300, 400]
+    assert dqn_train("resume=run").out.startswith("nothing left to do")
+    assert dqn_train("resume=run", "seed=[3]").code == 0  # 1 and 2 keep what they have
+    assert read_run(tmp_path / "run").evaluations[1]["step"].tolist() == [300, 400]
+    best = json.loads((tmp_path / "run/summary.json").read_text())["seeds"]["1"]
+    assert best == short.summary["seeds"]["1"]
+    assert load(tmp_path / "run/checkpoints/seed_1_best.pt").step == best["best_step"]
+    assert dqn_train("resume=run", "steps=700").code == 0
+    assert read_run(tmp_path / "run").evaluations[1]["step"].tolist() == [300, 600, 700]
+    found, whole = contents(tmp_path / "run"), contents(tmp_path / "whole")
+    assert {name: bits for name, bits in found.items() if "seed_3" not in name} == whole
+
+
+ENDLESS = """
+import gymnasium, numpy
+class Endless(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(0, 1, (1,), numpy.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    def reset(self, *, seed=None, options=None):
+        self.time = 0
+        return numpy.zeros(1, numpy.float32), {}
+    def step(self, action):
+        self.time += 1
+        if self.time == 1000:  # longer than the run: it is an evaluation
+            open("evaluating", "w").close()
+        return numpy.zeros(1, numpy.float32), 0.0, False, False, {}
+gymnasium.register("Endless-v0", Endless)
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_ends_an_evaluation_without_an_end(tmp_path: Path, workers: str) -> None:
+    """Within seconds, with everything saved up to the step that it came in."""
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    line = "env.import=endless env.id=Endless-v0 episodes=null steps=100 seed=[1,2]"
+    sizes = "eval.every_steps=50 eval.max_steps=1000000000 learning_starts=8 batch_size=8"
+    run = f"network.hidden=[8] hydra.run.dir=run device.workers={workers}"
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("dqn-train"), *f"{line} {sizes} {run}".split()],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    limit = time.monotonic() + 120
+    while not (tmp_path / "evaluating").exists() and time.monotonic() < limit:
+        time.sleep(0.1)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert time.monotonic() - begun < 60  # seconds, and generous: the machine may be busy
+    assert process.returncode == 143
+    assert err.startswith("dqn-train: stopped; go on with: dqn-train ")
+    lanes = [load_lane(path) for path in sorted(tmp_path.glob("run/*/*_resume.pt"))]
+    there = [lane for lane in lanes if lane.step == 100]  # the other process may be just starting
+    assert len(there) >= (2 if workers == "1" else 1)
+    for lane in there:
+        assert [event.step for event, _ in lane.waiting] == [50, 100]
 
 
 @pytest.mark.long
