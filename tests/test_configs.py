@@ -100,7 +100,8 @@ def test_every_file_composes_and_trains(compose, name: str) -> None:
 
 # What an experiment may leave to the choices it makes: the rest would change with our defaults.
 LEFT = {
-    *("env.id", "env.import", "env.kwargs", "algo.double", "optimizer.lr_steps"),
+    *("env.id", "env.import", "env.kwargs", "env.wrappers", "algo.double", "optimizer.lr_steps"),
+    *("eval.max_steps", "eval.final_episodes", "eval.envs"),  # nothing that was scored changes
     *("optimizer.beta1", "optimizer.beta2", "optimizer.eps"),  # Adam's, as the paper has them
     *("checkpoint.every_seconds", "device.name", "device.threads", "device.workers"),
     *("device.deterministic", "resume", "trust", "experiment"),

@@ -67,7 +67,6 @@ LINES = {
     "buffer.capacity=1000000000000000": "buffer",
     # environments
     "env.id=Pendulum-v1": "env.id=Pendulum-v1: its action space is Box",
-    "env.id=FrozenLake-v1": "env.id=FrozenLake-v1: its observation space is Discrete(16)",
     "env.id=Nope-v0": "env.id=Nope-v0: Environment `Nope` doesn't exist",
     "env.id=''": "env.id=: Malformed environment ID",
     "env.id=nowhere:Nope-v0": "env.id=nowhere:Nope-v0: No module named 'nowhere'",
