@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
-from dqn_cli.buffer.ring import row_bytes
 from dqn_cli.config import BadInput, Config, locate
-from dqn_cli.device.device import memory
 from dqn_cli.evaluation import Evaluation
 from dqn_cli.learner import Learner
 from dqn_cli.loop import Loop
-from dqn_cli.types import EnvMaker
+from dqn_cli.memory import check_memory
 
 
 def part(config: Config, room: str, *given: Any) -> Any:
@@ -38,7 +34,8 @@ def _loop(config: Config) -> Loop:
     device = part(config, "device")
     env = part(config, "env")
     network = part(config, "network", env.space)
-    check_memory(config, env, device.torch)
+    if device.torch.type == "cpu":
+        check_memory(config, env.space, env.max_steps)
     online = network.init(seeds).to(device.torch)
     learner = Learner(
         online,
@@ -72,24 +69,3 @@ def evaluation(config: Config) -> Evaluation:
     return Evaluation(
         keys.every_episodes, keys.every_steps, keys.episodes, keys.max_steps, keys.envs
     )
-
-
-def check_memory(config: Config, env: EnvMaker, device: torch.device) -> None:
-    """BadInput if the replay of all seeds will not fit into the machine. It is not the buffer that
-    finds out: on a CPU memory is only taken as rows are written, and a run would end in the
-    middle."""
-    rows = config.buffer.get("capacity")
-    if rows is None or device.type != "cpu":
-        return
-    if config.steps is not None:
-        rows = min(rows, config.steps)
-    if config.episodes is not None and env.max_steps is not None:
-        rows = min(rows, config.episodes * env.max_steps)
-    needed, there = len(config.seeds) * rows * row_bytes(env.space), memory()
-    if there is not None and needed > there:
-        raise BadInput(
-            f"buffer.capacity={config.buffer['capacity']}: the replay of {len(config.seeds)} seeds "
-            f"takes {needed / 2**30:.3g} GiB when it is full, this machine has "
-            f"{there / 2**30:.3g} GiB; up to {there // (len(config.seeds) * row_bytes(env.space))} "
-            "rows fit"
-        )

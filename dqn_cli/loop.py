@@ -7,6 +7,7 @@ iterates, and nothing they do can change the run.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ from dqn_cli.state import Known, Lane, stack
 from dqn_cli.types import EnvError, EnvMaker, Exploration, Network, Step
 
 TICK = 256  # env steps between signs of life
+GRACE = 2.0  # seconds in which what waits for its score is still played after `stop`
 
 
 class Loop:
@@ -61,11 +63,12 @@ class Loop:
         self.draws = Uniforms(seeds, "explore", (2,))
         self.later: list[Lane] = []  # seeds taken up that wait for the others to come to their step
         self.stopping = False
+        self.patience_ends = math.inf  # when no evaluation goes on any more
 
         self.envs = env.make(len(seeds))
         self.row = {seed: row for row, seed in enumerate(seeds)}  # the environment it plays in
         shared = (self.envs, self.row) if evaluation.envs == "shared" else None
-        self.scorer = Scorer(env, network, evaluation, lambda: self.stopping, shared)
+        self.scorer = Scorer(env, network, evaluation, self._out_of_time, shared)
         self.episode = np.ones(len(seeds), np.int64)  # number of the open episode, from 1
         self.returns = np.zeros(len(seeds))
         self.lengths = np.zeros(len(seeds), np.int64)  # 0: it is yet to begin
@@ -80,13 +83,17 @@ class Loop:
         self.rows = np.array([self.row[seed] for seed in self.seeds], np.int64)
 
     def stop(self) -> None:
-        """End after the present step."""
+        """End after the present step, and after an evaluation if it takes no longer than GRACE."""
+        self.patience_ends = time.monotonic() + GRACE
         self.stopping = True
+
+    def _out_of_time(self) -> bool:
+        return self.stopping and time.monotonic() >= self.patience_ends
 
     @torch.inference_mode()
     def run(self) -> Iterator[Event]:
-        """Until every seed is finished or `stop` is called; then everything is closed. What waits
-        for its score when it is stopped is a part of the lanes' states.
+        """Until every seed is finished or `stop` is called; then everything is closed. What still
+        waits for its score then is a part of the lanes' states.
 
         RunError if an environment fails, once everything known so far has been told.
         """

@@ -81,7 +81,7 @@ def train(
         seeds=config.seeds,
         threshold=env.threshold,
         versions=versions(),
-        facts={"device": source.device, "observation": env.observation},
+        facts={"device": name_of(source.device), "observation": env.observation},
         kept={s: seed.kept for s, seed in resumed.seeds.items()} if resumed else None,
         diverged=resumed.diverged if resumed else (),
     ) as writer:
@@ -127,6 +127,13 @@ def train(
         raise Stopped(signals[0])
     if len(display.over) == len(config.seeds):
         raise RunError("every seed diverged: their losses or Q-values are no numbers any more")
+
+
+def name_of(device: torch.device) -> str:
+    """The device, for people."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return device.type
 
 
 def say(note: str) -> None:

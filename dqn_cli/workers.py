@@ -20,8 +20,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from dqn_cli import build
 from dqn_cli.checkpoint import load_lane
 from dqn_cli.config import Config, check
@@ -58,7 +56,7 @@ class Alone:
         self.seeds = loop.seeds[:]
         self.env = loop.env
         self.network = loop.network
-        self.device = name_of(loop.learner.online.device)
+        self.device = loop.learner.online.device
         self.loop = loop
         self.every_seconds = config.checkpoint.every_seconds
         loop.take_up([load_lane(file) for file in files.values()])
@@ -94,13 +92,6 @@ def processes(config: Config, device: str) -> int:
     return min(cores(), seeds) if long and device == "cpu" else 1
 
 
-def name_of(device: torch.device) -> str:
-    """The device, for people."""
-    if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    return device.type
-
-
 def cores() -> int:
     """Those that this process may use, and no more than its container's share of time is worth."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -119,7 +110,7 @@ class Workers:
         self.seeds = loop.seeds
         self.env = loop.env
         self.network = loop.network
-        self.device = name_of(loop.learner.online.device)
+        self.device = loop.learner.online.device
         self.shares = [
             config.model_copy(update={"seed": self.seeds[i::count]}) for i in range(count)
         ]

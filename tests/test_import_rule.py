@@ -15,26 +15,29 @@ ARRAYS = "numpy torch annotated_types"
 # A room (a folder) may always import itself, and anything the standard library.
 ALLOWED = {
     # name: (what of dqn_cli, which other packages); * is anything
-    "state": ("", ARRAYS),
+    "state": ("events", ARRAYS),
+    "code": ("", ""),
     "events": ("", ARRAYS),
     "types": ("state", ARRAYS),
     "maths": ("types", ARRAYS),
     "seeding": ("types", ARRAYS),
     **dict.fromkeys(
-        ROOMS.split(), ("types maths seeding state", f"{ARRAYS} gymnasium threadpoolctl")
+        ROOMS.split(), ("types maths seeding state code", f"{ARRAYS} gymnasium threadpoolctl")
     ),
     "learner": ("types maths seeding state", ARRAYS),
     "evaluation": ("types maths seeding state events", ARRAYS),
     "loop": ("learner evaluation types maths seeding state events", ARRAYS),
-    "checkpoint": ("state", ARRAYS),
-    "config": ("types", "pydantic annotated_types"),
-    "build": ("config evaluation learner loop", ""),  # rooms by the names in conf/
+    "checkpoint": ("events state", ARRAYS),
+    "config": ("code types", "pydantic annotated_types"),
+    "memory": ("config types", "numpy"),
+    "build": ("config evaluation learner loop memory", ""),  # rooms by the names in conf/
     "resume": ("build checkpoint config events loop results state", "numpy torch threadpoolctl"),
     "workers": ("build checkpoint config events loop resume", ""),
     "progress": ("types", "rich"),
     "results": ("", "numpy pandas yaml filelock"),
     "record": (
-        "checkpoint config events plot progress results resume workers",
+        "build checkpoint config evaluation events plot progress results resume state types "
+        "workers",
         "numpy torch omegaconf",
     ),
     "console": ("", ""),

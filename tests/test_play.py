@@ -149,7 +149,9 @@ def test_what_was_never_scored_cannot_be_played_again(run: Path, refused) -> Non
     *rows, last = path.read_text().splitlines()
     cells = last.split(",")
     path.write_text("\n".join([*rows, ",".join([*cells[:4], "", *cells[5:]])]) + "\n")
-    assert refused(run, "--last", "--scored") == "--scored: seed 1 has no score after episode 8"
+    assert refused(run, "--last", "--scored") == (
+        f"--scored: seed 1 has no score after step {cells[1]}"
+    )
 
 
 @pytest.mark.parametrize("kind", ["--scored", "--trust"])  # one that changes nothing

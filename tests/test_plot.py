@@ -80,11 +80,11 @@ def test_a_comparison_is_a_figure_and_a_table(
     monkeypatch.chdir(tmp_path)
     main(["sweep", "--smooth", "3", "--title", "CartPole"])
     # dqn, seed s: the last three of 20 e + s are 560, 580, 600 (+ s): 580 + s for s = 1, 2, 3.
-    # It reaches 475 at episode 24 (480 + s). ddqn ends at 400 + s and never does.
+    # The mean of three reaches 475 at episode 25 (480 + s). ddqn ends at 400 + s and never does.
     assert capsys.readouterr().out.splitlines() == [
-        "variant  seeds  final mean score [min, max]  best  first episode at 475",
-        "dqn          3               582 [581, 583]   603              24 (3/3)",
-        "ddqn         2             381.5 [381, 382]   402               - (0/2)",
+        "variant  seeds  final mean score [min, max]  mean best  first episode at 475",
+        "dqn          3               582 [581, 583]        602              25 (3/3)",
+        "ddqn         2             381.5 [381, 382]      401.5               - (0/2)",
     ]
     assert (tmp_path / "comparison.png").read_bytes().startswith(PNG)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["comparison.png", "sweep"]
@@ -234,7 +234,7 @@ def test_bad_directories_are_one_line(tmp_path: Path, refused: Refused) -> None:
     (tmp_path / "empty").mkdir()
     assert "holds no run" in refused(tmp_path / "empty", "-o", out)
     (run / "scores/seed_1.csv").write_bytes(b"\x00\xff")
-    assert "seed_1.csv: line 1: expected text" in refused(run, "-o", out)
+    assert "seed_1.csv: line 1: expected the header" in refused(run, "-o", out)
     assert not out.exists()
 
 
@@ -267,7 +267,7 @@ def test_runs_without_scores_are_compared_by_their_returns(
     assert "Training return" in out.read_text(encoding="utf-8")
     head, row = capsys.readouterr().out.splitlines()
     assert "final mean return" in head
-    assert row.endswith("5 [5, 5]     5               - (0/2)")
+    assert row.endswith("5 [5, 5]          5               - (0/2)")
 
 
 def test_a_label_that_the_console_cannot_show_is_escaped(

@@ -38,8 +38,8 @@ def test_the_fraction_is_by_the_nearer_limit(
 ) -> None:
     display = Display([1, 2], limits, quiet=True, done={})
     assert display.fraction == 0
-    display.episode_ended(1, 5, 60, None)
-    display.episode_ended(2, 1, 20, None)
+    display.episode_ended(1, 5, 60)
+    display.episode_ended(2, 1, 20)
     assert display.fraction == pytest.approx(fraction)
 
 
@@ -55,11 +55,14 @@ def test_the_text_has_the_slowest_seed_and_the_spread_of_scores(clock: Clock) ->
     clock.now += 4
     display.advanced(600, 1200, [0, 7])
     assert display.text == "episode 0/10  1,200 steps  300 steps/s"
-    display.episode_ended(0, 3, 600, 20.0)
+    display.episode_ended(0, 3, 600)
+    display.scored(0, 20.0)
     assert display.text == "episode 0/10  1,200 steps  score 20  300 steps/s"
-    display.episode_ended(7, 2, 600, 1 / 3)
+    display.episode_ended(7, 2, 600)
+    display.scored(7, 1 / 3)
     assert display.text == "episode 2/10  1,200 steps  score 10.17 [0.3333, 20]  300 steps/s"
-    display.episode_ended(7, 3, 600, None)  # no evaluation: the last score stands
+    display.episode_ended(7, 3, 600)
+    display.scored(7, None)  # no evaluation: the last score stands
     assert display.text == "episode 3/10  1,200 steps  score 10.17 [0.3333, 20]  300 steps/s"
 
 
@@ -154,7 +157,8 @@ def test_a_usual_terminal_shows_how_far_it_is(
     display = Display([1, 2], (1000, None), quiet=False, done={})
     clock.now += 100
     for seed in (1, 2):
-        display.episode_ended(seed, 250, 12345, 123.4 + seed)
+        display.episode_ended(seed, 250, 12345)
+        display.scored(seed, 123.4 + seed)
     display.advanced(12345, 24690, [1, 2])
     display.close()
     assert "25 %" in terminal.getvalue()
@@ -173,13 +177,13 @@ def test_what_is_left_is_in_proportion_to_what_was_done_here(clock) -> None:
     assert display.left == ""
     clock.now += 10
     for seed in (1, 2):
-        display.episode_ended(seed, 80, 1000, None)
+        display.episode_ended(seed, 80, 1000)
     assert display.left == "  0:00:10 left"
 
 
 def test_a_seed_that_diverged_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     display = Display([1, 2], (100, None), quiet=False, done={})
-    display.episode_ended(1, 50, 700, None)
+    display.episode_ended(1, 50, 700)
     display.diverged(2, "seed 2 diverged")
     assert display.fraction == pytest.approx(0.75)
     assert capsys.readouterr().out == "seed 2 diverged\n"

@@ -244,7 +244,8 @@ def test_a_run_stopped_in_an_evaluation_goes_on(
     dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_in: int | str
 ) -> None:
     """What waits for its score is a part of the checkpoint, also at the very end of the run; no
-    step of training is lost."""
+    step of training is lost. (An evaluation of less than GRACE would be played to its end.)"""
+    monkeypatch.setattr("dqn_cli.loop.GRACE", 0.0)
     line = (*SMALL, "seed=[1,2]", "episodes=60", "eval.every_steps=40", "device.workers=1")
     calls = 0
     play = evaluation.greedy_returns

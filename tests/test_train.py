@@ -15,7 +15,7 @@ import pytest
 import yaml
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from dqn_cli import evaluation
+from dqn_cli import evaluation, plot
 from dqn_cli.checkpoint import load
 from dqn_cli.config import check
 from dqn_cli.env.gym import GymRow
@@ -69,7 +69,8 @@ def test_the_figure_and_the_progress_are_over_what_limits_the_run(
     dqn_train, monkeypatch: pytest.MonkeyPatch, limits: tuple[str, str], x: str, progress: str
 ) -> None:
     drawn: list[str] = []
-    monkeypatch.setattr("dqn_cli.record.draw", lambda *_, x: drawn.append(x))
+    axis = plot.usual_axis
+    monkeypatch.setattr(plot, "usual_axis", lambda pools: drawn.append(axis(pools)) or drawn[-1])
     done = dqn_train(*SMALL, *limits)
     assert done.code == 0
     assert drawn == [x]
@@ -159,6 +160,7 @@ def test_the_summary_says_what_the_scores_say(trained: Path) -> None:
             **{"final_score": last["score"], "final_episode": 8, "final_step": last["step"]},
             **{"best_score": best["score"], "best_episode": best["episode"]},
             **{"best_step": best["step"], "diverged": False},
+            "best_fresh_score": found["seeds"][str(seed)]["best_fresh_score"],
         }
 
 
@@ -186,9 +188,10 @@ def test_the_log_tells_the_beginning_and_the_end(trained: Path) -> None:
 
 
 def test_what_is_printed_is_the_outcome_and_the_place(trained: Path) -> None:
-    outcome, place = (trained.parent / "stdout").read_text().splitlines()
+    outcome, best, place = (trained.parent / "stdout").read_text().splitlines()
     assert outcome.startswith("episode 8/8  ")
     assert "score" in outcome
+    assert re.fullmatch(r"best networks, 100 fresh episodes each: [\d.]+ \[[\d.]+, [\d.]+\]", best)
     assert place == str(trained)
 
 
@@ -322,10 +325,10 @@ def test_a_signal_ends_the_run_after_the_step(
 def test_an_interrupt_during_evaluation_loses_no_episode(
     trained: Path, dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def once(*arguments):
+    def once(*arguments, **more):
         monkeypatch.setattr(evaluation, "greedy_returns", evaluate)
         signal.raise_signal(signal.SIGINT)
-        return evaluate(*arguments)
+        return evaluate(*arguments, **more)
 
     evaluate = evaluation.greedy_returns
     monkeypatch.setattr(evaluation, "greedy_returns", once)
@@ -343,7 +346,7 @@ def test_an_interrupt_during_evaluation_loses_no_episode(
 def test_a_second_interrupt_ends_the_run_at_once(
     dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*arguments):
+    def interrupted(*arguments, **more):
         signal.raise_signal(signal.SIGINT)
 
     at_step(90, lambda: signal.raise_signal(signal.SIGINT), monkeypatch)
@@ -355,9 +358,9 @@ def test_a_second_interrupt_ends_the_run_at_once(
 
 
 class Broken(CartPoleEnv):
-    """Breaks in the 60th step of all that are made."""
+    """Breaks in the 60th step of all that are made, but for the 16 of its rehearsal."""
 
-    steps = 0
+    steps = -16
 
     def step(self, action):
         Broken.steps += 1
@@ -368,7 +371,7 @@ class Broken(CartPoleEnv):
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(Broken, "steps", 0)
+    monkeypatch.setattr(Broken, "steps", -16)
     gymnasium.register("Broken-v0", Broken, max_episode_steps=500)
     yield "env.id=Broken-v0"
     del gymnasium.registry["Broken-v0"]

@@ -111,8 +111,3 @@ def zeros(shape: tuple[int, ...], kind: np.dtype[Any], device: torch.device) -> 
     if device.type == "cpu":
         return np.zeros(shape, kind)
     return torch.zeros(shape, dtype=torch.from_numpy(np.empty(0, kind)).dtype, device=device)
-
-
-def row_bytes(space: Space) -> int:
-    """What one row takes in memory."""
-    return 2 * int(np.prod(space.obs_shape)) * space.obs_dtype.itemsize + 3 * 4

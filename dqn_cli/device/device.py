@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -23,22 +22,6 @@ def present() -> list[str]:
     if torch.backends.mps.is_available():
         found.append("mps")
     return found
-
-
-# A container's share of memory (Linux, cgroup v2): bytes, or "max".
-QUOTA = Path("/sys/fs/cgroup/memory.max")
-
-
-def memory() -> int | None:
-    """Bytes of memory that this machine, or container, has; None where it does not say."""
-    try:
-        here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on Windows
-        return None
-    try:
-        return min(here, int(QUOTA.read_text(encoding="ascii")))
-    except (OSError, ValueError):  # no such file, or no limit
-        return here
 
 
 def keep_memory() -> None:
