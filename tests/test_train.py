@@ -90,8 +90,8 @@ def test_the_figure_and_the_progress_are_over_what_limits_the_run(
         ("experiment=peng/dqn exploration=linear", "exploration", {"start": 1.0, "end": 0.05}),
         ("experiment=berta/dqn target=none", "target", {}),
         # the same key with another default: another meaning
-        ("experiment=lange/dqn target=polyak", "target", {"tau": 0.02, "every_steps": 1}),
-        ("experiment=lange/polyak target=hard", "target", {"every_steps": 100}),
+        ("experiment=lange/dqn target=polyak", "target", {"tau": 0.005, "every_steps": 1}),
+        ("experiment=lange/polyak target=hard", "target", {"every_steps": 400}),
         ("experiment=lange/dqn target=polyak target.every_steps=7", "target", {"every_steps": 7}),
         ("algo=nfq buffer=uniform", "buffer", {"capacity": 100000}),
         # the experiment's own choice
@@ -282,8 +282,8 @@ def test_without_evaluation_there_is_no_score(dqn_train, tmp_path: Path) -> None
 
 
 def at_step(steps: int, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do something in the environments' step of that number."""
-    step, count = GymRow.step, 0
+    """Do something in the environments' step of that number, after the 16 of the rehearsal."""
+    step, count = GymRow.step, -16
 
     def stepped(self, rows, action):
         nonlocal count
