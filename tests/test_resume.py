@@ -1076,6 +1076,30 @@ def test_a_seed_that_diverges_at_its_end_is_neither_scored_nor_finished(compose)
     assert told == [(Evaluated, 2), (Diverged, 1), (Finished, 2)]
 
 
+def test_a_seed_that_has_diverged_is_told_once_and_goes_no_further(compose) -> None:
+    limits = ("episodes=null", "steps=300", "eval.every_episodes=null")
+    loop = build.loop(compose(*SMALL[:-2], "seed=[1,2]", *limits))
+    loop.learner.finite = lambda: [seed == 2 for seed in loop.seeds]
+    ends = (Diverged, Finished)
+    told = [(type(e), e.seed, e.step) for e in loop.run() if isinstance(e, ends)]
+    assert told == [(Diverged, 1, 256), (Finished, 2, 300)]
+
+
+def test_a_seed_that_diverges_as_the_run_is_stopped_is_not_told_before_its_rows(compose) -> None:
+    limits = ("episodes=null", "steps=256", "eval.every_episodes=null", "eval.every_steps=1000")
+    loop = build.loop(compose(*SMALL[:-2], "seed=[1,2]", *limits))
+    loop.learner.finite = lambda: [False, True]
+
+    def stopping(**_):
+        loop.stop()
+        yield from ()
+
+    loop.scorer.tell = stopping  # nothing is scored any more
+    told = [(type(e), e.seed) for e in loop.run() if isinstance(e, Diverged | Finished)]
+    assert told == [(Finished, 1), (Finished, 2)]
+    assert loop.scorer.waiting
+
+
 def test_a_run_of_which_every_seed_diverged_has_failed(dqn_train, diverging: None) -> None:
     done = dqn_train(*SMALL, *EPISODES, "seed=2")
     assert done.code == 1
