@@ -152,6 +152,11 @@ def default(compose) -> dict[str, Any]:
     return values
 
 
+def test_a_buffer_of_one_batch_is_enough(default: dict[str, Any]) -> None:
+    default["buffer"]["capacity"] = default["batch_size"] = 64
+    assert check(default).buffer["capacity"] == 64
+
+
 @pytest.mark.parametrize(("line", "words"), LINES.items(), ids=LINES)
 def test_bad_input_is_one_line(dqn_train, tmp_path: Path, line: str, words: str) -> None:
     done = dqn_train(*line.split(" "))

@@ -18,7 +18,7 @@ from dqn_cli.evaluation import (
     fresh_seeds,
     greedy_returns,
 )
-from dqn_cli.events import Episode, Evaluated
+from dqn_cli.events import Episode, Evaluated, RunError
 from dqn_cli.network.mlp import MLP
 from dqn_cli.seeding import episode_seed
 
@@ -267,6 +267,52 @@ def test_a_shared_environment_changes_no_byte(compose, every: str) -> None:
         told.append(sorted((e.seed, str(e.row)) for e in rows))
     assert told[0] == told[1]
     assert len(told[0]) >= 6
+
+
+class Wandering(Counted):
+    """Starts where it likes."""
+
+    resets = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        _, info = super().reset(seed=seed)
+        Wandering.resets += 1
+        self.start = Wandering.resets
+        return np.array([self.start], np.float32), info
+
+
+gymnasium.register("dqn_cli_tests/Wandering-v0", Wandering)
+SHARED = ("seed=1", "episodes=4", "learning_starts=8", "batch_size=8", "network.hidden=[8]")
+SHARED = (*SHARED, "eval.every_episodes=null", "eval.every_steps=3", "eval.envs=shared")
+
+
+def test_an_environment_that_is_not_where_it_was_after_an_evaluation_is_named(compose) -> None:
+    """In step 3, in the middle of the first episode."""
+    loop = build.loop(compose(*SHARED, "env.id=dqn_cli_tests/Wandering-v0"))
+    with pytest.raises(RunError, match="did not repeat itself in seed 1, episode 1: "):
+        list(loop.run())
+    assert loop.step == 3
+
+
+def test_in_a_shared_environment_an_evaluation_is_played_in_the_step_it_is_of(compose) -> None:
+    """So that no networks are held back in a run that has memory for one environment only."""
+    loop = build.loop(compose(*SHARED, "env.id=dqn_cli_tests/Counted-v0"))
+    told = [(event.step, loop.step) for event in loop.run() if isinstance(event, Evaluated)]
+    assert told == [(step, step) for step in (3, 6, 9, 12, 15, 18, 20)]
+
+
+def test_the_limit_of_an_evaluation_is_the_user_s_then_the_environment_s(cartpole) -> None:
+    assert Evaluation(1, None, 3, max_steps=7).limit(cartpole) == 7
+    assert Evaluation(1, None, 3).limit(cartpole) == 60
+    assert Evaluation(1, None, 3).limit(counted()) == 10_000
+
+
+def test_fresh_episodes_leave_no_environment_open() -> None:
+    env = counted()
+    network = MLP(env.space, hidden=[], activation="relu")
+    rows = {1: network.init([1])[0]}
+    assert len(fresh_scores(env, network, rows, Evaluation(1, None, 2), 3, lambda: False)) == 1
+    assert (Counted.there, Counted.most) == (0, 2)
 
 
 def test_fresh_scores_are_those_of_a_plain_loop(cartpole) -> None:

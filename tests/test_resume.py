@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -26,11 +27,12 @@ from hypothesis import strategies as st
 from dqn_cli import build, evaluation, resume
 from dqn_cli.checkpoint import load, load_lane
 from dqn_cli.config import BadInput
-from dqn_cli.events import Diverged, Finished, Saved, Tick
+from dqn_cli.events import Diverged, Evaluated, Finished, RunError, Saved, Tick
 from dqn_cli.learner import Learner
 from dqn_cli.loop import Loop
 from dqn_cli.results.reader import read_run
 from dqn_cli.resume import checkpointed
+from dqn_cli.state import Known
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 SMALL = (
@@ -179,6 +181,35 @@ def test_an_open_episode_is_rebuilt_by_its_actions(compose) -> None:
     assert again.step == 257
 
 
+@pytest.mark.parametrize("changed", ["nothing", "return", "last observation", "end", "open"])
+def test_an_episode_that_is_played_again_must_be_the_same(compose, changed: str) -> None:
+    """The last whole one in its return, where it led to and when it ended, and the open one."""
+    config = compose(*SMALL[:-2], "seed=1", "episodes=90")
+    loop, again = build.loop(config), build.loop(config)
+    for event in loop.run():
+        if isinstance(event, Tick):
+            break
+    lane = loop.lane(0)
+    known, number = lane.known, lane.episode
+    assert known is not None and len(lane.actions)
+    match changed:
+        case "return":
+            lane = lane._replace(known=known._replace(return_=known.return_ + 1))
+        case "last observation":
+            lane = lane._replace(known=known._replace(obs=known.obs + 1))
+        case "end":  # all but the last step
+            total, obs, _ = again._replay(1, number, known.actions[:-1])
+            lane = lane._replace(known=Known(known.actions[:-1], torch.from_numpy(obs), total))
+        case "open":
+            lane, number = lane._replace(obs=lane.obs + 1), number + 1
+    again.take_up([lane])
+    if changed == "nothing":
+        again._join()
+    else:
+        with pytest.raises(RunError, match=f"did not repeat itself in seed 1, episode {number}: "):
+            again._join()
+
+
 class Whimsical(CartPoleEnv):
     """Not a function of seed and actions."""
 
@@ -297,6 +328,29 @@ def test_a_run_evaluated_at_its_end_alone_can_be_made_longer(dqn_train, tmp_path
     assert read_run(tmp_path / "run").evaluations[1]["step"].tolist() == [300, 600, 700]
     found, whole = contents(tmp_path / "run"), contents(tmp_path / "whole")
     assert {name: bits for name, bits in found.items() if "seed_3" not in name} == whole
+
+
+def test_a_run_stopped_in_its_last_evaluation_can_be_made_longer(
+    dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That at step 300 is still to be played then, the one at the end alone is not."""
+    line = (*SMALL, "seed=1", "episodes=null", "eval.every_episodes=null", "eval.every_steps=300")
+    line = (*line, "eval.final_episodes=null")
+    assert dqn_train(*line, "steps=700", "hydra.run.dir=whole").code == 0
+    play = evaluation.greedy_returns
+
+    def stopping(*arguments, **more):
+        signal.raise_signal(signal.SIGTERM)
+        return play(*arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dqn_cli.loop.GRACE", 0.0)
+        patch.setattr(evaluation, "greedy_returns", stopping)
+        assert dqn_train(*line, "steps=400").code == 143
+    waiting = load_lane(tmp_path / "run/checkpoints/seed_1_resume.pt").waiting
+    assert [event.step for event, params in waiting if params is not None] == [300, 400]
+    assert dqn_train("resume=run", "steps=700").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
 ENDLESS = """
@@ -634,9 +688,13 @@ def test_a_path_that_is_no_run_is_one_line(
         ("algo._target_", "dqn_cli.algo.dqn.Tensor"),
         ("env.import", "antigravity"),
         ("env.id", "antigravity:CartPole-v1"),
+        ("env.kwargs", {"of": [{"id": "antigravity:CartPole-v1"}]}),
+        ("env.wrappers", [{"_target_": "antigravity.Wrapper"}]),
+        ("env.wrappers", [{"_target_": "gymnasium.wrappers.RecordVideo", "video_folder": "x"}]),
+        ("env.wrappers", [{"_target_": "gymnasium.wrappers.TimeLimit", "of": "antigravity:x"}]),
     ],
 )
-def test_code_that_a_run_names_is_not_run(dqn_train, finished: Path, key: str, value: str) -> None:
+def test_code_that_a_run_names_is_not_run(dqn_train, finished: Path, key: str, value: Any) -> None:
     values = yaml.safe_load((finished / "config.yaml").read_text())
     room, name = key.split(".")
     values[room][name] = value
@@ -762,6 +820,26 @@ def test_a_checkpoint_of_another_configuration_is_refused_and_kept(
     assert "run/checkpoints/seed_1_resume.pt: not of the run's configuration: best" in done.err
     assert contents(finished) == before
     assert (finished / "checkpoints/seed_1_resume.pt").exists()
+
+
+def test_a_checkpoint_of_another_seed_or_environment_is_refused(compose) -> None:
+    """CartPole has the actions 0 and 1."""
+    config = compose(*SMALL[:-2], "seed=1", "episodes=90")
+    loop, probe = build.loop(config), build.loop(config)
+    for event in loop.run():
+        if isinstance(event, Tick):
+            break
+    lane = loop.lane(0)
+    assert len(lane.actions)
+    resume._fits(Path("x.pt"), probe, lane, 1)
+    for other, words in (
+        (lane._replace(seed=2), "it is of seed 2"),
+        (lane._replace(actions=torch.full_like(lane.actions, 2)), "expected those of the env"),
+        (lane._replace(actions=torch.full_like(lane.actions, -1)), "expected those of the env"),
+        (lane._replace(obs=torch.zeros(3)), "obs: expected"),
+    ):
+        with pytest.raises(BadInput, match=rf"x.pt: not of the run's configuration: .*{words}"):
+            resume._fits(Path("x.pt"), probe, other, 1)
 
 
 @pytest.mark.parametrize(
@@ -992,6 +1070,46 @@ def test_an_open_episode_that_diverges_ends_at_the_next_tick(compose, tmp_path: 
     ends = {type(e): (e.seed, e.step) for e in told if isinstance(e, Diverged | Finished)}
     assert ends[Diverged] == (1, 512)
     assert ends[Finished][0] == 2
+
+
+def test_a_seed_that_diverges_at_its_end_is_neither_scored_nor_finished(compose) -> None:
+    """Its numbers are looked at in step 256, which is also the last."""
+    limits = ("episodes=null", "steps=256", "eval.every_episodes=null", "eval.every_steps=1000")
+    loop = build.loop(compose(*SMALL[:-2], "seed=[1,2]", *limits))
+    loop.learner.finite = lambda: [False, True]
+    ends = (Evaluated, Diverged, Finished)
+    told = [(type(event), event.seed) for event in loop.run() if isinstance(event, ends)]
+    assert told == [(Evaluated, 2), (Diverged, 1), (Finished, 2)]
+
+
+def test_a_seed_that_has_diverged_is_told_once_and_goes_no_further(compose) -> None:
+    limits = ("episodes=null", "steps=300", "eval.every_episodes=null")
+    loop = build.loop(compose(*SMALL[:-2], "seed=[1,2]", *limits))
+    loop.learner.finite = lambda: [seed == 2 for seed in loop.seeds]
+    ends = (Diverged, Finished)
+    told = [(type(e), e.seed, e.step) for e in loop.run() if isinstance(e, ends)]
+    assert told == [(Diverged, 1, 256), (Finished, 2, 300)]
+
+
+def test_a_seed_that_diverges_as_the_run_is_stopped_is_not_told_before_its_rows(compose) -> None:
+    limits = ("episodes=null", "steps=256", "eval.every_episodes=null", "eval.every_steps=1000")
+    loop = build.loop(compose(*SMALL[:-2], "seed=[1,2]", *limits))
+    loop.learner.finite = lambda: [False, True]
+
+    def stopping(**_):
+        loop.stop()
+        yield from ()
+
+    loop.scorer.tell = stopping  # nothing is scored any more
+    told = [(type(e), e.seed) for e in loop.run() if isinstance(e, Diverged | Finished)]
+    assert told == [(Finished, 1), (Finished, 2)]
+    assert loop.scorer.waiting
+
+
+def test_a_run_of_which_every_seed_diverged_has_failed(dqn_train, diverging: None) -> None:
+    done = dqn_train(*SMALL, *EPISODES, "seed=2")
+    assert done.code == 1
+    assert done.err.startswith("dqn-train: every seed diverged: their losses or Q-values are no")
 
 
 # The disk

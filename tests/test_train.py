@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium
 import pytest
@@ -19,6 +20,7 @@ from dqn_cli import evaluation, plot
 from dqn_cli.checkpoint import load
 from dqn_cli.config import check
 from dqn_cli.env.gym import GymRow
+from dqn_cli.record import Recorder
 from dqn_cli.results.reader import read_run
 
 SMALL = (
@@ -466,3 +468,44 @@ def test_ctrl_c_ends_the_installed_command_cleanly(tmp_path: Path) -> None:
     assert run.summary["status"] == "interrupted"
     assert len(run.scores[1]) > 3
     assert load(tmp_path / "run/checkpoints/seed_1_last.pt").episode == len(run.scores[1])
+
+
+def test_a_second_sigterm_changes_nothing(
+    dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system that shuts down may send several."""
+
+    def twice() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+
+    at_step(90, twice, monkeypatch)
+    done = dqn_train(*SMALL)
+    assert done.code == 143
+    assert done.err == f"dqn-train: stopped; go on with: dqn-train resume={tmp_path}/run\n"
+    assert (tmp_path / "run/checkpoints/seed_1_last.pt").exists()
+
+
+def test_every_cut_episode_is_counted(dqn_train) -> None:
+    """No CartPole falls within five steps: 4 episodes at steps 25, 50, 75 and 100, of two seeds."""
+    limits = ("episodes=null", "steps=100", "eval.max_steps=5", "eval.final_episodes=null")
+    done = dqn_train(*SMALL, *limits, "eval.every_episodes=null", "eval.every_steps=25")
+    words = "32 greedy episodes of seed 1, 2 were cut at 5 steps (eval.max_steps)"
+    assert (done.code, words in done.err) == (0, True)
+
+
+def test_best_networks_are_scored_on_fresh_episodes(dqn_train, tmp_path: Path) -> None:
+    done = dqn_train(*SMALL, "eval.final_episodes=3")
+    seeds = json.loads((tmp_path / "run/summary.json").read_text())["seeds"]
+    scores = [told["best_fresh_score"] for told in seeds.values()]
+    assert len(scores) == 2 and min(scores) >= 8
+    mean, low, high = (f"{value:.4g}" for value in (sum(scores) / 2, min(scores), max(scores)))
+    assert f"best networks, 3 fresh episodes each: {mean} [{low}, {high}]\n" in done.out
+
+
+def test_speed_is_that_of_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1200 steps in 10 s of which 6 went into evaluation: 300 a second."""
+    monkeypatch.setattr(Recorder, "seconds", 10.0)
+    record = Recorder(None, None, SimpleNamespace(episode={}), Path())  # type: ignore[arg-type]
+    record.lane_steps, record.evaluation = 1200, 6.0
+    assert record.speed == 300

@@ -48,6 +48,8 @@ def none_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (("device.workers=9", "episodes=1"), 3),  # no more than seeds
         (("episodes=167",), 3),  # 501 in all
         (("episodes=166",), 1),
+        (("seed=[1,2]", "episodes=250"), 2),  # 500
+        (("seed=[1,2]", "episodes=null", "steps=25000"), 2),  # 50,000
         (("episodes=null", "steps=17000"), 3),  # 51,000 in all
         (("episodes=null", "steps=16000"), 1),
         (("episodes=5000", "steps=16000"), 1),  # the nearer limit counts
@@ -68,7 +70,14 @@ def test_auto_is_never_more_than_the_cores_and_one_on_a_gpu(compose, monkeypatch
 
 @pytest.mark.parametrize(
     ("quota", "expected"),
-    [("200000 100000", 2), ("150000 100000", 2), ("5000 100000", 1), ("max 100000", 8), (None, 8)],
+    [
+        ("200000 100000", 2),
+        ("150000 100000", 2),
+        ("5000 100000", 1),
+        ("900000 100000", 8),
+        ("max 100000", 8),
+        (None, 8),
+    ],
 )
 def test_a_container_s_quota_limits_the_cores(monkeypatch, tmp_path: Path, quota, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
@@ -256,3 +265,26 @@ def test_a_process_that_does_not_end_is_not_waited_for_long(
     assert sorted(seeds) == [1, 2, 3]
     assert time.monotonic() - ended < 60  # and not ninety seconds
     assert [process.exitcode for process in shared.processes] == [-signal.SIGKILL] * 2
+
+
+def test_the_first_failure_is_told_and_stops_the_other_processes(compose) -> None:
+    config = compose(*SMALL[:-1])
+    shared = workers.Workers(config, build.loop(config), {}, 2)
+    here, there = multiprocessing.Pipe()
+    shared.processes, shared.pipes = [None, None], [there]
+    for line in ("first", "second"):
+        shared.inbox.put(workers.Failure(line, None))
+        shared.inbox.put(None)
+    with pytest.raises(StopIteration) as ended:
+        next(shared._told())
+    assert ended.value.value == workers.Failure("first", None)
+    assert here.poll() and here.recv() == "stop"
+
+
+def test_seconds_of_processes_side_by_side_are_shares_of_the_run_s(compose) -> None:
+    config = compose(*SMALL[:-1])
+    shared = workers.Workers(config, build.loop(config), {}, 2)
+    shared.processes = [None, None]
+    for message in (Tick([1], 256, 256, 3.0), None, Tick([2], 256, 256, 5.0), None):
+        shared.inbox.put(message)
+    assert [event.seconds for event in shared._told()] == [1.5, 2.5]  # 4 s of both together

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Sequence, Space, Text, Tuple
 
+from dqn_cli import code
 from dqn_cli.env.gym import Gym
 
 CORRIDOR = "dqn_cli_tests/Corridor-v0"
@@ -277,3 +278,29 @@ def test_an_import_that_fails_is_refused(module: str) -> None:
 def test_an_import_that_is_no_module_or_function_is_refused(module: str) -> None:
     with pytest.raises(ValueError, match=f"^import={module}: [^\n]+$"):
         make(import_=module)
+
+
+def test_the_current_folder_is_looked_in_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id may name a module there, and no file there takes the place of a library."""
+    call = "gymnasium.register('Here-v0', 'gymnasium.envs.classic_control:CartPoleEnv')"
+    (tmp_path / "dqn_cli_test_here.py").write_text(f"import gymnasium\n{call}\n")
+    (tmp_path / "colorsys.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    try:
+        assert make("dqn_cli_test_here:Here-v0").space.actions == 2
+        assert hasattr(code.load("colorsys"), "rgb_to_hsv")
+    finally:
+        gymnasium.registry.pop("Here-v0", None)
+        sys.modules.pop("dqn_cli_test_here", None)
+
+
+def test_the_first_wrapper_is_the_innermost() -> None:
+    names = ("ClipReward", "NormalizeReward")
+    wrappers = [{"_target_": f"gymnasium.wrappers.{name}"} for name in names]
+    wrappers[0] |= {"max_reward": 1.0}
+    env = Gym(id=CORRIDOR, import_=None, wrappers=wrappers, kwargs={}).one()
+    assert (type(env.env).__name__, type(env).__name__) == names

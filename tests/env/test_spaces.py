@@ -39,6 +39,7 @@ TAKEN: dict[str, tuple[Space[Any], Any, Any, Any]] = {
         Box(np.iinfo(np.int64).min, np.iinfo(np.int64).max, (1,), np.int64),
         *([-7], F32([-7]), F32([-7])),
     ),
+    "nothing but zero": (Box(0, 0, (1,), U8), [0], U8([0]), F32([0])),
     "truths": (Box(0, 1, (2,), np.bool_), np.array([True, False]), U8([1, 0]), F32([1, 0])),
     "binary": (MultiBinary(3), np.array([1, 0, 1], np.int8), U8([1, 0, 1]), F32([1, 0, 1])),
     "discrete": (Discrete(3, start=-1), -1, U8([1, 0, 0]), F32([1, 0, 0])),

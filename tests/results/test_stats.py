@@ -82,6 +82,13 @@ def test_over_steps_the_grid_has_at_most_1000_points() -> None:
     assert line.n.min() == 1
 
 
+def test_as_many_values_as_the_window_are_too_few() -> None:
+    """They would be one point: a quarter of them is the window, so that a curve is left."""
+    line = curve({1: seed([1, 2, 3, 4, 5, 6, 7, 8])}, "score", "episode", 8)
+    assert (line.window, line.mean.tolist()) == (2, [1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5])
+    assert curve({1: seed([1, 2, 3])}, "score", "episode", 2).window == 2
+
+
 def test_seeds_without_values_and_no_values_at_all() -> None:
     line = curve({1: seed([NAN, NAN]), 2: seed([5, 7]), 3: seed([])}, "score", "episode", 1)
     assert (line.seeds, line.n.tolist(), line.mean.tolist()) == (1, [1, 1], [5, 7])
@@ -121,6 +128,8 @@ def test_the_median_episode_needs_more_than_half_of_the_seeds() -> None:
     assert summarize({1: seed([9]), 2: seed([9, 9])}, "score", 25, 9.0).first == 1.5
     assert summarize({1: seed([9]), 2: seed([0, 9])}, "score", 25, 9.0).reached == 1
     assert summarize(scores, "score", 25, None).reached == 0
+    # A seed without any value has not come to it either.
+    assert summarize({1: seed([9]), 2: seed([NAN])}, "score", 25, 9.0).first is None
 
 
 def test_a_summary_of_another_metric_and_of_nothing() -> None:

@@ -247,3 +247,28 @@ def test_a_run_taken_up_knows_what_its_rows_say(tmp_path: Path) -> None:
         kept={12: Rows(len(scores), 0)},
     ):
         assert summary(tmp_path)["seeds"] == before
+
+
+AGAIN = {"config": "name: null\n", "choices": {}, "threshold": None, "versions": {}}
+
+
+def test_what_rows_say_is_taken_in_the_order_of_steps(tmp_path: Path) -> None:
+    """Of episodes and evaluations together: the last score is that of the last step."""
+    with writer(tmp_path, [12]) as run:
+        run.evaluation(12, {"step": 15, "episode": 1, "score": 7.5})
+        run.episode(12, row(1, 3.0, step=30), 0.0)
+    with RunWriter(tmp_path, **AGAIN, seeds=[12], kept={12: Rows(1, 1)}) as run:
+        found = run.outcome(12)
+        assert (found.final_step, found.final_score) == (30, 3.0)
+        assert (found.best_step, found.best_score) == (15, 7.5)
+
+
+def test_times_of_episodes_that_stay_stay(tmp_path: Path) -> None:
+    with writer(tmp_path, [12, 34]) as run:
+        for episode in (1, 2, 3):
+            run.episode(12, row(episode), episode / 2)
+            run.episode(34, row(episode), episode / 4)
+    with RunWriter(tmp_path, **AGAIN, seeds=[12, 34], kept={12: Rows(2, 0), 34: Rows(1, 0)}) as run:
+        assert run.seconds == 1.0
+    rows = (tmp_path / "timing.csv").read_text().splitlines()[1:]
+    assert rows == ["12,1,10,0.5", "34,1,10,0.25", "12,2,20,1"]

@@ -1,0 +1,822 @@
+"""Do the tests notice? A mutant is the package with one small thing wrong; a test of it must fail.
+
+python -m benchmarks.mutants [N ...]   tries those mutants, or all: `killed` or `SURVIVED` of each
+python -m benchmarks.mutants --table   prints the list as a table
+
+The package is copied into a temporary directory, one text in it is replaced, and the test named
+beside it runs there. Before that, all these tests must pass in a copy as it is. It forks, so that
+what takes long to import is imported once: Linux and macOS only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parents[1]
+COPIED = ("dqn_cli", "conf", "tests", "benchmarks", "docs", "pyproject.toml")
+SLOW = (  # to import
+    *("torch", "gymnasium", "hydra", "pandas", "matplotlib.pyplot", "pydantic", "rich.progress"),
+    *("hypothesis", "pytest", "threadpoolctl", "filelock"),
+)
+LIMIT = 60.0  # seconds; some mutants never end
+PASSED, FAILED, BROKEN = 0, 1, 70  # how pytest ends, or does not begin
+
+
+class Mutant(NamedTuple):
+    file: str  # within dqn_cli/
+    original: str  # comes once in the file
+    mutated: str
+    test: str  # within tests/
+
+
+MUTANTS = [
+    Mutant(
+        "loop.py",
+        "or self.episode[lane] - 1 == self.limits[0]",
+        "or self.episode[lane] == self.limits[0]",
+        "test_lanes.py::test_a_seed_that_is_done_leaves_and_the_others_go_on",
+    ),
+    Mutant(
+        "loop.py",
+        "self.draws.keep(chosen)",
+        "pass",
+        "test_lanes.py::test_a_lane_in_company_is_the_same_seed_alone",
+    ),
+    Mutant(
+        "loop.py",
+        "self.learner.keep(chosen)",
+        "self.learner.keep(list(range(len(chosen))))",
+        "test_lanes.py::test_a_lane_in_company_is_the_same_seed_alone",
+    ),
+    Mutant(
+        "loop.py",
+        "self.returns = self.returns[chosen]",
+        "self.returns = self.returns[: len(chosen)]",
+        "test_lanes.py::test_a_lane_in_company_is_the_same_seed_alone",
+    ),
+    Mutant(
+        "loop.py",
+        "episodes = int(self.episode[lane]) - 1",
+        "episodes = int(self.episode[lane])",
+        "test_lanes.py::test_evaluating_by_steps_scores_the_network_of_that_very_step",
+    ),
+    Mutant(
+        "loop.py",
+        "due = every is not None and self.step % every == 0",
+        "due = every is not None and (self.step - 1) % every == 0",
+        "test_lanes.py::test_evaluating_by_steps_scores_the_network_of_that_very_step",
+    ),
+    Mutant(
+        "loop.py", "extra=not due", "extra=False", "test_lanes.py::test_the_end_is_always_scored"
+    ),
+    Mutant("loop.py", " and not scored", "", "test_lanes.py::test_the_end_is_always_scored"),
+    Mutant(
+        "loop.py",
+        "event.episode % every == 0",
+        "(event.episode - 1) % every == 0",
+        "test_lanes.py::test_the_end_is_always_scored",
+    ),
+    Mutant(
+        "loop.py",
+        "due = finite and every is not None and",
+        "due = every is not None and",
+        "test_resume.py::test_a_seed_that_diverges_stops_and_the_others_go_on_unchanged",
+    ),
+    Mutant(
+        "loop.py",
+        "if (due or end) and lane not in diverged:",
+        "if due or end:",
+        "test_resume.py::test_a_seed_that_diverges_at_its_end_is_neither_scored_nor_finished",
+    ),
+    Mutant(
+        "loop.py",
+        "sorted(set(done) - set(diverged))",
+        "sorted(set(done))",
+        "test_resume.py::test_a_seed_that_diverges_at_its_end_is_neither_scored_nor_finished",
+    ),
+    Mutant(
+        "loop.py",
+        "diverged += [i for i, finite in enumerate(self.learner.finite()) if not finite]",
+        "pass",
+        "test_resume.py::test_an_open_episode_that_diverges_ends_at_the_next_tick",
+    ),
+    Mutant(
+        "loop.py",
+        "self.exploration(self.step, self.episode)",
+        "self.exploration(self.step + 1, self.episode)",
+        "test_lanes.py::test_epsilon_is_that_of_the_last_action_s_step_and_of_the_lane_s_own_episode",
+    ),
+    Mutant(
+        "loop.py",
+        "if self.scorer.disturbed:",
+        "if False:",
+        "test_evaluation.py::test_a_shared_environment_changes_no_byte",
+    ),
+    Mutant(
+        "loop.py",
+        "self.returns[lane] = self.lengths[lane] = 0",
+        "self.lengths[lane] = 0",
+        "test_golden.py::test_the_scores_of_a_small_run",
+    ),
+    Mutant(
+        "loop.py",
+        "np.flatnonzero(terminated | truncated)]",
+        "np.flatnonzero(terminated)]",
+        "test_loop.py::test_what_is_stored_of_a_truncated_episode_goes_on_at_gamma",
+    ),
+    Mutant(
+        "loop.py",
+        "self.known = [self.known[lane] for lane in chosen]",
+        "self.known = self.known[: len(chosen)]",
+        "test_resume.py::test_a_killed_run_that_goes_on_ends_with_the_same_bytes",
+    ),
+    Mutant(
+        "loop.py",
+        "if ended or not same:",
+        "if ended:",
+        "test_evaluation.py::test_an_environment_that_is_not_where_it_was_after_an_evaluation_is_named",
+    ),
+    Mutant(
+        "loop.py",
+        "if over or not (isinstance(event, Evaluated) and event.extra):",
+        "if True:",
+        "test_resume.py::test_a_run_stopped_in_its_last_evaluation_can_be_made_longer",
+    ),
+    Mutant(
+        "loop.py",
+        "[held for held in self.scorer.waiting if held[0].seed == seed]",
+        "[]",
+        "test_resume.py::test_a_run_stopped_in_an_evaluation_goes_on",
+    ),
+    Mutant(
+        "loop.py",
+        "if self.scorer.waiting:  # stopped",
+        "if False:  # stopped",
+        "test_resume.py::test_a_seed_that_diverges_as_the_run_is_stopped_is_not_told_before_its_rows",
+    ),
+    Mutant(
+        "loop.py",
+        "if lane not in {*done, *diverged}",
+        "if lane not in {*done}",
+        "test_resume.py::test_a_seed_that_has_diverged_is_told_once_and_goes_no_further",
+    ),
+    Mutant(
+        "loop.py",
+        "if len(self.scorer.waiting) >= self.scorer.patience:",
+        "if len(self.scorer.waiting) > self.scorer.patience:",
+        "test_evaluation.py::test_in_a_shared_environment_an_evaluation_is_played_in_the_step_it_is_of",
+    ),
+    Mutant(
+        "loop.py",
+        "time.monotonic() + GRACE",
+        "time.monotonic()",
+        "test_train.py::test_an_interrupt_during_evaluation_loses_no_episode",
+    ),
+    Mutant(
+        "loop.py",
+        'episode_seed(self.seeds[lane], "env", int(self.episode[lane]))',
+        'episode_seed(self.seeds[lane], "env", int(self.episode[lane]) - 1)',
+        "test_golden.py::test_the_scores_of_a_small_run[gridworld_random]",
+    ),
+    Mutant(
+        "loop.py",
+        "self.draws.at(self.step).T",
+        "self.draws.at(self.step + 1).T",
+        "test_golden.py::test_the_scores_of_a_small_run[gridworld_random]",
+    ),
+    Mutant(
+        "loop.py",
+        "greedy = chance >= epsilon",
+        "greedy = chance < epsilon",
+        "test_loop.py::test_epsilon_0_is_the_greedy_action_every_time",
+    ),
+    Mutant(
+        "loop.py",
+        "greedy = chance >= epsilon",
+        "greedy = chance > epsilon",
+        "test_loop.py::test_an_action_is_random_where_the_chance_is_below_epsilon[0.0-0.0-False]",
+    ),
+    Mutant(
+        "loop.py",
+        "greedy = chance >= epsilon",
+        "greedy = choice >= epsilon",
+        "test_loop.py::test_an_action_is_random_where_the_chance_is_below_epsilon[0.0-1e-09-True]",
+    ),
+    Mutant(
+        "loop.py",
+        "(choice * self.env.space.actions).astype",
+        "(choice * (self.env.space.actions - 1)).astype",
+        "test_loop.py::test_epsilon_1_is_a_random_action_every_time",
+    ),
+    Mutant(
+        "loop.py",
+        "Step(self.obs, action, reward, next_obs, terminated)",
+        "Step(self.obs, action, reward, next_obs, truncated)",
+        "test_loop.py::test_what_is_stored_of_a_truncated_episode_goes_on_at_gamma",
+    ),
+    Mutant(
+        "loop.py",
+        "Step(self.obs, action, reward, next_obs, terminated)",
+        "Step(self.obs, action, reward, next_obs, terminated & ~truncated)",
+        "test_loop.py::test_what_is_stored_of_a_terminated_episode_ends_there",
+    ),
+    Mutant(
+        "loop.py",
+        "greedy = chance >= epsilon",
+        "greedy = chance[0] >= epsilon",
+        "test_loop.py::test_epsilon_is_how_often_an_action_is_random",
+    ),
+    Mutant(
+        "loop.py",
+        "Step(self.obs, action, reward, next_obs, terminated)",
+        "Step(self.obs, action, reward, next_obs, terminated | truncated)",
+        "test_loop.py::test_what_is_stored_of_a_truncated_episode_goes_on_at_gamma",
+    ),
+    Mutant(
+        "workers.py",
+        "seeds * config.episodes >= LONG_EPISODES",
+        "seeds * config.episodes > LONG_EPISODES",
+        "test_workers.py::test_auto_starts_processes_where_a_run_is_long",
+    ),
+    Mutant(
+        "workers.py",
+        "seeds * config.steps >= LONG_STEPS",
+        "seeds * config.steps > LONG_STEPS",
+        "test_workers.py::test_auto_starts_processes_where_a_run_is_long",
+    ),
+    Mutant(
+        "workers.py",
+        "return min(int(wanted), seeds)",
+        "return int(wanted)",
+        "test_workers.py::test_auto_starts_processes_where_a_run_is_long",
+    ),
+    Mutant(
+        "workers.py",
+        ' and device == "cpu"',
+        "",
+        "test_workers.py::test_auto_is_never_more_than_the_cores_and_one_on_a_gpu",
+    ),
+    Mutant(
+        "workers.py",
+        "self.seeds[i::count]",
+        "self.seeds[count - 1 - i :: count]",
+        "test_workers.py::test_the_events_are_those_of_one_loop",
+    ),
+    Mutant(
+        "workers.py",
+        "math.ceil(quota / period)",
+        "math.floor(quota / period)",
+        "test_workers.py::test_a_container_s_quota_limits_the_cores",
+    ),
+    Mutant(
+        "workers.py",
+        "min(here, math.ceil(quota / period))",
+        "math.ceil(quota / period)",
+        "test_workers.py::test_a_container_s_quota_limits_the_cores",
+    ),
+    Mutant(
+        "workers.py",
+        "max(1, min(here, math.ceil(quota / period)))",
+        "here",
+        "test_workers.py::test_a_container_s_quota_limits_the_cores",
+    ),
+    Mutant(
+        "workers.py",
+        "failure = failure or message",
+        "failure = message",
+        "test_workers.py::test_the_first_failure_is_told_and_stops_the_other_processes",
+    ),
+    Mutant(
+        "workers.py",
+        "                    self.stop()\n",
+        "",
+        "test_workers.py::test_the_first_failure_is_told_and_stops_the_other_processes",
+    ),
+    Mutant(
+        "workers.py",
+        'pipe.send("stop")',
+        "pass",
+        "test_workers.py::test_the_first_failure_is_told_and_stops_the_other_processes",
+    ),
+    Mutant(
+        "workers.py",
+        "message.seconds / len(self.shares)",
+        "message.seconds",
+        "test_workers.py::test_seconds_of_processes_side_by_side_are_shares_of_the_run_s",
+    ),
+    Mutant(
+        "workers.py",
+        "        self._end()\n",
+        "",
+        "test_workers.py::test_the_events_are_those_of_one_loop",
+    ),
+    Mutant(
+        "workers.py",
+        "            self.kill()\n            raise",
+        "            raise",
+        "test_workers.py::test_a_run_that_nobody_listens_to_any_more_is_ended",
+    ),
+    Mutant(
+        "workers.py",
+        "        for process in self.processes:\n            process.join(ENDING_SECONDS)\n",
+        "",
+        "test_workers.py::test_a_run_that_nobody_listens_to_any_more_is_ended",
+    ),
+    Mutant(
+        "workers.py",
+        "process.join(max(until - time.monotonic(), 0))\n        self.kill()",
+        "process.join(max(until - time.monotonic(), 0))",
+        "test_workers.py::test_a_process_that_does_not_end_is_not_waited_for_long",
+    ),
+    Mutant(
+        "resume.py",
+        "if lane.seed != seed:",
+        "if False:",
+        "test_resume.py::test_a_checkpoint_of_another_seed_or_environment_is_refused",
+    ),
+    Mutant(
+        "resume.py",
+        "(actions >= space.actions)",
+        "(actions > space.actions)",
+        "test_resume.py::test_a_checkpoint_of_another_seed_or_environment_is_refused",
+    ),
+    Mutant(
+        "resume.py",
+        "if any(len(params) != width for params in networks):",
+        "if False:",
+        "test_resume.py::test_a_checkpoint_of_another_configuration_is_refused_and_kept",
+    ),
+    Mutant(
+        "config.py",
+        "return int(value) if exact else value",
+        "return value",
+        "test_errors.py::test_a_whole_number_may_be_written_as_a_float",
+    ),
+    Mutant(
+        "config.py",
+        "return [_whole(item) for item in value]",
+        "return value",
+        "test_errors.py::test_a_whole_number_may_be_written_as_a_float",
+    ),
+    Mutant(
+        "config.py",
+        "value.is_integer() and abs(value)",
+        "abs(value)",
+        "test_errors.py::test_a_value_that_cannot_be_is_named_with_what_can",
+    ),
+    Mutant(
+        "config.py",
+        "Le(2**63 - 1)",
+        "Le(2**64 - 1)",
+        "test_errors.py::test_a_value_that_cannot_be_is_named_with_what_can",
+    ),
+    Mutant(
+        "config.py",
+        "strict=True",
+        "strict=False",
+        "test_errors.py::test_a_value_that_cannot_be_is_named_with_what_can",
+    ),
+    Mutant(
+        "config.py",
+        "allow_inf_nan=False",
+        "allow_inf_nan=True",
+        "test_errors.py::test_a_value_that_cannot_be_is_named_with_what_can",
+    ),
+    Mutant(
+        "config.py",
+        "if times > 1]",
+        "if times > 2]",
+        "test_errors.py::test_bad_input_is_one_line[seed=[1,2,1]]",
+    ),
+    Mutant(
+        "config.py",
+        "if capacity < config.batch_size:",
+        "if capacity <= config.batch_size:",
+        "test_errors.py::test_a_buffer_of_one_batch_is_enough",
+    ),
+    Mutant(
+        "config.py",
+        'if not found or found.__module__ != name.rpartition(".")[0]:',
+        "if not found:",
+        "test_resume.py::test_code_that_a_run_names_is_not_run",
+    ),
+    Mutant(
+        "code.py",
+        "NamesCode(lambda value: True)",
+        "NamesCode(lambda value: False)",
+        "test_resume.py::test_code_that_a_run_names_is_not_run",
+    ),
+    Mutant(
+        "code.py",
+        'NamesCode(lambda value: ":" in str(value))',
+        "NamesCode(lambda value: False)",
+        "test_resume.py::test_code_that_a_run_names_is_not_run",
+    ),
+    Mutant(
+        "code.py",
+        "            yield from marks(inner)",
+        "            pass",
+        "test_resume.py::test_code_that_a_run_names_is_not_run",
+    ),
+    Mutant(
+        "code.py",
+        'NamesCode(lambda value: any(":" in text for text in _strings(value)))',
+        "NamesCode(lambda value: False)",
+        "test_resume.py::test_code_that_a_run_names_is_not_run",
+    ),
+    Mutant(
+        "code.py",
+        "value.items()",
+        "value.keys()",
+        "test_resume.py::test_code_that_a_run_names_is_not_run",
+    ),
+    Mutant(
+        "code.py",
+        "NamesCode(_foreign_wrappers)",
+        "NamesCode(lambda value: False)",
+        "test_resume.py::test_code_that_a_run_names_is_not_run",
+    ),
+    Mutant("code.py", "(?!Record)", "", "test_resume.py::test_code_that_a_run_names_is_not_run"),
+    Mutant(
+        "code.py",
+        'and not any(":" in text for text in _strings(wrapper))',
+        "",
+        "test_resume.py::test_code_that_a_run_names_is_not_run",
+    ),
+    Mutant(
+        "code.py",
+        "sys.path.append(here)",
+        "pass",
+        "env/test_gym.py::test_the_current_folder_is_looked_in_last",
+    ),
+    Mutant(
+        "code.py",
+        "sys.path.append(here)",
+        "sys.path.insert(0, here)",
+        "env/test_gym.py::test_the_current_folder_is_looked_in_last",
+    ),
+    Mutant(
+        "memory.py",
+        "return 2 * int(np.prod",
+        "return int(np.prod",
+        "test_memory.py::test_a_row_is_two_observations_and_three_numbers",
+    ),
+    Mutant(
+        "memory.py",
+        "needed = seeds * rows",
+        "needed = rows",
+        "test_memory.py::test_replay_that_does_not_fit_is_refused_and_what_just_fits_is_not",
+    ),
+    Mutant(
+        "memory.py",
+        "needed > there",
+        "needed >= there",
+        "test_memory.py::test_replay_that_does_not_fit_is_refused_and_what_just_fits_is_not",
+    ),
+    Mutant(
+        "memory.py",
+        "rows = min(rows, config.steps)",
+        "pass",
+        "test_memory.py::test_replay_that_does_not_fit_is_refused_and_what_just_fits_is_not",
+    ),
+    Mutant(
+        "memory.py",
+        "rows = min(rows, config.episodes * max_steps)",
+        "pass",
+        "test_memory.py::test_replay_that_does_not_fit_is_refused_and_what_just_fits_is_not",
+    ),
+    Mutant(
+        "memory.py",
+        'return min(here, int(QUOTA.read_text(encoding="ascii")))',
+        "return here",
+        "test_memory.py::test_a_container_s_limit_counts_where_it_is_the_smaller",
+    ),
+    Mutant(
+        "memory.py",
+        'return min(here, int(QUOTA.read_text(encoding="ascii")))',
+        'return int(QUOTA.read_text(encoding="ascii"))',
+        "test_memory.py::test_a_container_s_limit_counts_where_it_is_the_smaller",
+    ),
+    Mutant(
+        "env/gym.py",
+        'code.load(self.id.partition(":")[0])',
+        "pass",
+        "env/test_gym.py::test_the_current_folder_is_looked_in_last",
+    ),
+    Mutant(
+        "env/gym.py",
+        "if usual and given.shape == self.space.obs_shape:",
+        "if usual:",
+        "env/test_door.py::test_every_odd_environment_leads_to_its_line[ObsShort]",
+    ),
+    Mutant(
+        "env/gym.py",
+        "or math.isfinite(np.vdot(obs, obs)):",
+        "or True:",
+        "env/test_door.py::test_every_odd_environment_leads_to_its_line[ObsNan]",
+    ),
+    Mutant(
+        "env/gym.py",
+        "if value is None or isinstance(value, str",
+        "if isinstance(value, str",
+        "env/test_door.py::test_every_odd_environment_leads_to_its_line[RewardNone]",
+    ),
+    Mutant(
+        "env/gym.py",
+        "str | bytes | complex",
+        "bytes | complex",
+        "env/test_door.py::test_every_odd_environment_leads_to_its_line[RewardText]",
+    ),
+    Mutant(
+        "env/gym.py",
+        "if not math.isfinite(found):",
+        "if math.isnan(found):",
+        "env/test_door.py::test_every_odd_environment_leads_to_its_line[RewardInfinite]",
+    ),
+    Mutant(
+        "results/stats.py",
+        "max(1, shortest // 4)",
+        "max(1, shortest)",
+        "results/test_stats.py::test_only_rows_with_a_score_count",
+    ),
+    Mutant(
+        "results/stats.py",
+        "if shortest <= window:",
+        "if shortest < window:",
+        "results/test_stats.py::test_as_many_values_as_the_window_are_too_few",
+    ),
+    Mutant(
+        "results/stats.py",
+        "means >= limit",
+        "means > limit",
+        "results/test_stats.py::test_a_summary_by_hand",
+    ),
+    Mutant(
+        "results/stats.py",
+        "firsts.append(np.inf)\n            continue",
+        "continue",
+        "results/test_stats.py::test_the_median_episode_needs_more_than_half_of_the_seeds",
+    ),
+    Mutant(
+        "results/writer.py",
+        "score >= self.best_score",
+        "score > self.best_score",
+        "results/test_writer.py::test_the_summary_tells_final_and_best_of_each_seed",
+    ),
+    Mutant(
+        "results/writer.py",
+        "if kept is None and holds_run(directory):",
+        "if False:",
+        "results/test_writer.py::test_a_run_is_never_overwritten",
+    ),
+    Mutant(
+        "results/writer.py",
+        "file.truncate(ends[kept])",
+        "file.truncate(ends[-1])",
+        "results/test_writer.py::test_rows_after_those_kept_are_cut_off",
+    ),
+    Mutant(
+        "results/writer.py",
+        'sorted([*episodes, *evaluations], key=lambda row: row["step"])',
+        "[*episodes, *evaluations]",
+        "results/test_writer.py::test_what_rows_say_is_taken_in_the_order_of_steps",
+    ),
+    Mutant(
+        "results/writer.py",
+        "if int(episode) <= kept.get(int(seed), NONE).episodes:",
+        "if int(episode) < kept.get(int(seed), NONE).episodes:",
+        "results/test_writer.py::test_times_of_episodes_that_stay_stay",
+    ),
+    Mutant(
+        "results/reader.py",
+        "if row[0] <= (rows[-1][0] if rows else 0):",
+        "if row[0] < (rows[-1][0] if rows else 0):",
+        "results/test_reader.py::test_a_damaged_csv_is_one_line",
+    ),
+    Mutant(
+        "results/reader.py",
+        "else first > before",
+        "else first >= before",
+        "results/test_reader.py::test_whole_evaluations_are_those_whose_steps_go_up",
+    ),
+    Mutant(
+        "results/reader.py",
+        "fits = first == number if",
+        "fits = first >= number if",
+        "results/test_reader.py::test_whole_episodes_are_those_before_the_first_that_is_not_whole",
+    ),
+    Mutant(
+        "results/reader.py",
+        "if len(data) > limit:",
+        "if len(data) > limit + 1:",
+        "results/test_reader.py::test_a_file_past_its_limit_is_one_line",
+    ),
+    Mutant(
+        "results/report.py",
+        "len(which) == len(variants) > 1",
+        "len(which) == len(variants)",
+        "results/test_report.py::test_notes_say_what_is_not_as_asked_for",
+    ),
+    Mutant(
+        "results/report.py",
+        " and line.seeds:",
+        ":",
+        "results/test_report.py::test_notes_say_what_is_not_as_asked_for",
+    ),
+    Mutant(
+        "algo/dqn.py",
+        "next_target.amax(-1)",
+        "next_target.amin(-1)",
+        "test_golden.py::test_the_scores_of_a_small_run[dqn]",
+    ),
+    Mutant(
+        "algo/dqn.py",
+        "error.detach().abs(), q.detach())",
+        "error.detach().abs(), y)",
+        "test_learner.py::test_under_per_the_loss_is_weighted_and_q_is_not[mean-4.25]",
+    ),
+    Mutant(
+        "buffer/per_rank.py",
+        "self.priority[:, position] = np.inf",
+        "self.priority[:, position] = 1.0",
+        "buffer/test_per_rank.py::test_it_is_the_slow_list[1-7-3]",
+    ),
+    Mutant(
+        "buffer/per_rank.py",
+        "self.priority[:, position] = np.inf",
+        "self.priority[:, position] = self.priority.max()",
+        "buffer/test_per_rank.py::test_it_is_the_slow_list[1-7-3]",
+    ),
+    Mutant(
+        "buffer/per_rank.py",
+        "self.priority[:, position] = np.inf",
+        "pass",
+        "buffer/test_per_rank.py::test_it_is_the_slow_list[1-7-3]",
+    ),
+    Mutant(
+        "buffer/sum_tree.py",
+        "parents.ravel()[place] = families.sum(-1).numpy()",
+        "parents.ravel()[place] = families.float().sum(-1).double().numpy()",
+        "buffer/test_sum_tree.py::test_no_drift_after_a_million_updates",
+    ),
+    Mutant(
+        "env/gridworld.py",
+        "MOVES = (-COLUMNS, COLUMNS, -1, 1)",
+        "MOVES = (COLUMNS, -COLUMNS, -1, 1)",
+        "test_golden.py::test_a_trace_of_the_gridworld",
+    ),
+    Mutant(
+        "env/gridworld.py",
+        "self.phases[i] = (self.phases[i] + 1) % len(patrol)",
+        "self.phases[i] = (self.phases[i] - 1) % len(patrol)",
+        "test_golden.py::test_a_trace_of_the_gridworld",
+    ),
+    Mutant(
+        "learner.py",
+        "q.argmax(-1)",
+        "q.argmin(-1)",
+        "test_loop.py::test_epsilon_0_is_the_greedy_action_every_time",
+    ),
+    Mutant(
+        "learner.py",
+        "self.q_sum = self.q_sum + loss.q",
+        "self.q_sum = self.q_sum + batch.weight * loss.q",
+        "test_learner.py::test_under_per_the_loss_is_weighted_and_q_is_not[mean-4.25]",
+    ),
+    Mutant(
+        "learner.py",
+        "q = self.q_sum[lane].mean().item()",
+        "q = (self.q_sum[lane].sum() / self.divisor).item()",
+        "test_learner.py::test_under_per_the_loss_is_weighted_and_q_is_not[sum-17.0]",
+    ),
+    Mutant(
+        "learner.py",
+        "torch.addcmul(self.loss_sum, batch.weight, loss.per_sample)",
+        "self.loss_sum + loss.per_sample",
+        "test_learner.py::test_under_per_the_loss_is_weighted_and_q_is_not[mean-4.25]",
+    ),
+    Mutant(
+        "learner.py",
+        "torch.addcmul(self.loss_sum, batch.weight, loss.per_sample)",
+        "torch.addcmul(self.loss_sum, batch.weight**2, loss.per_sample)",
+        "test_learner.py::test_under_per_the_loss_is_weighted_and_q_is_not[mean-4.25]",
+    ),
+    Mutant(
+        "maths.py",
+        "clamp(min=1e-30).sqrt_()",
+        "clamp(min=1e-20).sqrt_()",
+        "test_maths.py::test_root_is_the_square_root_and_of_nothing_hardly_anything",
+    ),
+]
+
+
+def copied(base: Path, mutant: Mutant | None = None) -> Path:
+    """A new directory with all that tests need, and the mutant in it."""
+    folder = Path(tempfile.mkdtemp(prefix="mutant-"))
+    for name in COPIED:
+        source = base / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name)  # with what is compiled
+        else:
+            shutil.copy(source, folder / name)
+    if mutant is not None:
+        file = folder / "dqn_cli" / mutant.file
+        text = file.read_text(encoding="utf-8").replace(mutant.original, mutant.mutated)
+        file.write_text(text, encoding="utf-8")
+    return folder
+
+
+def outcome(folder: Path, tests: list[str], limit: float) -> tuple[int | None, str]:
+    """How pytest ended in a process of its own, None if it had to be ended, and what it printed."""
+    process = os.fork()
+    if process == 0:
+        try:
+            os.setsid()
+            os.chdir(folder)
+            sys.path.insert(0, str(folder))
+            os.environ["PYTHONPATH"] = str(folder)
+            os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+            sys.dont_write_bytecode = False  # to compile once is quicker
+            os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they take a second
+            log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            import pytest
+
+            names = [f"tests/{test}" for test in tests]
+            ended = int(pytest.main(["-x", "-p", "no:cacheprovider", *names]))
+            sys.stdout.flush()
+            os._exit(ended)
+        finally:
+            os._exit(BROKEN)
+    code: int | None = None
+    until = time.monotonic() + limit
+    while code is None and time.monotonic() < until:
+        time.sleep(0.02)
+        done, status = os.waitpid(process, os.WNOHANG)
+        code = os.waitstatus_to_exitcode(status) if done else None
+    if code is None:
+        os.killpg(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+    return code, (folder / "log").read_text(encoding="utf-8", errors="replace")
+
+
+def tried(mutant: Mutant, base: Path) -> str:
+    """What became of it. base: a copy as it is."""
+    times = (HERE / "dqn_cli" / mutant.file).read_text(encoding="utf-8").count(mutant.original)
+    if times != 1:
+        return f"its text comes {times} times"
+    folder = copied(base, mutant)
+    code, text = outcome(folder, [mutant.test], LIMIT)
+    shutil.rmtree(folder, ignore_errors=True)
+    if code is None:
+        return f"killed, with no end after {LIMIT:.0f} s"
+    return {PASSED: "SURVIVED", FAILED: "killed"}.get(code, f"pytest ended with {code}:\n{text}")
+
+
+def cell(text: str) -> str:
+    """Code in a cell of a table."""
+    return "`" + " ".join(text.split()).replace("|", "\\|") + "`" if text.strip() else "nothing"
+
+
+def table() -> str:
+    lines = ["| file | what was changed | the test that fails |", "|---|---|---|"]
+    for mutant in MUTANTS:
+        change = f"{cell(mutant.original)} → {cell(mutant.mutated)}"
+        lines.append(f"| {mutant.file} | {change} | {cell(mutant.test)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    if sys.argv[1:] == ["--table"]:
+        print(table())
+        return
+    numbers = [int(number) for number in sys.argv[1:]] or list(range(1, len(MUTANTS) + 1))
+    for name in SLOW:
+        importlib.import_module(name)
+    tests = list(dict.fromkeys(MUTANTS[number - 1].test for number in numbers))
+    base = copied(HERE)
+    code, text = outcome(base, tests, LIMIT * len(tests))
+    if code != PASSED:
+        sys.exit(f"without any mutant, pytest ends with {code}:\n{text}")
+    killed = 0
+    for number in numbers:
+        mutant = MUTANTS[number - 1]
+        found = tried(mutant, base)
+        killed += found.startswith("killed")
+        print(f"{number} {mutant.file}: {cell(mutant.mutated)}: {found}", flush=True)
+    shutil.rmtree(base, ignore_errors=True)
+    print(f"{killed} of {len(numbers)} killed")
+    sys.exit(killed < len(numbers))
+
+
+if __name__ == "__main__":
+    main()
