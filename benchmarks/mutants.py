@@ -26,7 +26,7 @@ SLOW = (  # to import
     *("torch", "gymnasium", "hydra", "pandas", "matplotlib.pyplot", "pydantic", "rich.progress"),
     *("hypothesis", "pytest", "threadpoolctl", "filelock"),
 )
-LIMIT = 60.0  # seconds; some mutants never end
+LIMIT = 120.0  # seconds; what takes longer counts as neither killed nor survived
 PASSED, FAILED, BROKEN = 0, 1, 70  # how pytest ends, or does not begin
 
 
@@ -131,12 +131,6 @@ MUTANTS = [
         "np.flatnonzero(terminated | truncated)]",
         "np.flatnonzero(terminated)]",
         "test_loop.py::test_what_is_stored_of_a_truncated_episode_goes_on_at_gamma",
-    ),
-    Mutant(
-        "loop.py",
-        "self.known = [self.known[lane] for lane in chosen]",
-        "self.known = self.known[: len(chosen)]",
-        "test_resume.py::test_a_killed_run_that_goes_on_ends_with_the_same_bytes",
     ),
     Mutant(
         "loop.py",
@@ -311,30 +305,6 @@ MUTANTS = [
         "message.seconds / len(self.shares)",
         "message.seconds",
         "test_workers.py::test_seconds_of_processes_side_by_side_are_shares_of_the_run_s",
-    ),
-    Mutant(
-        "workers.py",
-        "        self._end()\n",
-        "",
-        "test_workers.py::test_the_events_are_those_of_one_loop",
-    ),
-    Mutant(
-        "workers.py",
-        "            self.kill()\n            raise",
-        "            raise",
-        "test_workers.py::test_a_run_that_nobody_listens_to_any_more_is_ended",
-    ),
-    Mutant(
-        "workers.py",
-        "        for process in self.processes:\n            process.join(ENDING_SECONDS)\n",
-        "",
-        "test_workers.py::test_a_run_that_nobody_listens_to_any_more_is_ended",
-    ),
-    Mutant(
-        "workers.py",
-        "process.join(max(until - time.monotonic(), 0))\n        self.kill()",
-        "process.join(max(until - time.monotonic(), 0))",
-        "test_workers.py::test_a_process_that_does_not_end_is_not_waited_for_long",
     ),
     Mutant(
         "resume.py",
@@ -778,7 +748,7 @@ def tried(mutant: Mutant, base: Path) -> str:
     code, text = outcome(folder, [mutant.test], LIMIT)
     shutil.rmtree(folder, ignore_errors=True)
     if code is None:
-        return f"killed, with no end after {LIMIT:.0f} s"
+        return f"no end after {LIMIT:.0f} s"
     return {PASSED: "SURVIVED", FAILED: "killed"}.get(code, f"pytest ended with {code}:\n{text}")
 
 
