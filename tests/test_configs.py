@@ -20,8 +20,9 @@ from omegaconf import OmegaConf
 
 from dqn_cli import build, workers
 from dqn_cli.config import ROOMS, BadInput, Command, Config, check, command, locate
-from dqn_cli.events import Episode, Finished, Saved
-from dqn_cli.results.reader import Run
+from dqn_cli.events import Episode, Evaluated, Finished, Saved
+from dqn_cli.record import train
+from dqn_cli.results.reader import Run, read_summary
 from dqn_cli.results.variants import variants
 from dqn_cli.resume import checkpointed
 from dqn_cli.train import CONF
@@ -256,7 +257,7 @@ def training(config: Config, _: pytest.MonkeyPatch) -> object:
     told: list[object] = []
     for event in build.loop(config).run():
         match event:
-            case Episode():
+            case Episode() | Evaluated():
                 told.append(tuple(event.row.items()))
             case Finished():
                 told.append(hashlib.sha256(event.params.tobytes()).hexdigest())
@@ -297,13 +298,28 @@ def deterministic(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
     return torch.are_deterministic_algorithms_enabled()
 
 
+def fresh(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.setattr("dqn_cli.plot._render", lambda *_: b"")
+    with tempfile.TemporaryDirectory() as folder:
+        source = workers.share_out(config, build.loop(config), {})
+        train(config, source, Path(folder), {}, None, quiet=True)
+        return read_summary(Path(folder))["seeds"]
+
+
+def shared(config: Config, _: pytest.MonkeyPatch) -> object:
+    loop = build.loop(config)
+    return loop.scorer.envs is loop.envs
+
+
 DEVICE = {
     "name": Try("cpu", device),
     "threads": Try(3, threads),
     "workers": Try(3, lambda config, _: workers.processes(config, "cpu")),
     "deterministic": Try(False, deterministic),
 }
+LIMITED = [{"_target_": "gymnasium.wrappers.TimeLimit", "max_episode_steps": 12}]
 ENV = {
+    "wrappers": Try(LIMITED, training),
     "id": Try("Acrobot-v1", training),
     "import": Try("colorsys", imported),
     "kwargs": Try({"max_episode_steps": 20}, training),
@@ -325,10 +341,14 @@ TRIES: dict[str, dict[str, Try]] = {
         "eval.every_episodes": Try(2, training),
         "eval.every_steps": Try(30, training, ("eval.every_episodes=null",)),
         "eval.episodes": Try(2, training),
+        "eval.max_steps": Try(3, training),
+        "eval.final_episodes": Try(3, fresh),
+        "eval.envs": Try("shared", shared),
         "checkpoint.every_seconds": Try(1e-9, checkpoints, ("steps=600",)),
         "name": Try("mine", label),
     },
     "env/cartpole": {
+        "wrappers": Try(LIMITED, training),
         "id": Try("Acrobot-v1", training),
         "import": Try("colorsys", imported),
         "kwargs": Try({"sutton_barto_reward": True}, training),
