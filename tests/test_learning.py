@@ -112,8 +112,8 @@ def test_the_chain_is_worth_what_it_is_worth(compose, rooms):
 
 @pytest.mark.slow
 def test_the_defaults_learn_cartpole(compose, tmp_path):
-    """Sixteen seeds that nobody tuned on. Over 46 others the mean of the last 25 scores was 490.6, and
-    44 ended at 475 or more (docs/defaults.md); the two others at 287 and 289."""
+    """Sixteen seeds that nobody tuned on. Over 46 others the mean of the last 25 scores was 490.6,
+    and 44 ended at 475 or more (docs/defaults.md); the two others at 287 and 289."""
     (tmp_path / "checkpoints").mkdir()
     config = compose(f"seed={list(range(401, 417))}", "checkpoint.every_seconds=null")
     scores: dict[int, list[float]] = {}

@@ -95,7 +95,7 @@ def test_the_figure_and_the_progress_are_over_what_limits_the_run(
         ("experiment=lange/dqn target=polyak", "target", {"tau": 0.005, "every_steps": 1}),
         ("experiment=lange/polyak target=hard", "target", {"every_steps": 400}),
         ("experiment=lange/dqn target=polyak target.every_steps=7", "target", {"every_steps": 7}),
-        ("algo=nfq buffer=uniform", "buffer", {"capacity": 100000}),
+        ("algo=nfq buffer=uniform", "buffer", {"capacity": 300000}),
         # the experiment's own choice
         ("experiment=berta/dqn target=hard", "target", {"every_steps": 15}),
         ("experiment=berta/nfq buffer=uniform", "exploration", {"start": 0.5}),
