@@ -11,6 +11,7 @@ import inspect
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from annotated_types import Ge, Le, MinLen
@@ -36,6 +37,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 class BadInput(ValueError):
     """One line naming a key or file, its value and what is allowed."""
+
+
+class NoSuchKey(BadInput):
+    """`key` is none of this place's."""
+
+    def __init__(self, key: str, there: Iterable[str]) -> None:
+        super().__init__(f"{key}: no such key; there are {', '.join(sorted(there))}")
+        self.key = key
 
 
 class Strict(BaseModel):
@@ -193,10 +202,10 @@ def _validate(model: type[Model], values: dict[str, Any], prefix: str) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise BadInput(_line(error, model, prefix)) from None
+        raise _told(error, model, prefix) from None
 
 
-def _line(error: ValidationError, model: type[BaseModel], prefix: str) -> str:
+def _told(error: ValidationError, model: type[BaseModel], prefix: str) -> BadInput:
     """The first problem, as `key=value: what is allowed`."""
     first = error.errors()[0]["loc"][0]
     # A union reports once per member: the member of the right type has more to say.
@@ -209,8 +218,8 @@ def _line(error: ValidationError, model: type[BaseModel], prefix: str) -> str:
     place = [p for p in problem["loc"] if isinstance(p, int) or p.isidentifier() or not known]
     key = prefix + ".".join(map(str, place))
     if not known:
-        return f"{key}: no such key; there are {', '.join(sorted(model.model_fields))}"
+        return NoSuchKey(key, model.model_fields)
     if problem["type"] == "missing":
-        return f"{key}: missing"
+        return BadInput(f"{key}: missing")
     message = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{key}={problem['input']}: {message}"
+    return BadInput(f"{key}={problem['input']}: {message}")

@@ -91,3 +91,7 @@ Event = Episode | Evaluated | Finished | Diverged | Saved | Tick | Note
 
 class RunError(RuntimeError):
     """What ended a run from outside of it, in one line: an environment, a process, the disk."""
+
+
+class AllDiverged(RunError):
+    """Every seed's numbers are none any more; there is nothing to go on with."""

@@ -7,9 +7,11 @@ import difflib
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -154,8 +156,7 @@ def option(word: str, value: str | None) -> str:
 
 def alternatives(key: str) -> str:
     """What an unknown key is called here; or else the keys beside it, or those most like it."""
-    typed = [a for a in sys.argv[1:] if a.partition("=")[0] in GROUPS]
-    keys = composed([a for a in typed if not set(a) & set(",(")])
+    keys = chosen_keys()
     if key in keys:
         return f"new keys are added to it as +{key}.NAME=VALUE"
     if with_it := elsewhere().get(key):
@@ -169,6 +170,17 @@ def alternatives(key: str) -> str:
         return f"there are {', '.join(beside)}"
     alike = difflib.get_close_matches(key, keys)
     return f"did you mean {' or '.join(alike)}?" if alike else "see dqn-train --help"
+
+
+def renamed(key: str) -> str | None:
+    """What another tool's key is called here."""
+    return called(key, chosen_keys())
+
+
+def chosen_keys() -> list[str]:
+    """The keys there are with the choices of this command line."""
+    typed = [a for a in sys.argv[1:] if a.partition("=")[0] in GROUPS]
+    return composed([a for a in typed if not set(a) & set(",(")])
 
 
 def called(key: str, keys: Sequence[str]) -> str | None:
@@ -204,7 +216,9 @@ def elsewhere() -> dict[str, list[str]]:
 
 def composed(chosen: Sequence[str]) -> list[str]:
     """The keys there are with these choices; with the defaults, if there are no such choices."""
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+    begun = GlobalHydra.instance().is_initialized()  # with the command line's own places
+    here = nullcontext() if begun else hydra.initialize_config_dir(str(CONF), version_base="1.3")
+    with here:
         try:
             return list(flatten(hydra.compose("config", list(chosen))))
         except (HydraException, OmegaConfBaseException):  # such as a choice of --config-dir's

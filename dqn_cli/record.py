@@ -23,6 +23,7 @@ from dqn_cli.checkpoint import Checkpoint, dump, load
 from dqn_cli.config import ROOMS, Config
 from dqn_cli.evaluation import fresh_scores
 from dqn_cli.events import (
+    AllDiverged,
     Diverged,
     Episode,
     Evaluated,
@@ -126,7 +127,7 @@ def train(
     if signals:
         raise Stopped(signals[0])
     if len(display.over) == len(config.seeds):
-        raise RunError("every seed diverged: their losses or Q-values are no numbers any more")
+        raise AllDiverged("every seed diverged: their losses or Q-values are no numbers any more")
 
 
 def name_of(device: torch.device) -> str:
@@ -281,7 +282,7 @@ class Recorder:
             self.notes.append(f"the best networks were not scored on fresh episodes: {error}")
             return
         for seed, score in scores.items():
-            self.writer.outcome(seed).best_fresh_score = score
+            self.writer.best_again(seed, score)
         if scores:
             values = scores.values()
             spread = f" [{min(values):.4g}, {max(values):.4g}]" if len(values) > 1 else ""

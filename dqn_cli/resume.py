@@ -229,6 +229,7 @@ def versions() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
+        "kernels": torch.backends.cpu.get_cpu_capability(),
         "blas": "+".join(sorted(map(str, kernels - {None}))) or platform.machine(),
     }
 

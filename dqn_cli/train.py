@@ -25,8 +25,8 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from dqn_cli import __version__
 from dqn_cli.console import escape_what_does_not_fit
-from dqn_cli.events import RunError
-from dqn_cli.hints import CONF, explain, option
+from dqn_cli.events import AllDiverged, RunError
+from dqn_cli.hints import CONF, explain, option, renamed
 
 if TYPE_CHECKING:  # torch and pandas are imported when a run begins, so that --help is quick
     from dqn_cli.config import Config
@@ -65,6 +65,7 @@ class Hooks(Callback):
     """What must happen before Hydra makes a directory."""
 
     sweep_directory: Path | None = None  # of the sweep that this process runs, if it runs one
+    made: Sequence[Path] = ()  # it and those above it that were not there before, innermost first
     swept: frozenset[str] = frozenset()  # the keys that it varies
     ready: Prepared | None = None  # the single run that may go ahead
     failed: dict[str, str] = {}  # noqa: RUF012  jobs of the sweep that have, and why
@@ -78,7 +79,8 @@ class Hooks(Callback):
             refuse(error if known else f"{type(error).__name__}: {error}")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        Hooks.sweep_directory = Path(config.hydra.sweep.dir)
+        sweep = Hooks.sweep_directory = Path(config.hydra.sweep.dir)
+        Hooks.made = [path for path in (sweep, *sweep.parents) if not path.exists()]
         Hooks.failed = {}
         for stale in Hooks.sweep_directory.glob(f"*{FAILED}"):  # of an earlier sweep to this place
             stale.unlink()
@@ -128,7 +130,12 @@ def prepare(composed: DictConfig, directory: Path, overrides: Sequence[str]) -> 
         raise config.BadInput(f"{' '.join(overlays)}: each sets keys of the whole run; choose one")
     if overlays:
         values |= rooms_beside(overlays[0], values, overrides)
-    checked = config.check(values)
+    try:
+        checked = config.check(values)
+    except config.NoSuchKey as error:
+        if ours := renamed(error.key):
+            raise config.BadInput(f"{error.key}: no such key; use {ours}") from None
+        raise
     if holds_run(directory):
         raise config.BadInput(
             f"{directory}: already holds a run, and a run is never overwritten; "
@@ -252,7 +259,8 @@ def job(composed: DictConfig) -> None:
         if not swept and isinstance(error, ResultError):
             refuse(error)
         if not swept and isinstance(error, RunError):
-            print(f"dqn-train: {error}{go_on(directory)}", file=sys.stderr)
+            ending = "" if isinstance(error, AllDiverged) else go_on(directory)
+            print(f"dqn-train: {error}{ending}", file=sys.stderr)
             sys.exit(1)
         if not swept:
             raise
@@ -286,7 +294,8 @@ def main() -> None:
             if sweep is not None:
                 (sweep / "multirun.yaml").unlink(missing_ok=True)
                 with contextlib.suppress(OSError):
-                    sweep.rmdir()
+                    for folder in Hooks.made:
+                        folder.rmdir()
             refuse(explain(error))
     if Hooks.sweep_directory is not None:
         code = max(conclude(Hooks.sweep_directory), code)

@@ -40,6 +40,8 @@ LINES = {
     "+foo=1": "foo: no such key",
     "++algo.lrr=1": "algo.lrr: no such key; there are double",
     "+eval.foo=1": "eval.foo: no such key",
+    "+buffer.size=1": "buffer.size: no such key; use buffer.capacity\n",
+    "+eval_freq=1": "eval_freq: no such key; use eval.every_steps\n",
     # another tool's name of a key, a choice or an option: see test_hints.py
     "learning_rate=1": "learning_rate: no such key; use optimizer.lr\n",
     "env=FrozenLake-v1": "env=FrozenLake-v1: no such choice; a Gymnasium id is chosen by env.id=Fr",

@@ -1110,6 +1110,7 @@ def test_a_run_of_which_every_seed_diverged_has_failed(dqn_train, diverging: Non
     done = dqn_train(*SMALL, *EPISODES, "seed=2")
     assert done.code == 1
     assert done.err.startswith("dqn-train: every seed diverged: their losses or Q-values are no")
+    assert "resume=" not in done.err  # there is nothing to go on with
 
 
 # The disk

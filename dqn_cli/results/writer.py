@@ -237,6 +237,10 @@ class RunWriter:
         """What summary.json is going to say of the seed."""
         return self._outcome[seed]
 
+    def best_again(self, seed: int, score: float) -> None:
+        """What the seed's best network reached over episodes that it was not chosen by."""
+        self._outcome[seed].best_fresh_score = score
+
     def diverged(self, seed: int) -> None:
         """The seed's numbers are none any more; no row of it follows."""
         self._sync(seed)
