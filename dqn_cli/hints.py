@@ -173,8 +173,11 @@ def alternatives(key: str) -> str:
 
 
 def renamed(key: str) -> str | None:
-    """What another tool's key is called here."""
-    return called(key, chosen_keys())
+    """What another tool's key is called here, or which choices it comes with."""
+    if with_it := elsewhere().get(key):
+        return f"it comes with {' or '.join(with_it)}"
+    ours = called(key, chosen_keys())
+    return f"use {ours}" if ours else None
 
 
 def chosen_keys() -> list[str]:

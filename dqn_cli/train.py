@@ -133,8 +133,8 @@ def prepare(composed: DictConfig, directory: Path, overrides: Sequence[str]) -> 
     try:
         checked = config.check(values)
     except config.NoSuchKey as error:
-        if ours := renamed(error.key):
-            raise config.BadInput(f"{error.key}: no such key; use {ours}") from None
+        if hint := renamed(error.key):
+            raise config.BadInput(f"{error.key}: no such key; {hint}") from None
         raise
     if holds_run(directory):
         raise config.BadInput(

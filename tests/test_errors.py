@@ -27,7 +27,8 @@ LINES = {
     "experiment=[berta/dqn,berta/per]": "experiment=berta/dqn experiment=berta/per: each sets keys",
     "experiment=berta/dqn,berta/per": "experiment=berta/dqn,berta/per: several values; -m makes a",
     "+experiment=berta/dqn": "+experiment=berta/dqn: there is a choice already; experiment",
-    "experiment=berta/per buffer=uniform buffer.alpha=0.4": "buffer.alpha: no such key; there",
+    "experiment=berta/per buffer=uniform buffer.alpha=0.4": "buffer.alpha: no such key; it comes "
+    "with buffer=per or buffer=per_rank",
     "env=": "env=",
     "algo=[dqn,ddqn]": "algo",
     "~algo": "algo",
