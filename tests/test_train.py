@@ -156,8 +156,6 @@ def test_the_summary_says_what_the_scores_say(trained: Path) -> None:
     }
     packages = {"python", "dqn-cli", "torch", "numpy", "gymnasium", "blas", "kernels"}
     assert packages == found["versions"].keys()
-        "versions"
-    ].keys()
     assert found["env_steps_per_second"] > 0
     for seed, frame in read_run(trained).scores.items():
         last, best = frame.iloc[-1], frame.loc[frame["score"].idxmax()]
