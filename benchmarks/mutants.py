@@ -921,12 +921,6 @@ MUTANTS = [
     ),
     Mutant(
         "env/gym.py",
-        "rows >= TOGETHER",
-        "rows > TOGETHER",
-        "env/test_cartpole.py::test_it_is_used_where_it_is_the_same_thing_and_pays",
-    ),
-    Mutant(
-        "env/gym.py",
         "if env.spec is None or env.spec.kwargs:",
         "if env.spec is None:",
         "env/test_cartpole.py::test_wrappers_and_arguments_of_a_registration_are_not_passed_over",

@@ -93,7 +93,7 @@ def test_the_figure_and_the_progress_are_over_what_limits_the_run(
         ("experiment=berta/dqn target=none", "target", {}),
         # the same key with another default: another meaning
         ("experiment=lange/dqn target=polyak", "target", {"tau": 0.005, "every_steps": 1}),
-        ("experiment=lange/polyak target=hard", "target", {"every_steps": 400}),
+        ("experiment=lange/polyak target=hard", "target", {"every_steps": 240}),
         ("experiment=lange/dqn target=polyak target.every_steps=7", "target", {"every_steps": 7}),
         ("algo=nfq buffer=uniform", "buffer", {"capacity": 300000}),
         # the experiment's own choice
@@ -295,6 +295,7 @@ def at_step(steps: int, do: Callable[[], object], monkeypatch: pytest.MonkeyPatc
             do()
         return step(self, rows, action)
 
+    monkeypatch.setattr("dqn_cli.env.gym.is_cartpole", lambda env: False)
     monkeypatch.setattr(GymRow, "step", stepped)
 
 
@@ -431,6 +432,7 @@ def test_an_environment_that_raises_in_an_evaluation_is_named_with_it(
                 Broken.steps = 59 if count == limit else 100
             return step(self, rows, action)
 
+        monkeypatch.setattr("dqn_cli.env.gym.is_cartpole", lambda env: False)
         monkeypatch.setattr(GymRow, "step", stepped)
 
     until(5)

@@ -23,7 +23,6 @@ from dqn_cli.env.cartpole import CartPoleRow
 from dqn_cli.env.spaces import FLOAT, LARGEST, encoder, kind_of
 from dqn_cli.types import EnvError, Envs, Space
 
-TOGETHER = 4  # CartPoles from which on stepping them together is quicker
 FPS = 30.0  # of an environment that names none
 REHEARSED = 8  # steps in which an environment shows whether it repeats itself
 
@@ -109,7 +108,7 @@ class Gym:
         """`rows` environments; with `render`, frames can be asked of them."""
         if render:
             return GymRow(self, rows, {"render_mode": "rgb_array"})
-        if rows >= TOGETHER and self.together:
+        if self.together:
             return CartPoleRow(self.one(), rows)
         return GymRow(self, rows, {})
 

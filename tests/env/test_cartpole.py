@@ -2,6 +2,7 @@
 
 import gymnasium
 import numpy as np
+import pytest
 
 from dqn_cli.env.cartpole import CartPoleRow
 from dqn_cli.env.gym import Gym, GymRow
@@ -11,8 +12,11 @@ def gym(id: str = "CartPole-v1", **kwargs: object) -> Gym:
     return Gym(id=id, import_=None, wrappers=[], kwargs=kwargs)
 
 
-def test_a_row_equals_single_environments() -> None:
-    """A policy that balances for a while: some 500 episodes, of which some reach the limit."""
+@pytest.mark.parametrize("few", [0, 12])
+def test_a_row_equals_single_environments(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    """As arrays and one by one. A policy that balances for a while: some 500 episodes, of which
+    some reach the limit."""
+    monkeypatch.setattr("dqn_cli.env.cartpole.FEW", few)
     envs, singles = CartPoleRow(gym().one(), 12), GymRow(gym(), 12, {})
     rows, draw = np.arange(12), np.random.default_rng(0)
     obs = np.stack([envs.reset(row, row) for row in range(12)])
@@ -47,9 +51,9 @@ def test_only_the_rows_named_are_stepped() -> None:
     assert envs.state[1, 2] > before[1, 2] and envs.state[1, 0] < before[1, 0]  # pushed
 
 
-def test_it_is_used_where_it_is_the_same_thing_and_pays() -> None:
+def test_it_is_used_where_it_is_the_same_thing() -> None:
     assert isinstance(gym().make(30), CartPoleRow)
-    assert isinstance(gym().make(1), GymRow)
+    assert isinstance(gym().make(1), CartPoleRow)
     assert isinstance(gym().make(30, render=True), GymRow)
     assert isinstance(gym(sutton_barto_reward=True).make(30), GymRow)
     assert isinstance(gym("Acrobot-v1").make(30), GymRow)
