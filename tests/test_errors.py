@@ -65,7 +65,7 @@ LINES = {
     "grad_clip_norm=inf": "grad_clip_norm=inf: input should be a finite number",
     "network.hidden=[8,x]": "network.hidden.1=x: input should be a valid integer",
     "seed=[1,2,1]": "seed=[1, 2, 1]: 1 comes twice",
-    "episodes=null": "episodes=null steps=null: one of them must be a number",
+    "steps=null": "episodes=null steps=null: one of them must be a number",
     f"buffer.capacity={FAR}": "buffer.capacity",
     "buffer.capacity=1000000000000000": "buffer",
     # environments
