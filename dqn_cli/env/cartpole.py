@@ -13,7 +13,6 @@ import numpy as np
 from gymnasium.envs.classic_control import CartPoleEnv
 from numpy.typing import NDArray
 
-
 FEW = 7  # rows up to which one by one is quicker
 
 
