@@ -39,10 +39,10 @@ class CartPoleRow:
         before = self.state[:, rows]
         if len(rows) <= FEW:
             pairs = zip(before.T.tolist(), action.tolist(), strict=True)
-            each = [self.moved(*state, push if right else -push) for state, right in pairs]
+            each = [self.moved(push if right else -push, *state) for state, right in pairs]
             after = np.array(each).T
         else:
-            after = np.array(self.moved(*before, np.where(action == 1, push, -push)))
+            after = np.array(self.moved(np.where(action == 1, push, -push), *before))
         self.state[:, rows] = after
         self.length[rows] += 1
         away = np.abs(after[0]) > self.one.x_threshold
@@ -50,7 +50,7 @@ class CartPoleRow:
         truncated = self.length[rows] == self.limit
         return after.T.astype(np.float32, order="C"), np.ones(len(rows)), away | fallen, truncated
 
-    def moved(self, x: Any, x_dot: Any, angle: Any, angle_dot: Any, force: Any) -> tuple[Any, ...]:
+    def moved(self, force: Any, x: Any, x_dot: Any, angle: Any, angle_dot: Any) -> tuple[Any, ...]:
         """The state one step later, in numbers or arrays as it was: the equations of motion
         (Florian 2007, equations 23 and 24, without friction)."""
         one = self.one
