@@ -630,7 +630,7 @@ REFUSED = {
     "device.threads=2": "device.threads=2: the run in run has 1",
     "episodes=5": "episodes=5: seed 1 is in episode 9 by now",
     "steps=20": "steps=20: seed ",
-    "episodes=null": "episodes=null steps=null: one of them must be a number",
+    "episodes=null steps=null": "episodes=null steps=null: one of them must be a number",
     "episodes=0": "episodes=0: input should be greater than or equal to 1",
     "seed=[3,x]": "seed.3=x: input should be a valid integer",
     "seed=[3,3]": "3 comes twice",
@@ -646,7 +646,7 @@ def test_what_would_be_another_experiment_is_refused_by_name(
     dqn_train, finished: Path, tmp_path: Path, argument: str, words: str
 ) -> None:
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    done = dqn_train("resume=run", argument)
+    done = dqn_train("resume=run", *argument.split())
     assert done.err.startswith("dqn-train: ") and words in done.err
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
