@@ -255,10 +255,14 @@ def test_there_are_no_more_environments_than_are_needed(compose, shared: bool) -
 
 
 @pytest.mark.parametrize("every", ["eval.every_episodes=1", "eval.every_steps=7"])
-def test_a_shared_environment_changes_no_byte(compose, every: str) -> None:
-    """Also where an evaluation comes in the middle of an episode, which is then rebuilt."""
-    settings = ["env.id=Acrobot-v1", "+env.kwargs.max_episode_steps=40", "episodes=3"]
-    settings += ["seed=[1,2]", "learning_starts=8", "batch_size=8", "network.hidden=[8]"]
+@pytest.mark.parametrize(
+    "env", [("env.id=Acrobot-v1", "+env.kwargs.max_episode_steps=40"), ("env.id=CartPole-v1",)]
+)
+def test_a_shared_environment_changes_no_byte(compose, env: tuple[str, ...], every: str) -> None:
+    """Also where an evaluation comes in the middle of an episode, which is then rebuilt, or in the
+    middle of another seed's (seed 1's three CartPole episodes end within seed 2's first)."""
+    settings = [*env, "episodes=3", "seed=[2,1]", "learning_starts=8"]
+    settings += ["batch_size=8", "network.hidden=[8]"]
     settings += ["eval.every_episodes=null", "eval.episodes=2", every]
     told = []
     for envs in ("own", "shared"):

@@ -147,15 +147,15 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(
 def test_seeds_saved_at_different_steps_join_where_they_belong(
     dqn_train, killed_at, tmp_path: Path
 ) -> None:
-    """As after a kill between the checkpoints of two seeds."""
+    """As after a kill between the checkpoints of two seeds; the first one is ahead."""
     line = (*SMALL, *EPISODES, "seed=[1,2,3,4]", "buffer=per")
     assert dqn_train(*line, "hydra.run.dir=whole").code == 0
     killed_at(530, *line)
-    places = [tmp_path / f"run/checkpoints/seed_{seed}_resume.pt" for seed in (1, 2, 3)]
-    os.replace(places[0].with_name("seed_1_previous.pt"), places[0])
-    os.replace(places[1].with_name("seed_2_previous.pt"), places[1])
+    places = [tmp_path / f"run/checkpoints/seed_{seed}_resume.pt" for seed in (2, 3, 4)]
+    os.replace(places[0].with_name("seed_2_previous.pt"), places[0])
+    os.replace(places[1].with_name("seed_3_previous.pt"), places[1])
     places[2].unlink()
-    places[2].with_name("seed_3_previous.pt").unlink()
+    places[2].with_name("seed_4_previous.pt").unlink()
     assert {load_lane(place).step for place in places[:2]} == {256}
     assert dqn_train("resume=run").code == 0
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
