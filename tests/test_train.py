@@ -255,7 +255,13 @@ def test_whole_floats_are_counts_in_the_configuration_too(dqn_train, tmp_path: P
 def test_learning_may_start_when_the_buffer_has_been_full_for_long(
     dqn_train, tmp_path: Path, buffer: str
 ) -> None:
-    ring = ("buffer.capacity=16", "learning_starts=40", "episodes=null", "steps=100")
+    ring = (
+        "buffer.capacity=16",
+        "learning_starts=40",
+        "update_every=1",
+        "episodes=null",
+        "steps=100",
+    )
     assert dqn_train(*SMALL, f"buffer={buffer}", *ring).code == 0
     for frame in read_run(tmp_path / "run").scores.values():
         assert list(frame["loss"].notna()) == list(frame["step"] >= 40)
