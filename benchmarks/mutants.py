@@ -965,7 +965,7 @@ MUTANTS = [
         "resume.py",
         "return Rows(lane.episode - episodes,",
         "return Rows(lane.episode - episodes - 1,",
-        "test_resume.py::test_a_killed_run_that_goes_on_ends_with_the_same_bytes",
+        "test_resume.py::test_a_killed_run_that_goes_on_ends_with_the_same_bytes[plain]",
     ),
     Mutant(
         "resume.py",
@@ -1026,6 +1026,61 @@ MUTANTS = [
         "(grid <= ends[i])",
         "(grid < ends[i])",
         "results/test_stats.py::test_n_drops_where_a_seed_ends",
+    ),
+    Mutant(
+        "loop.py",
+        "self.known = [self.known[lane] for lane in chosen]",
+        "self.known = self.known[: len(chosen)]",
+        "test_lanes.py::test_what_is_saved_of_a_seed_is_the_same_alone_and_after_another_has_left",
+    ),
+    Mutant(
+        "evaluation.py",
+        "else params.clone()",
+        "else params",
+        "test_evaluation.py::test_what_waits_for_its_score_is_a_copy_of_the_parameters",
+    ),
+    Mutant(
+        "resume.py",
+        "if not all(lane.learner[name]",
+        "if not any(lane.learner[name]",
+        "test_resume.py::test_nothing_is_saved_of_a_network_or_target_that_is_no_numbers",
+    ),
+    Mutant(
+        "resume.py",
+        "due - evaluations)",
+        "due - evaluations - 1)",
+        "test_resume.py::"
+        "test_a_killed_run_that_goes_on_ends_with_the_same_bytes[evaluated by steps]",
+    ),
+    Mutant(
+        "workers.py",
+        "            self.kill()\n            raise",
+        "            raise",
+        "test_workers.py::test_a_run_that_nobody_listens_to_any_more_is_ended",
+    ),
+    Mutant(
+        "workers.py",
+        "process.join(max(until - time.monotonic(), 0))\n        self.kill()",
+        "process.join(max(until - time.monotonic(), 0))",
+        "test_workers.py::test_a_process_that_does_not_end_is_not_waited_for_long",
+    ),
+    Mutant(
+        "workers.py",
+        "        self._end()\n",
+        "",
+        "test_workers.py::test_the_events_are_those_of_one_loop",
+    ),
+    Mutant(
+        "workers.py",
+        "        for process in self.processes:\n            process.join(ENDING_SECONDS)",
+        "",
+        "test_workers.py::test_a_run_that_nobody_listens_to_any_more_is_ended",
+    ),
+    Mutant(
+        "record.py",
+        "self.writer.best_again(seed, score)",
+        "pass",
+        "test_train.py::test_best_networks_are_scored_on_fresh_episodes",
     ),
 ]
 

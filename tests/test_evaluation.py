@@ -337,6 +337,17 @@ def test_fresh_scores_are_those_of_a_plain_loop(cartpole) -> None:
     assert not scoring & set(fresh_seeds(12, range(100)))
 
 
+def test_what_waits_for_its_score_is_a_copy_of_the_parameters(cartpole: Gym) -> None:
+    """Training goes on meanwhile, in place."""
+    network, params = networks(cartpole)
+    made = Scorer(cartpole, network, Evaluation(1, None, 1), lambda: False)
+    made.hold(Evaluated(12, 1, 0, None, 0, None, extra=False), params[0])
+    before = params[0].clone()
+    params[0].zero_()
+    _, held = made.waiting[0]
+    assert held is not None and torch.equal(held, before) and before.any()
+
+
 def scorer(cartpole: Gym, scores: list[float]) -> Scorer:
     """Of a network whose evaluations have these scores, one after another."""
     network, params = networks(cartpole)

@@ -11,6 +11,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from dqn_cli import build
+from dqn_cli.checkpoint import dump_lane
 from dqn_cli.evaluation import evaluation_seeds, greedy_returns
 from dqn_cli.events import Episode, Evaluated, Finished
 
@@ -113,6 +114,27 @@ def test_a_seed_that_is_done_leaves_and_the_others_go_on(compose):
 
     assert len(set(steps)) == 3  # they ended at different env steps
     assert all(len(rows) == 10 for rows in seeds.values())
+
+
+def test_what_is_saved_of_a_seed_is_the_same_alone_and_after_another_has_left(compose) -> None:
+    """To the last array, but for what waits for its score: that is told when a seed leaves."""
+
+    @torch.inference_mode()
+    def after(step: int, seeds: str) -> dict[int, bytes]:
+        loop = build.loop(compose(*SMALL, "buffer=per", f"seed={seeds}"))
+        while loop.step < step:
+            list(loop._step())
+        lanes = {seed: loop.lane(place) for place, seed in enumerate(loop.seeds)}
+        assert all(lane.known is not None for lane in lanes.values())
+        return {s: dump_lane(e._replace(waiting=[], best=None)) for s, e in lanes.items()}
+
+    ends = {seed: rows[-1][0] for seed, rows in told(compose, "seed=[1,2,3]").items()}
+    first, *others = sorted(ends, key=ends.__getitem__)  # those behind it move up
+    step = ends[first]
+    company = after(step, f"[{first},{others[1]},{others[0]}]")
+    assert set(company) == set(others)
+    for seed, saved in company.items():
+        assert saved == after(step, str(seed))[seed]
 
 
 def test_evaluation_does_not_touch_training(compose):

@@ -1056,6 +1056,17 @@ def test_no_checkpoint_is_written_twice_under_one_name(compose, tmp_path: Path) 
     assert len(files) == len(set(files)) == 4
 
 
+@pytest.mark.parametrize("name", ["online", "behind"])
+def test_nothing_is_saved_of_a_network_or_target_that_is_no_numbers(
+    compose, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    lane = build.loop(compose(*SMALL[:-2], "seed=1")).lane(0)
+    assert len(list(resume.save(lane, tmp_path))) == 1
+    lane.learner[name][3] = math.nan
+    assert not list(resume.save(lane, tmp_path))
+
+
 @pytest.mark.long
 def test_an_open_episode_that_diverges_ends_at_the_next_tick(compose, tmp_path: Path) -> None:
     """Where episodes are long, a seed is not dragged along until its episode ends."""

@@ -35,9 +35,19 @@ def none_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", starting)
     yield
-    for process in started:
-        with pytest.raises(ChildProcessError):
-            os.waitpid(process.pid, os.WNOHANG)
+    left = [process for process in started if not waited_for(process)]
+    for process in left:  # or pytest would wait for it
+        process.kill()
+        process.join()
+    assert not left
+
+
+def waited_for(process: Any) -> bool:
+    try:
+        os.waitpid(process.pid, os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize(
