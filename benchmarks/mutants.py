@@ -21,7 +21,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).parents[1]
-COPIED = ("dqn_cli", "conf", "tests", "benchmarks", "docs", "pyproject.toml")
+COPIED = (
+    *("dqn_cli", "conf", "tests", "benchmarks", "docs", "outputs/reference"),
+    "pyproject.toml",
+)
 SLOW = (  # to import
     *("torch", "gymnasium", "hydra", "pandas", "matplotlib.pyplot", "pydantic", "rich.progress"),
     *("hypothesis", "pytest", "threadpoolctl", "filelock"),

@@ -255,6 +255,19 @@ def test_a_sweep_into_the_place_of_another_changes_nothing(dqn_train, tmp_path: 
     assert not list(tmp_path.glob("sweep/*/*.error.txt"))  # those runs have not failed
 
 
+@pytest.mark.parametrize("there", ["nothing", "outputs", "sweep"])
+def test_a_sweep_that_is_refused_leaves_only_the_folders_that_were_there(
+    dqn_train, tmp_path: Path, there: str
+) -> None:
+    folders = {"nothing": (), "outputs": ("outputs",), "sweep": ("outputs", "outputs/mine")}[there]
+    for folder in folders:
+        (tmp_path / folder).mkdir()
+    place = ("hydra.sweep.dir=outputs/mine",) if there == "sweep" else ()
+    done = dqn_train("-m", *TINY, "algo=dqn,ddqn", "bufer=per", *place)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == [*folders]
+
+
 @pytest.mark.slow
 def test_two_sweeps_at_once_do_not_collide(tmp_path: Path) -> None:
     command = Path(sys.executable).with_name("dqn-train")
