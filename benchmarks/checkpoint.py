@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 from benchmarks.compose import composed
-from dqn_cli import build
 from dqn_cli.results.schema import checkpoint_file
 from dqn_cli.results.writer import RunWriter
-from dqn_cli.resume import save
+from dqn_cli.saving.resume import save
+from dqn_cli.training import build
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from dqn_cli import config
-from dqn_cli.hints import CONF
+from dqn_cli.cli.hints import CONF
 
 
 def composed(*overrides: str) -> config.Config:

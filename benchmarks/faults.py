@@ -51,8 +51,9 @@ def die() -> None:
 
 def strike(point: str, after: int) -> None:
     """Have this process kill itself at the point, once it has been passed `after` times."""
-    from dqn_cli import evaluation, resume
     from dqn_cli.results import writer
+    from dqn_cli.saving import resume
+    from dqn_cli.training import evaluation
 
     passed = 0
 
@@ -117,7 +118,7 @@ def child() -> None:
     point, after, *arguments = sys.argv[2:]
     strike(point, int(after))
     sys.argv = ["dqn-train", *arguments]
-    from dqn_cli.train import main
+    from dqn_cli.cli.train import main
 
     main()
 
@@ -126,7 +127,7 @@ def start(
     folder: Path, arguments: list[str], fault: tuple[str, int] | None
 ) -> subprocess.Popen[bytes]:
     within = ["-m", "benchmarks.faults", "child", fault[0], str(fault[1])] if fault else []
-    command = [sys.executable, *(within or ["-m", "dqn_cli.train"]), *arguments]
+    command = [sys.executable, *(within or ["-m", "dqn_cli.cli.train"]), *arguments]
     here = Path(__file__).parents[1]
     return subprocess.Popen(
         command,

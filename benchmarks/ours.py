@@ -9,7 +9,7 @@ import sys
 import time
 
 from benchmarks.compose import composed
-from dqn_cli import build
+from dqn_cli.training import build
 
 WARM = 1000  # env steps before the clock starts: the first updates pay for allocations
 

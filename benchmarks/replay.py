@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from benchmarks.compose import composed
-from dqn_cli import build
 from dqn_cli.device.device import Device
+from dqn_cli.training import build
 from dqn_cli.types import Space, Step
 
 BATCH, TIMES = 256, 2000

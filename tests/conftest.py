@@ -18,8 +18,8 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from dqn_cli.cli.train import CONF, Hooks, main
 from dqn_cli.config import Config, check, command
-from dqn_cli.train import CONF, Hooks, main
 from dqn_cli.types import Space, Step
 
 torch.set_num_threads(1)
@@ -135,4 +135,4 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are empty files: to draw one takes longer than a small run."""
-    monkeypatch.setattr("dqn_cli.plot._render", lambda *_: b"")
+    monkeypatch.setattr("dqn_cli.cli.plot._render", lambda *_: b"")

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dqn_cli.checkpoint import FORMAT, Checkpoint, dump, dump_lane, load, load_lane
 from dqn_cli.events import Episode, Evaluated
 from dqn_cli.network.mlp import MLP
+from dqn_cli.saving.checkpoint import FORMAT, Checkpoint, dump, dump_lane, load, load_lane
 from dqn_cli.state import Best, Known, Lane
 
 SAVED = Checkpoint(

@@ -18,14 +18,14 @@ from hydra import compose as compose_config
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
-from dqn_cli import build, workers
+from dqn_cli.cli.train import CONF
 from dqn_cli.config import ROOMS, BadInput, Command, Config, check, command, locate
 from dqn_cli.events import Episode, Evaluated, Finished, Saved
-from dqn_cli.record import train
 from dqn_cli.results.reader import Run, read_summary
 from dqn_cli.results.variants import variants
-from dqn_cli.resume import checkpointed
-from dqn_cli.train import CONF
+from dqn_cli.saving.resume import checkpointed
+from dqn_cli.training import build, workers
+from dqn_cli.training.run import train
 
 PACKAGE = Path(inspect.getfile(check)).parent
 TESTS = Path(__file__).parent
@@ -299,7 +299,7 @@ def deterministic(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
 
 
 def fresh(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
-    monkeypatch.setattr("dqn_cli.plot._render", lambda *_: b"")
+    monkeypatch.setattr("dqn_cli.cli.plot._render", lambda *_: b"")
     with tempfile.TemporaryDirectory() as folder:
         source = workers.share_out(config, build.loop(config), {})
         train(config, source, Path(folder), {}, None, quiet=True)

@@ -8,8 +8,8 @@ import pytest
 from benchmarks.reproduction.published import ERRATA, SECTIONS
 from benchmarks.reproduction.report import PEER, SAME, settings
 from benchmarks.reproduction.runs import RUNS
+from dqn_cli.cli.train import CONF
 from dqn_cli.results.reader import read_config
-from dqn_cli.train import CONF
 
 ROOT = Path(__file__).parents[1]
 ERRATA_PAGE = (ROOT / "docs/errata.md").read_text(encoding="utf-8")

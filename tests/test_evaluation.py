@@ -8,9 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dqn_cli import build
 from dqn_cli.env.gym import Gym
-from dqn_cli.evaluation import (
+from dqn_cli.events import Episode, Evaluated, RunError
+from dqn_cli.network.mlp import MLP
+from dqn_cli.seeding import episode_seed
+from dqn_cli.training import build
+from dqn_cli.training.evaluation import (
     Evaluation,
     Scorer,
     evaluation_seeds,
@@ -18,9 +21,6 @@ from dqn_cli.evaluation import (
     fresh_seeds,
     greedy_returns,
 )
-from dqn_cli.events import Episode, Evaluated, RunError
-from dqn_cli.network.mlp import MLP
-from dqn_cli.seeding import episode_seed
 
 SEEDS = [[1, 2, 3], [4, 5, 6], [1, 2, 3], [7, 8, 9]]  # of four networks, three episodes each
 

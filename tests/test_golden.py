@@ -21,7 +21,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
-from dqn_cli import build
+from dqn_cli.cli.train import CONF
 from dqn_cli.config import check, command
 from dqn_cli.env.gridworld import GridWorld
 from dqn_cli.events import Episode
@@ -29,9 +29,9 @@ from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.mlp import MLP
 from dqn_cli.results.schema import scores_file
 from dqn_cli.results.writer import RunWriter
-from dqn_cli.resume import versions
+from dqn_cli.saving.resume import versions
 from dqn_cli.seeding import Uniforms, episode_seed, uniform_init
-from dqn_cli.train import CONF
+from dqn_cli.training import build
 from dqn_cli.types import Space
 
 # Streams: SeedSequence(seed, spawn_key=(crc32(name), block number)), a PCG64, Generator.random

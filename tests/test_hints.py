@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dqn_cli import __version__
-from dqn_cli.hints import CONF, GROUPS, OURS, alternatives, choices, composed, elsewhere, option
+from dqn_cli.cli.hints import CONF, GROUPS, OURS, alternatives, choices, composed, elsewhere, option
 
 MEANT = {
     "total_timesteps": "use steps",

@@ -15,39 +15,25 @@ ARRAYS = "numpy torch annotated_types"
 # A room (a folder) may always import itself, and anything the standard library.
 ALLOWED = {
     # name: (what of dqn_cli, which other packages); * is anything
+    "events": ("", ARRAYS),
     "state": ("events", ARRAYS),
     "code": ("", ""),
-    "events": ("", ARRAYS),
     "types": ("state", ARRAYS),
     "maths": ("types", ARRAYS),
     "seeding": ("types", ARRAYS),
+    "config": ("code types", "pydantic annotated_types"),
     **dict.fromkeys(
         ROOMS.split(), ("types maths seeding state code", f"{ARRAYS} gymnasium threadpoolctl")
     ),
-    "learner": ("types maths seeding state", ARRAYS),
-    "evaluation": ("types maths seeding state events", ARRAYS),
-    "loop": ("learner evaluation types maths seeding state events", ARRAYS),
-    "checkpoint": ("events state", ARRAYS),
-    "config": ("code types", "pydantic annotated_types"),
-    "memory": ("config types", "numpy"),
-    "build": ("config evaluation learner loop memory", ""),  # rooms by the names in conf/
-    "resume": ("build checkpoint config events loop results state", "numpy torch threadpoolctl"),
-    "workers": ("build checkpoint config events loop resume", ""),
-    "progress": ("types", "rich"),
-    "results": ("", "numpy pandas yaml filelock"),
-    "record": (
-        "build checkpoint config evaluation events plot progress results resume state types "
-        "workers",
-        "numpy torch omegaconf",
+    "results": ("", "numpy pandas yaml filelock matplotlib"),
+    "logger": ("types", "rich"),
+    "saving": ("training config events results state", f"{ARRAYS} threadpoolctl"),
+    # the parts of a run by their names in conf/, so no group is named here
+    "training": (
+        "config events state types maths seeding saving results logger cli",
+        f"{ARRAYS} omegaconf",
     ),
-    "console": ("", ""),
-    "plot": ("console results __version__", "numpy pandas matplotlib"),
-    "play": (
-        "build checkpoint config console evaluation events results seeding types __version__",
-        "numpy PIL",
-    ),
-    "hints": ("", "hydra omegaconf gymnasium"),
-    "train": ("*", "*"),  # and no row names train, so nobody imports it
+    "cli": ("*", "*"),  # and only the commands' own files name it
 }
 
 # Quick to start: what `import dqn_cli.NAME` must not bring in.
@@ -58,7 +44,7 @@ LAZY = {
 
 
 def row_of(path: Path) -> str:
-    """dqn_cli/loop.py -> "loop"; dqn_cli/algo/dqn.py -> "algo"."""
+    """dqn_cli/training/loop.py -> "loop"; dqn_cli/algo/dqn.py -> "algo"."""
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
@@ -112,7 +98,7 @@ def test_imports_only_what_its_row_allows(path: Path) -> None:
         ("algo/dqn.py", "from dqn_cli import buffer", False),
         ("algo/dqn.py", "def f():\n    import hydra.utils", False),
         ("algo/dqn.py", "import dqn_cli", False),
-        ("loop.py", "import dqn_cli.train", False),
+        ("loop.py", "import dqn_cli.cli.train", False),
         ("types.py", "from dqn_cli.maths import huber", False),
         ("results/reader.py", "from dqn_cli.results.schema import COLUMNS", True),
         ("results/reader.py", "import torch", False),
@@ -125,7 +111,7 @@ def test_the_rule_itself(file: str, source: str, legal: bool) -> None:
 
 @pytest.mark.parametrize("name", LAZY)
 def test_starts_without_heavy_packages(name: str) -> None:
-    code = f"import sys, dqn_cli.{name}; print(*sys.modules)"
+    code = f"import sys, dqn_cli.cli.{name}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     heavy = set(LAZY[name].split()) & set(done.stdout.split())

@@ -10,10 +10,10 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from dqn_cli import build
-from dqn_cli.checkpoint import dump_lane
-from dqn_cli.evaluation import evaluation_seeds, greedy_returns
 from dqn_cli.events import Episode, Evaluated, Finished
+from dqn_cli.saving.checkpoint import dump_lane
+from dqn_cli.training import build
+from dqn_cli.training.evaluation import evaluation_seeds, greedy_returns
 
 SMALL = ("network.hidden=[33,17]", "episodes=9", "learning_starts=30", "batch_size=32")
 ROOMS = {

@@ -11,13 +11,13 @@ from torch.nn.functional import huber_loss, mse_loss
 
 from dqn_cli.algo.dqn import DQN
 from dqn_cli.buffer.per import Prioritized
-from dqn_cli.learner import Learner
 from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.mlp import MLP
 from dqn_cli.optimizer.adam import Adam
 from dqn_cli.target.hard import Hard
 from dqn_cli.target.none import NoTarget
 from dqn_cli.target.polyak import Polyak
+from dqn_cli.training.learner import Learner
 from dqn_cli.types import Batch, Step, Target
 
 

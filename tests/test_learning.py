@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_cli import build, workers
 from dqn_cli.events import Episode, Finished
+from dqn_cli.training import build, workers
 
 FAST = (
     "seed=[1,2,3]",

@@ -9,9 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dqn_cli import build
 from dqn_cli.events import Finished
 from dqn_cli.seeding import Uniforms
+from dqn_cli.training import build
 
 SMALL = (
     *("network.hidden=[16]", "episodes=null", "batch_size=4", "eval.every_episodes=null"),

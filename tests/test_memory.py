@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dqn_cli import memory
 from dqn_cli.config import BadInput
+from dqn_cli.training import memory
 
 BYTES = 2 * 2 * 4 + 12  # of a row: two observations of two float32; action, reward, discount
 

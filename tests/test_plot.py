@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dqn_cli.plot import draw, main
+from dqn_cli.cli.plot import draw, main
 from dqn_cli.results.reader import find_runs, read_run
 from dqn_cli.results.schema import ResultError
 from dqn_cli.results.stats import sliding_mean
@@ -283,7 +283,7 @@ def test_a_reader_that_has_left_is_no_error(tmp_path: Path) -> None:
     make(tmp_path / "run")
     read, write = os.pipe()
     os.close(read)
-    code = "from dqn_cli.plot import main; main(['run'])"
+    code = "from dqn_cli.cli.plot import main; main(['run'])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -297,7 +297,7 @@ def test_a_reader_that_has_left_is_no_error(tmp_path: Path) -> None:
 
 def test_starting_up_is_cheap() -> None:
     code = (
-        "import sys, dqn_cli.plot; "
+        "import sys, dqn_cli.cli.plot; "
         "print(*{'torch', 'hydra', 'omegaconf', 'gymnasium', 'pandas', 'matplotlib'} "
         "& set(sys.modules))"
     )

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dqn_cli import progress
-from dqn_cli.progress import Display
+from dqn_cli.logger import progress
+from dqn_cli.logger.progress import Display
 
 
 class Clock:

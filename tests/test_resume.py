@@ -24,15 +24,16 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dqn_cli import build, evaluation, resume
-from dqn_cli.checkpoint import load, load_lane
 from dqn_cli.config import BadInput
 from dqn_cli.events import Diverged, Evaluated, Finished, RunError, Saved, Tick
-from dqn_cli.learner import Learner
-from dqn_cli.loop import Loop
 from dqn_cli.results.reader import read_run
-from dqn_cli.resume import checkpointed
+from dqn_cli.saving import resume
+from dqn_cli.saving.checkpoint import load, load_lane
+from dqn_cli.saving.resume import checkpointed
 from dqn_cli.state import Known
+from dqn_cli.training import build, evaluation
+from dqn_cli.training.learner import Learner
+from dqn_cli.training.loop import Loop
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 SMALL = (
@@ -276,7 +277,7 @@ def test_a_run_stopped_in_an_evaluation_goes_on(
 ) -> None:
     """What waits for its score is a part of the checkpoint, also at the very end of the run; no
     step of training is lost. (An evaluation of less than GRACE would be played to its end.)"""
-    monkeypatch.setattr("dqn_cli.loop.GRACE", 0.0)
+    monkeypatch.setattr("dqn_cli.training.loop.GRACE", 0.0)
     line = (*SMALL, "seed=[1,2]", "episodes=60", "eval.every_steps=40", "device.workers=1")
     calls = 0
     play = evaluation.greedy_returns
@@ -344,7 +345,7 @@ def test_a_run_stopped_in_its_last_evaluation_can_be_made_longer(
         return play(*arguments, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr("dqn_cli.loop.GRACE", 0.0)
+        patch.setattr("dqn_cli.training.loop.GRACE", 0.0)
         patch.setattr(evaluation, "greedy_returns", stopping)
         assert dqn_train(*line, "steps=400").code == 143
     waiting = load_lane(tmp_path / "run/checkpoints/seed_1_resume.pt").waiting
@@ -491,7 +492,7 @@ def test_more_seeds_train_only_those_that_are_missing(
         trained.extend(loop.seeds)
         return checkpointed(loop, *arguments)
 
-    monkeypatch.setattr("dqn_cli.workers.checkpointed", seen)
+    monkeypatch.setattr("dqn_cli.training.workers.checkpointed", seen)
     assert dqn_train("resume=run", "seed=[4,3,1]").code == 0
     assert trained == [4, 1]
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["seed"] == [2, 3, 4, 1]
@@ -530,7 +531,7 @@ def test_the_command_that_is_told_is_the_one_that_resumes(
 ) -> None:
     assert dqn_train(*SMALL, "seed=1", "episodes=9").code == 0
     os.rename("run", name)
-    from dqn_cli.train import go_on
+    from dqn_cli.cli.train import go_on
 
     line = go_on(Path(name)).removeprefix("; go on with: ")
     told = subprocess.run(
@@ -684,7 +685,7 @@ def test_a_path_that_is_no_run_is_one_line(
     ("key", "value"),
     [
         ("algo._target_", "subprocess.Popen"),
-        ("algo._target_", "dqn_cli.plot.Path"),
+        ("algo._target_", "dqn_cli.cli.plot.Path"),
         ("algo._target_", "dqn_cli.algo.dqn.Tensor"),
         ("env.import", "antigravity"),
         ("env.id", "antigravity:CartPole-v1"),
@@ -1130,7 +1131,7 @@ def test_a_run_of_which_every_seed_diverged_has_failed(dqn_train, diverging: Non
 def limited(arguments: list[str], size: int, cwd: Path) -> subprocess.CompletedProcess[str]:
     """dqn-train where no file may grow past `size` bytes, as on a disk that is full."""
     code = (
-        "import resource, sys; from dqn_cli.train import main;"
+        "import resource, sys; from dqn_cli.cli.train import main;"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size})); main()"
     )
     return subprocess.run(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dqn_cli.cli.plot import main as plot
 from dqn_cli.env.gym import GymRow
-from dqn_cli.plot import main as plot
 from dqn_cli.results.reader import find_runs, read_run
 
 pytestmark = pytest.mark.usefixtures("undrawn")

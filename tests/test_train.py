@@ -16,12 +16,13 @@ import pytest
 import yaml
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from dqn_cli import evaluation, plot
-from dqn_cli.checkpoint import load
+from dqn_cli.cli import plot
 from dqn_cli.config import check
 from dqn_cli.env.gym import GymRow
-from dqn_cli.record import Recorder
 from dqn_cli.results.reader import read_run
+from dqn_cli.saving.checkpoint import load
+from dqn_cli.training import evaluation
+from dqn_cli.training.run import Recorder
 
 SMALL = (
     *("seed=[1,2]", "episodes=8", "network.hidden=[8]", "learning_starts=8", "batch_size=8"),

@@ -52,7 +52,7 @@ def test_wheel_holds_the_code_and_every_config(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {f"dqn_cli/conf/{path.relative_to(CONF).as_posix()}" for path in CONF.rglob("*.yaml")}
     assert "dqn_cli/conf/config.yaml" in configs
-    assert configs | {"dqn_cli/py.typed", "dqn_cli/train.py"} <= names
+    assert configs | {"dqn_cli/py.typed", "dqn_cli/cli/train.py"} <= names
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"dqn_cli"}
 

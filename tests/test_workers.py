@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from dqn_cli import build, workers
 from dqn_cli.events import Episode, Finished, RunError, Saved, Tick
 from dqn_cli.results.reader import read_run
+from dqn_cli.training import build, workers
 
 SMALL = (
     *("seed=[3,1,2]", "network.hidden=[8]", "learning_starts=8", "batch_size=8"),

@@ -24,7 +24,7 @@ from benchmarks.reproduction.published import (
     Table,
 )
 from benchmarks.reproduction.runs import DOCUMENT, RUNS, trained
-from dqn_cli.plot import draw
+from dqn_cli.cli.plot import draw
 from dqn_cli.results.reader import Run, read_run
 from dqn_cli.results.stats import curve
 from dqn_cli.results.writer import write_atomic

@@ -45,7 +45,7 @@ class Device:
         *,
         name: Literal["auto", "cpu", "cuda", "mps"],
         threads: Count,
-        workers: Count | Literal["auto"],  # dqn_cli.workers starts them
+        workers: Count | Literal["auto"],  # dqn_cli.training.workers starts them
         deterministic: bool,
     ) -> None:
         here = present()

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dqn_cli.evaluation import Evaluation, Scorer
 from dqn_cli.events import (
     Diverged,
     Episode,
@@ -27,9 +26,10 @@ from dqn_cli.events import (
     RunError,
     Tick,
 )
-from dqn_cli.learner import Learner
 from dqn_cli.seeding import Uniforms, episode_seed
 from dqn_cli.state import Known, Lane, stack
+from dqn_cli.training.evaluation import Evaluation, Scorer
+from dqn_cli.training.learner import Learner
 from dqn_cli.types import EnvError, EnvMaker, Exploration, Network, Step
 
 TICK = 256  # env steps between signs of life

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dqn_cli import __version__
-from dqn_cli.console import escape_what_does_not_fit
+from dqn_cli.cli.console import escape_what_does_not_fit
 from dqn_cli.events import RunError
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ def play(
     scored: bool,
 ) -> None:
     """Greedy episodes of one seed's network, told on stdout; ValueError for what cannot be."""
-    from dqn_cli import build
-    from dqn_cli.checkpoint import load
     from dqn_cli.config import check, refuse_foreign
-    from dqn_cli.evaluation import evaluation_seeds, fresh_seeds, greedy_returns
     from dqn_cli.results.reader import read_run
     from dqn_cli.results.schema import checkpoint_file
+    from dqn_cli.saving.checkpoint import load
+    from dqn_cli.training import build
+    from dqn_cli.training.evaluation import evaluation_seeds, fresh_seeds, greedy_returns
     from dqn_cli.types import EnvError
 
     if gif is not None and (gif.suffix.lower() != ".gif" or not gif.parent.is_dir()):

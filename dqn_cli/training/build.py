@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from dqn_cli.config import BadInput, Config, locate
-from dqn_cli.evaluation import Evaluation
-from dqn_cli.learner import Learner
-from dqn_cli.loop import Loop
-from dqn_cli.memory import check_memory
+from dqn_cli.training.evaluation import Evaluation
+from dqn_cli.training.learner import Learner
+from dqn_cli.training.loop import Loop
+from dqn_cli.training.memory import check_memory
 
 
 def part(config: Config, room: str, *given: Any) -> Any:

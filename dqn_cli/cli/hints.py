@@ -16,7 +16,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 # The checkout has conf/ beside the package; a wheel carries it inside.
 CONF = next(c for c in (HERE.parent / "conf", HERE / "conf") if (c / "config.yaml").is_file())
 GROUPS = frozenset(path.name for path in CONF.iterdir() if path.is_dir())

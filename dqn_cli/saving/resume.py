@@ -16,11 +16,8 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
-from dqn_cli import build
-from dqn_cli.checkpoint import Damaged, dump_lane, load_lane
 from dqn_cli.config import BadInput, Config, check, refuse_foreign
 from dqn_cli.events import Episode, Evaluated, Event, Finished, RunError, Saved, Tick
-from dqn_cli.loop import Loop
 from dqn_cli.results.reader import read_config, read_summary, whole_rows
 from dqn_cli.results.schema import (
     COLUMNS,
@@ -35,7 +32,10 @@ from dqn_cli.results.schema import (
     scores_file,
 )
 from dqn_cli.results.writer import beside, write_beside
+from dqn_cli.saving.checkpoint import Damaged, dump_lane, load_lane
 from dqn_cli.state import Best, Lane, stack, take
+from dqn_cli.training import build
+from dqn_cli.training.loop import Loop
 
 # What may change when a run is taken up again: how long it is, whose it is, how it is carried out.
 MAY_CHANGE = ("seed", "episodes", "steps", "checkpoint.every_seconds", "device.workers")

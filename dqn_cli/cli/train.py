@@ -24,14 +24,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from dqn_cli import __version__
-from dqn_cli.console import escape_what_does_not_fit
+from dqn_cli.cli.console import escape_what_does_not_fit
+from dqn_cli.cli.hints import CONF, explain, option, renamed
 from dqn_cli.events import AllDiverged, RunError
-from dqn_cli.hints import CONF, explain, option, renamed
 
 if TYPE_CHECKING:  # torch and pandas are imported when a run begins, so that --help is quick
     from dqn_cli.config import Config
-    from dqn_cli.resume import Resumed
-    from dqn_cli.workers import Alone, Workers
+    from dqn_cli.saving.resume import Resumed
+    from dqn_cli.training.workers import Alone, Workers
 
 FAILED = ".error.txt"  # beside a job's directory, after its name: one line, why the job failed
 log = logging.getLogger("dqn_cli")
@@ -115,8 +115,9 @@ def globbed(group: str, glob: Glob, sources: Sequence[Any]) -> str:
 def prepare(composed: DictConfig, directory: Path, overrides: Sequence[str]) -> Prepared:
     """A run that may go ahead, checked and built; ValueError if it may not. The overrides are those
     of the command line."""
-    from dqn_cli import build, config, workers
+    from dqn_cli import config
     from dqn_cli.results.writer import holds_run
+    from dqn_cli.training import build, workers
 
     own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     values = OmegaConf.to_container(own, resolve=True)
@@ -201,9 +202,11 @@ def prepare_resumed(
     directory: Path, trust: bool, values: dict[str, Any], overrides: Sequence[str]
 ) -> Prepared:
     """The run in the directory, ready to go on with what the command line changes."""
-    from dqn_cli import build, config, resume, workers
+    from dqn_cli import config
     from dqn_cli.results.schema import CONFIG
     from dqn_cli.results.writer import claimed
+    from dqn_cli.saving import resume
+    from dqn_cli.training import build, workers
 
     if not (directory / CONFIG).is_file():
         what = "holds no run" if directory.is_dir() else "is no directory"
@@ -234,9 +237,9 @@ def plain(value: object) -> object:
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(composed: DictConfig) -> None:
     """One run, in the directory that Hydra chose for it."""
-    from dqn_cli.record import train
     from dqn_cli.results.schema import ResultError
     from dqn_cli.results.writer import claimed
+    from dqn_cli.training.run import train
 
     settings = HydraConfig.get()
     directory = Path(settings.runtime.output_dir)
@@ -351,7 +354,7 @@ def go_on(directory: Path) -> str:
 
 def conclude(sweep: Path) -> int:
     """Draw what the jobs of a sweep brought and name those that failed; the exit code."""
-    from dqn_cli.plot import main as plot
+    from dqn_cli.cli.plot import main as plot
 
     failed = dict(Hooks.failed)
     for file in sweep.glob(f"*{FAILED}"):  # of jobs in other processes, too
@@ -372,6 +375,6 @@ def refuse(problem: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    from dqn_cli.train import main as run  # Hydra looks this module up by its name
+    from dqn_cli.cli.train import main as run  # Hydra looks this module up by its name
 
     run()

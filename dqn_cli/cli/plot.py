@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from dqn_cli import __version__
-from dqn_cli.console import escape_what_does_not_fit
+from dqn_cli.cli.console import escape_what_does_not_fit
 from dqn_cli.results.reader import Run, find_runs, read_run
 from dqn_cli.results.report import notes, number, table
 from dqn_cli.results.schema import ResultError, one_line

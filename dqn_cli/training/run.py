@@ -18,10 +18,8 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from dqn_cli import build
-from dqn_cli.checkpoint import Checkpoint, dump, load
+from dqn_cli.cli.plot import draw
 from dqn_cli.config import ROOMS, Config
-from dqn_cli.evaluation import fresh_scores
 from dqn_cli.events import (
     AllDiverged,
     Diverged,
@@ -34,16 +32,18 @@ from dqn_cli.events import (
     Saved,
     Tick,
 )
-from dqn_cli.plot import draw
-from dqn_cli.progress import Display
+from dqn_cli.logger.progress import Display
 from dqn_cli.results import schema
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.schema import checkpoint_file
 from dqn_cli.results.writer import RunWriter, write_atomic
-from dqn_cli.resume import Resumed, versions
+from dqn_cli.saving.checkpoint import Checkpoint, dump, load
+from dqn_cli.saving.resume import Resumed, versions
 from dqn_cli.state import Best
+from dqn_cli.training import build
+from dqn_cli.training.evaluation import fresh_scores
+from dqn_cli.training.workers import Alone, Workers
 from dqn_cli.types import EnvError
-from dqn_cli.workers import Alone, Workers
 
 log = logging.getLogger("dqn_cli")
 

@@ -20,12 +20,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dqn_cli import build
-from dqn_cli.checkpoint import load_lane
 from dqn_cli.config import Config, check
 from dqn_cli.events import Event, RunError, Tick
-from dqn_cli.loop import Loop
-from dqn_cli.resume import checkpointed
+from dqn_cli.saving.checkpoint import load_lane
+from dqn_cli.saving.resume import checkpointed
+from dqn_cli.training import build
+from dqn_cli.training.loop import Loop
 
 log = logging.getLogger("dqn_cli")
 

@@ -1,0 +1,1 @@
+"""The commands. Only these files know Hydra or argparse."""

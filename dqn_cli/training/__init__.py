@@ -1,0 +1,1 @@
+"""The run: environment, replay and learner in step, for all seeds at once."""
