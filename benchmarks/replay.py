@@ -18,16 +18,19 @@ from dqn_cli.types import Space, Step
 BATCH, TIMES = 256, 2000
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def microseconds(kind: str, capacity: int) -> float:
     space = Space((4,), np.dtype(np.float32), 2)
     config = composed(f"buffer={kind}", f"buffer.capacity={capacity}")
-    replay = build.part(config, "buffer", [1], space, BATCH, 0.99, torch.device("cpu"))
+    offers = {"seeds": [1], "space": space, "batch_size": BATCH, "device": torch.device("cpu")}
+    replay = build.replay(config, offers)
     obs = np.zeros((1, 4), np.float32)
-    step = Step(obs, np.zeros(1, np.int64), np.ones(1), obs, np.zeros(1, np.bool_))
+    goes_on = np.zeros(1, np.bool_)
+    step = Step(obs, np.zeros(1, np.int64), np.ones(1), obs, goes_on, goes_on)
     for _ in range(capacity):
-        replay.ring.add(step)
+        replay.storage.add(step)
     draws = torch.Generator().manual_seed(0)
+    replay.sampler.rows = capacity
     replay.update(np.arange(capacity)[None], torch.rand(1, capacity, generator=draws))
     errors = [torch.rand(1, BATCH, generator=draws) for _ in range(100)]
     rounds = []

@@ -95,11 +95,11 @@ class Config(Strict):
     episodes: Count | None
     steps: Count | None
     gamma: Fraction
+    n_step: Count
     batch_size: Count
     learning_starts: Count
     update_every: Count
     updates: Count
-    loss: Literal["mse", "huber"]
     reduction: Literal["mean", "sum"]
     grad_clip_value: Positive | None
     grad_clip_norm: Positive | None

@@ -18,7 +18,7 @@ class Episode(NamedTuple):
     return_: float
     length: int
     score: float | None
-    epsilon: float
+    epsilon: float | None  # None where the exploration has none
     loss: float | None
     q: float | None
     cut: int  # greedy episodes that reached the limit of evaluation

@@ -31,6 +31,22 @@ def gather_action(q: Tensor, action: Tensor) -> Tensor:
     return q.gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
 
+def scatter_action(value: Tensor, action: Tensor, like: Tensor) -> Tensor:
+    """Zeros shaped as `like` [..., A, K], but `value` [..., K] at the action [...] taken."""
+    place = action[..., None, None].expand(*action.shape, 1, like.shape[-1])
+    return torch.zeros_like(like).scatter_(-2, place, value.unsqueeze(-2))
+
+
+def by_autograd(f: Callable[[Tensor], Tensor], values: Tensor) -> tuple[Tensor, Tensor]:
+    """f(values) [...] and its derivative by values [..., A, K]: for an algorithm that writes no
+    derivative of its own. Each number of f may depend only on the values of its own sample."""
+    with torch.enable_grad():
+        leaf = values.detach().clone().requires_grad_()
+        result = f(leaf)
+        (slope,) = torch.autograd.grad(result.sum(), leaf)
+    return result.detach(), slope
+
+
 def mse(error: Tensor) -> tuple[Tensor, Tensor]:
     """error squared: PyTorch's mse_loss, without the half of many papers; and its slope."""
     return error * error, 2 * error.detach()

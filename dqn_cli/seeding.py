@@ -7,12 +7,19 @@ can therefore be taken up at any tick without saving a generator.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from dqn_cli.types import Noise
+
+NUMBERS_AT_ONCE = 2**15  # of a network's noise that are drawn together, per lane
 
 
 def sequence(seed: int, name: str, *number: int) -> np.random.SeedSequence:
@@ -31,19 +38,26 @@ def episode_seed(seed: int, name: str, *number: int) -> int:
     return int(sequence(seed, name, *number).generate_state(1)[0])
 
 
-class Uniforms:
-    """Numbers in [0, 1), float64 [S, *shape], for tick 0, 1, 2, ...
+class Stream:
+    """Random numbers, float64 [S, *shape], for tick 0, 1, 2, ...: uniform in [0, 1), or standard
+    normal.
 
     They are drawn a block of ticks at a time; a block's generator is seeded by its number.
     """
 
     def __init__(
-        self, seeds: Sequence[int], name: str, shape: tuple[int, ...], block: int = 256
+        self,
+        seeds: Sequence[int],
+        name: str,
+        shape: tuple[int, ...],
+        block: int = 256,
+        normal: bool = False,
     ) -> None:
         self.seeds = list(seeds)
         self.name = name
         self.shape = shape
         self.block = block
+        self.normal = normal
         self._number = -1
         self._numbers: NDArray[np.float64] = np.empty(0)
 
@@ -52,11 +66,22 @@ class Uniforms:
         if number != self._number:
             self._numbers = np.empty((self.block, len(self.seeds), *self.shape))
             for lane, seed in enumerate(self.seeds):
-                draws = generator(seed, self.name, number).random((self.block, *self.shape))
-                self._numbers[:, lane] = draws
+                draws = generator(seed, self.name, number)
+                draw = draws.standard_normal if self.normal else draws.random
+                self._numbers[:, lane] = draw((self.block, *self.shape))
             self._number = number
         row: NDArray[np.float64] = self._numbers[offset]
         return row
+
+    @classmethod
+    def of(cls, noise: Noise, seeds: Sequence[int], name: str) -> Stream:
+        """The random numbers that a network asks for."""
+        block = max(NUMBERS_AT_ONCE // math.prod(noise.shape), 1)
+        return cls(seeds, name, noise.shape, block, noise.normal)
+
+    def tensor(self, tick: int, device: torch.device) -> Tensor:
+        """The numbers of a tick as float32 on a device."""
+        return torch.from_numpy(self.at(tick).astype(np.float32)).to(device)
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.seeds = [self.seeds[lane] for lane in lanes]

@@ -1,14 +1,29 @@
-"""The vocabulary: what the rooms hand to each other, and what each room must be able to do.
+"""The contracts: what the groups hand to each other, and what a choice of each must be able to do.
 
-Shapes use one legend everywhere: S seeds ("lanes"), B batch, N rows, A actions, P parameters.
-A trailing ``*obs`` stands for the shape of one observation. Whatever a part keeps, its leading
-axis is S; `keep` drops all lanes but those named, so a seed that is done leaves and the others go
-on; `state` and `load` carry lanes over to another process.
+One legend of shapes everywhere: S seeds ("lanes"), N rows, B batch, A actions, K numbers per
+action, P parameters. A trailing ``*obs`` stands for the shape of one observation. Whatever a part
+keeps has S as its leading axis: `keep` drops all lanes but those named, so that a seed that has
+ended leaves and the others go on; `state` and `load` carry lanes over to another process.
+
+A choice of your own is a class named by a `_target_`. Its keyword-only arguments are its keys in
+the configuration, checked by their annotations. Its other arguments are requests, by name, to
+whatever builds the run:
+
+    seeds: Sequence[int]      of the lanes
+    space: Space              what the agent sees and may do
+    atoms: int                K, the numbers per action that the algorithm asks of the network
+    gamma: float              discount per env step
+    batch_size: int           B
+    params: Tensor            the online parameters [S, P] (for an optimizer)
+    device: torch.device      where parameters and replay lie
+
+`env` and `device` are built first and may ask for nothing, `algo` for `space`, `gamma`, `seeds` and
+`batch_size`, `network` for those, `atoms` and `device`, every other group for all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, Protocol
 
@@ -47,7 +62,29 @@ class Step(NamedTuple):
     action: NDArray[np.int64]  # [S]
     reward: NDArray[np.float64]  # [S]
     next_obs: NDArray[Any]  # [S, *obs], the true successor, never the next episode's first
-    terminated: NDArray[np.bool_]  # [S], a real end; a time limit is not one
+    terminated: NDArray[np.bool_]  # [S], a real end: the next state is worth nothing
+    truncated: NDArray[np.bool_]  # [S], a time limit: the episode ends here, its value does not
+
+
+class Noise(NamedTuple):
+    """The random numbers that a network computes with, per lane and forward."""
+
+    shape: tuple[int, ...]
+    normal: bool  # from the standard normal distribution, else uniform in [0, 1)
+
+
+class Inputs(NamedTuple):
+    """All that a network may look at."""
+
+    obs: Tensor  # [S, N, *obs]
+    noise: Tensor | None = None  # [S, *shape] as the network asked for; None: without any
+
+
+class Output(NamedTuple):
+    """What a network says of observations."""
+
+    values: Tensor  # [S, N, A, K]
+    fractions: Tensor | None = None  # [S, N, K], of which quantiles the values are, if it chose
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,45 +93,49 @@ class Batch:
 
     obs: Tensor  # [S, B, *obs]
     action: Tensor  # [S, B] int64
-    reward: Tensor  # [S, B]
-    next_obs: Tensor  # [S, B, *obs]
-    discount: Tensor  # [S, B], gamma where the episode went on, 0 where it terminated
+    reward: Tensor  # [S, B], the discounted sum of up to n_step rewards
+    next_obs: Tensor  # [S, B, *obs], the state after the last of them
+    discount: Tensor  # [S, B], gamma to the number of them, 0 where the last one terminated
     weight: Tensor  # [S, B], importance weight; 1 under uniform replay
-    index: NDArray[np.int64]  # [S, B], where the rows lie
+    index: NDArray[np.int64]  # [S, B], for the sampler
 
 
 class Loss(NamedTuple):
-    """What a backup says of each sample; weighting and averaging are the learner's."""
+    """What an algorithm says of each sample; weighting and averaging are the learner's."""
 
-    per_sample: Tensor  # [...]
-    slope: Tensor  # [...], d per_sample / d q, detached
-    priority: Tensor  # [...], the absolute TD error, detached
-    q: Tensor  # [...], the value of the action taken, detached
-
-
-class QFunction(Protocol):
-    def __call__(self, obs: Tensor) -> Tensor:
-        """Q-values [..., A] of observations [..., *obs]."""
+    per_sample: Tensor  # [S, B]
+    d_values: Tensor  # [S, B, A, K], d per_sample / d values
+    priority: Tensor  # [S, B], what prioritised replay ranks the sample by, >= 0
+    q: Tensor  # [S, B], the value of the action taken
 
 
-# The parameters of all lanes as views of one matrix [S, P], and what a forward leaves for its
-# backward; both are a network's own affair.
-Weights = list[tuple[Any, Any]]
-Tape = list[list[Any]]
+Forward = Callable[[Tensor], Output]  # observations [S, B, *obs] -> what a network says of them
 
 
 class Algo(Protocol):
-    def loss(self, online: QFunction, target: QFunction, batch: Batch) -> Loss: ...
+    atoms: int  # K
+
+    def q(self, values: Tensor) -> Tensor:
+        """Q-values [..., A] of a network's values [..., A, K]: how they are acted on."""
+
+    def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
+        """The loss of each sample. now: the online network's output for batch.obs, the only part
+        that a gradient flows through; `online` and `target` compute others', each call with noise
+        of its own."""
 
 
-class Buffer(Protocol):
-    def add(self, step: Step) -> None: ...
+class Sampler(Protocol):
+    capacity: int  # rows that replay holds
 
-    def sample(self, step: int) -> Batch:
-        """B rows of each lane, drawn with replacement, after `step` env steps (per seed)."""
+    def added(self, position: int) -> None:
+        """Every lane stored a row at this position, in place of the one that was there."""
 
-    def update(self, index: NDArray[np.int64], priority: Tensor) -> None:
-        """Tell what the rows at `index` [S, B] are worth, as raw |TD error| [S, B]."""
+    def draw(self, rows: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Positions [S, B] out of the first `rows`, drawn with replacement, and their importance
+        weights [S, B], after `step` env steps (per seed)."""
+
+    def update(self, index: NDArray[np.int64], priority: NDArray[np.float32]) -> None:
+        """Take note of the priorities [S, B] of the rows at `index` [S, B]."""
 
     def keep(self, lanes: Sequence[int]) -> None: ...
 
@@ -103,28 +144,34 @@ class Buffer(Protocol):
 
     def load(self, seeds: Sequence[int], state: State, step: int, updates: int) -> None:
         """Go on with these seeds from their state, after so many env steps (per seed) and updates;
-        ValueError if it is not of such a buffer."""
+        ValueError if it is not of such a sampler."""
+
+
+# The parameters of all lanes, as views of one matrix [S, P], in whatever form a network likes.
+Weights = Any
+# Given d loss / d values [S, N, A, K], write the gradient into `grad`, split as the weights are.
+Pullback = Callable[[Tensor, Weights], None]
 
 
 class Network(Protocol):
     def init(self, seeds: Sequence[int]) -> Tensor:
         """Fresh parameters [S, P] on the CPU; row s depends on seeds[s] alone."""
 
-    def __call__(self, params: Tensor, obs: Tensor) -> Tensor:
-        """Q-values [S, N, A] of observations [S, N, *obs] under parameters [S, P]."""
-
     def split(self, params: Tensor) -> Weights:
-        """Views of params [S, P], which `forward` and `backward` take: split once, use often."""
+        """Views of params [S, P], which `forward` and `vjp` take: split once, use often."""
 
-    def forward(self, weights: Weights, obs: Tensor) -> tuple[Tensor, Tape]:
-        """Q-values [S, N, A] and what `backward` needs to know of how they came about."""
+    def forward(self, weights: Weights, inputs: Inputs) -> Output:
+        """The values of observations; no gradient is asked for."""
 
-    def backward(self, weights: Weights, tape: Tape, dq: Tensor, grad: Weights) -> None:
-        """Write into `grad`, split as the weights are, the gradient of a loss whose derivative by
-        the Q-values is dq [S, N, A]."""
+    def vjp(self, weights: Weights, inputs: Inputs) -> tuple[Output, Pullback]:
+        """`forward`, and what turns the derivative of a loss by its values into the gradient by the
+        parameters (a vector-Jacobian product)."""
+
+    def noise(self, rows: int) -> Noise | None:
+        """The random numbers for one forward of so many observations; None: it uses none."""
 
     def named(self, row: Tensor) -> dict[str, Tensor]:
-        """One lane's parameters [P] as weights [out, in] and biases [out] by name."""
+        """One lane's parameters [P] by name."""
 
     def flat(self, named: dict[str, Tensor]) -> Tensor:
         """The inverse of `named`; ValueError if a name or shape is not this network's."""
@@ -139,9 +186,21 @@ class Target(Protocol):
 
 
 class Exploration(Protocol):
-    def __call__(self, step: int, episode: NDArray[np.int64]) -> float | NDArray[np.float64]:
-        """The probability of a random action after `step` env steps (per seed), in the open
-        `episode` [S] of each lane, counted from 1: one for all lanes, or [S]."""
+    def act(
+        self,
+        q: Callable[[], NDArray[np.float32]],
+        actions: int,
+        uniform: NDArray[np.float64],
+        step: int,
+        episode: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """The actions [S], each in 0 .. `actions` - 1, after `step` env steps (per seed) in the
+        open `episode` [S] of each lane, counted from 1. q(): Q-values [S, A], computed only if it
+        is called. uniform: random numbers [S, 2] in [0, 1), the only ones to be used."""
+
+    def epsilon(self, step: int, episode: NDArray[np.int64]) -> float | NDArray[np.float64]:
+        """The probability of a random action, for the records: one for all lanes, or [S]; nan
+        where there is no such number."""
 
 
 class Optimizer(Protocol):

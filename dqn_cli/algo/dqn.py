@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from dqn_cli.maths import REGRESSION, gather_action
-from dqn_cli.types import Batch, Loss, QFunction
+from dqn_cli.maths import REGRESSION, gather_action, scatter_action
+from dqn_cli.types import Batch, Forward, Loss, Output
 
 
 def q_backup(reward: Tensor, discount: Tensor, next_target: Tensor) -> Tensor:
@@ -26,26 +25,31 @@ def q_backup(reward: Tensor, discount: Tensor, next_target: Tensor) -> Tensor:
 def double_q_backup(
     reward: Tensor, discount: Tensor, next_target: Tensor, next_online: Tensor
 ) -> Tensor:
-    """The online network chooses the next action, the target network says what it is worth."""
+    """The online network chooses the next action, the target network values it."""
     return reward + discount * gather_action(next_target, next_online.argmax(-1))
 
 
 class DQN:
-    def __init__(self, loss: Literal["mse", "huber"], *, double: bool) -> None:
-        self.regression = REGRESSION[loss]
-        self.double = double
+    """One value per action: its expected return."""
 
-    def loss(self, online: QFunction, target: QFunction, batch: Batch) -> Loss:
-        """All that is told is [S, B]; gradients flow through Q(s, a) alone."""
-        with torch.no_grad():
-            next_target = target(batch.next_obs)
-            if self.double:
-                y = double_q_backup(
-                    batch.reward, batch.discount, next_target, online(batch.next_obs)
-                )
-            else:
-                y = q_backup(batch.reward, batch.discount, next_target)
-        q = gather_action(online(batch.obs), batch.action)
+    atoms = 1
+
+    def __init__(self, *, double: bool, loss: Literal["mse", "huber"]) -> None:
+        self.double = double
+        self.regression = REGRESSION[loss]
+
+    def q(self, values: Tensor) -> Tensor:
+        return values.squeeze(-1)
+
+    def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
+        next_target = self.q(target(batch.next_obs).values)
+        if self.double:
+            next_online = self.q(online(batch.next_obs).values)
+            y = double_q_backup(batch.reward, batch.discount, next_target, next_online)
+        else:
+            y = q_backup(batch.reward, batch.discount, next_target)
+        q = gather_action(self.q(now.values), batch.action)
         error = q - y
         per_sample, slope = self.regression(error)
-        return Loss(per_sample, slope, error.detach().abs(), q.detach())
+        d_values = scatter_action(slope.unsqueeze(-1), batch.action, now.values)
+        return Loss(per_sample, d_values, error.abs(), q)

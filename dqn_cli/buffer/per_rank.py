@@ -15,24 +15,19 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dqn_cli.buffer.importance import Normalize, importance
-from dqn_cli.buffer.ring import Ring
 from dqn_cli.maths import annealed
-from dqn_cli.seeding import Uniforms
-from dqn_cli.state import State, nested, take, within
-from dqn_cli.types import Batch, Count, Exponent, Space, Step
+from dqn_cli.seeding import Stream
+from dqn_cli.state import State, take
+from dqn_cli.types import Count, Exponent
 
 
 class RankPrioritized:
     def __init__(
         self,
         seeds: Sequence[int],
-        space: Space,
         batch_size: int,
-        gamma: float,
-        device: torch.device,
         *,
         capacity: Count,
         alpha: Exponent,
@@ -42,8 +37,9 @@ class RankPrioritized:
         sort_every_updates: Count,
         normalize: Normalize,
     ) -> None:
-        self.ring = Ring(len(seeds), space, capacity, gamma, device)
-        self.draws = Uniforms(seeds, "replay", (batch_size,))
+        self.capacity = capacity
+        self.rows = 0  # that there are
+        self.draws = Stream(seeds, "replay", (batch_size,))
         self.samples = 0
         self.strata = np.arange(batch_size)
         self.priority = np.zeros((len(seeds), capacity))  # |TD error|, infinite until it is known
@@ -56,13 +52,12 @@ class RankPrioritized:
         self.sort_every_updates = sort_every_updates
         self.normalize = normalize
 
-    def add(self, step: Step) -> None:
-        position = self.ring.add(step)
+    def added(self, position: int) -> None:
+        self.rows = max(self.rows, position + 1)
         self.priority[:, position] = np.inf
         self.fresh.append(position)
 
-    def sample(self, step: int) -> Batch:
-        rows = len(self.ring)
+    def draw(self, rows: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         self._rank()
         share = (self.strata + self.draws.at(self.samples)) / len(self.strata)
         self.samples += 1
@@ -75,12 +70,11 @@ class RankPrioritized:
         else:
             rarest = self.value[rows - 1, None, None]
         weight = importance(value, rarest, annealed(*self.beta, step))
-        weights = torch.from_numpy(weight.astype(np.float32)).to(self.ring.device)
-        return self.ring.gather(index, weights)
+        return index, weight.astype(np.float32)
 
     def _rank(self) -> None:
         """Give every row its rank: in order, or those added since before all others."""
-        rows = len(self.ring)
+        rows = self.rows
         if self.samples % self.sort_every_updates == 0:
             errors = -self.priority[:, :rows]
             self.order[:, :rows] = np.argsort(errors, axis=-1, kind="stable")
@@ -95,42 +89,38 @@ class RankPrioritized:
             self.ranked = max(self.ranked, row + 1)
         self.fresh.clear()
 
-    def update(self, index: NDArray[np.int64], priority: Tensor) -> None:
-        raw = priority.cpu().numpy().astype(np.float64)
+    def update(self, index: NDArray[np.int64], priority: NDArray[np.float32]) -> None:
+        raw = priority.astype(np.float64)
         lanes = np.arange(len(index))[:, None]
         self.priority[lanes, index] = np.fmin(raw, np.inf)  # nan, of a diverged lane, is that
 
     def keep(self, lanes: Sequence[int]) -> None:
         chosen = list(lanes)
-        self.ring.keep(lanes)
         self.draws.keep(lanes)
         self.priority, self.order = self.priority[chosen], self.order[chosen]
 
     def state(self, lane: int) -> State:
         if self.fresh:
             self._rank()
-        rows = len(self.ring)
         return {
-            **nested("ring", self.ring.state(lane)),
-            "priority": torch.from_numpy(self.priority[lane, :rows]),
-            "order": torch.from_numpy(self.order[lane, :rows]),
+            "priority": torch.from_numpy(self.priority[lane, : self.rows]),
+            "order": torch.from_numpy(self.order[lane, : self.rows]),
         }
 
     def load(self, seeds: Sequence[int], state: State, step: int, updates: int) -> None:
         lanes = len(seeds)
-        self.ring.load(lanes, within("ring", state), step)
-        rows = len(self.ring)
+        rows = min(step, self.capacity)
         priority = take(state, "priority", (lanes, rows), torch.float64).numpy()
         order = take(state, "order", (lanes, rows), torch.int64).numpy()
         if not (priority >= 0).all() or (np.sort(order) != np.arange(rows)).any():
             raise ValueError(
                 "priority, order: expected priorities from 0 on, and a rank of each row"
             )
-        self.priority = np.zeros((lanes, self.ring.capacity))
+        self.priority = np.zeros((lanes, self.capacity))
         self.priority[:, :rows] = priority
-        self.order = np.zeros((lanes, self.ring.capacity), np.int64)
+        self.order = np.zeros((lanes, self.capacity), np.int64)
         self.order[:, :rows] = order
-        self.ranked = rows
+        self.rows = self.ranked = rows
         self.fresh = []
-        self.draws = Uniforms(seeds, "replay", self.draws.shape)
+        self.draws = Stream(seeds, "replay", self.draws.shape)
         self.samples = updates

@@ -45,7 +45,7 @@ CALLED = {
     "update_every": "train_freq train_frequency train_every train_interval update_freq "
     "update_frequency update_interval update_period",
     "updates": "gradient_steps n_updates num_updates updates_per_step utd_ratio",
-    "loss": "loss_fn loss_function criterion",
+    "algo.loss": "loss loss_fn loss_function criterion",
     "grad_clip_norm": "max_grad_norm grad_clip gradient_clip gradient_clipping clip_grad "
     "clip_grad_norm grad_norm_clipping",
     "target.tau": "soft_update_tau polyak_tau target_network_tau",

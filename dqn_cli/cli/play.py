@@ -68,9 +68,9 @@ def play(
     if scored and score is None:
         raise ValueError(f"--scored: seed {seed} has no score after step {checkpoint.step}")
     env = build.part(config, "env")
-    network = build.part(config, "network", env.space)
+    greedy = build.greedy(config, env)
     try:
-        params = network.flat(checkpoint.params).unsqueeze(0)
+        params = greedy.network.flat(checkpoint.params).unsqueeze(0)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
 
@@ -94,7 +94,7 @@ def play(
         watch = (lambda envs: frames.append(envs.frame(0))) if watching else None
         try:
             played = greedy_returns(
-                network, params, envs, [seeds], limit, at_once=at_once, watch=watch
+                greedy, params, envs, [seeds], limit, at_once=at_once, watch=watch
             )
         except EnvError as error:
             number = first + error.row + 1

@@ -7,10 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from dqn_cli.exploration.epsilon_greedy import EpsilonGreedy
 from dqn_cli.types import Count, Fraction
 
 
-class Exponential:
+class Exponential(EpsilonGreedy):
     """decay_steps is the time constant: 63 % of the way is done after that many env steps."""
 
     def __init__(self, *, start: Fraction, end: Fraction, decay_steps: Count) -> None:
@@ -18,5 +19,5 @@ class Exponential:
         self.end = end
         self.decay_steps = decay_steps
 
-    def __call__(self, step: int, episode: NDArray[np.int64]) -> float:
+    def epsilon(self, step: int, episode: NDArray[np.int64]) -> float:
         return self.end + (self.start - self.end) * math.exp(-step / self.decay_steps)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dqn_cli.exploration.epsilon_greedy import EpsilonGreedy
 from dqn_cli.types import Fraction
 
 
-class Geometric:
+class Geometric(EpsilonGreedy):
     """Each lane by the number of its own open episode: long episodes explore no less."""
 
     def __init__(self, *, start: Fraction, end: Fraction, factor: Fraction) -> None:
@@ -16,7 +17,7 @@ class Geometric:
         self.end = end
         self.factor = factor
 
-    def __call__(self, step: int, episode: NDArray[np.int64]) -> NDArray[np.float64]:
+    def epsilon(self, step: int, episode: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.array(
             [max(self.end, self.start * self.factor ** (e - 1)) for e in episode.tolist()]
         )

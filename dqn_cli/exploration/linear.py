@@ -6,14 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dqn_cli import maths
+from dqn_cli.exploration.epsilon_greedy import EpsilonGreedy
 from dqn_cli.types import Count, Fraction
 
 
-class Linear:
+class Linear(EpsilonGreedy):
     def __init__(self, *, start: Fraction, end: Fraction, decay_steps: Count) -> None:
         self.start = start
         self.end = end
         self.decay_steps = decay_steps
 
-    def __call__(self, step: int, episode: NDArray[np.int64]) -> float:
+    def epsilon(self, step: int, episode: NDArray[np.int64]) -> float:
         return maths.linear(self.start, self.end, step / self.decay_steps)

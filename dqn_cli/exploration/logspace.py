@@ -8,10 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dqn_cli.exploration.epsilon_greedy import EpsilonGreedy
 from dqn_cli.types import Count, Fraction
 
 
-class Logspace:
+class Logspace(EpsilonGreedy):
     """start at env step 0, end from step n - 1 on; n is decay_steps."""
 
     def __init__(self, *, start: Fraction, end: Fraction, decay_steps: Count) -> None:
@@ -19,7 +20,7 @@ class Logspace:
         self.end = end
         self.decay_steps = decay_steps
 
-    def __call__(self, step: int, episode: NDArray[np.int64]) -> float:
+    def epsilon(self, step: int, episode: NDArray[np.int64]) -> float:
         if step >= self.decay_steps - 1:
             return self.end
         left: float = (10 ** (-2 * step / (self.decay_steps - 1)) - 0.01) / 0.99

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dqn_cli.maths import Array, array, tensor
 from dqn_cli.seeding import uniform_init
-from dqn_cli.types import Space, Weights
+from dqn_cli.types import Noise, Space, Weights
 
 Activation = Literal["relu", "tanh"]  # others round differently along a vector's length
 
@@ -109,6 +109,9 @@ class Stack:
                     named[name] = torch.from_numpy(uniform_init(seed, f"init.{name}", shape, bound))
             row.copy_(self.flat(named))
         return rows
+
+    def noise(self, rows: int) -> Noise | None:
+        return None
 
     def split(self, params: Tensor) -> Weights:
         """(weight [S, in, out], bias [S, 1, out]) of each layer, as views of params [S, P]."""

@@ -1,4 +1,4 @@
-"""The multilayer perceptron: hidden layers, then one value for each action."""
+"""The multilayer perceptron: hidden layers, then K values for each action."""
 
 from __future__ import annotations
 
@@ -8,25 +8,31 @@ from torch import Tensor
 
 from dqn_cli.maths import array, tensor
 from dqn_cli.network.layers import Activation, Chain, Linear, Stack, features, prepare
-from dqn_cli.types import Count, Space, Tape, Weights
+from dqn_cli.types import Count, Inputs, Output, Pullback, Space, Weights
 
 
 class MLP(Stack):
-    """obs -> hidden[0] -> ... -> hidden[-1] -> Q [A]."""
+    """obs -> hidden[0] -> ... -> hidden[-1] -> values [A, K]."""
 
-    def __init__(self, space: Space, *, hidden: list[Count], activation: Activation) -> None:
+    def __init__(
+        self, space: Space, atoms: int, *, hidden: list[Count], activation: Activation
+    ) -> None:
         self.space = space
+        self.atoms = atoms
         names = [*(f"hidden.{i}" for i in range(len(hidden))), "q"]
-        widths = pairwise([features(space), *hidden, space.actions])
+        widths = pairwise([features(space), *hidden, space.actions * atoms])
         super().__init__([Linear(name, *pair) for name, pair in zip(names, widths, strict=True)])
         self.chain = Chain(self, slice(None), activation, closed=False)
 
-    def __call__(self, params: Tensor, obs: Tensor) -> Tensor:
-        return self.forward(self.split(params), obs)[0]
+    def forward(self, weights: Weights, inputs: Inputs) -> Output:
+        return self.vjp(weights, inputs)[0]
 
-    def forward(self, weights: Weights, obs: Tensor) -> tuple[Tensor, Tape]:
-        outputs = self.chain.forward(weights, prepare(obs, self.space, weights))
-        return tensor(outputs[-1]), [outputs]
+    def vjp(self, weights: Weights, inputs: Inputs) -> tuple[Output, Pullback]:
+        outputs = self.chain.forward(weights, prepare(inputs.obs, self.space, weights))
+        last = tensor(outputs[-1])
 
-    def backward(self, weights: Weights, tape: Tape, dq: Tensor, grad: Weights) -> None:
-        self.chain.backward(weights, tape[0], array(dq), grad, through=False)
+        def pullback(d_values: Tensor, grad: Weights) -> None:
+            d_last = array(d_values.reshape(last.shape))
+            self.chain.backward(weights, outputs, d_last, grad, through=False)
+
+        return Output(last.view(*last.shape[:2], self.space.actions, self.atoms)), pullback

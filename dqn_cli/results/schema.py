@@ -20,7 +20,8 @@ LOG = "train.log"
 COLUMNS = ("episode", "step", "return", "length", "score", "epsilon", "loss", "q")
 WHOLE = frozenset({"episode", "step", "length"})
 EXACT = frozenset({"return", "score"})  # sums of rewards; loss and q are made of float32
-MAY_BE_EMPTY = frozenset({"score", "loss", "q"})  # no evaluation, or no update, in that episode
+# No evaluation or no update in that episode, or an exploration without an epsilon.
+MAY_BE_EMPTY = frozenset({"score", "epsilon", "loss", "q"})
 # One row per evaluation of a seed at an environment step: of `eval.every_steps`, and at the end of
 # the run; `episode` counts training episodes done.
 EVALUATION_COLUMNS = ("step", "episode", "score")

@@ -15,7 +15,7 @@ from dqn_cli.events import Episode, Evaluated
 from dqn_cli.state import Best, Held, Known, Lane
 
 NOT_OURS = "not a checkpoint of dqn-train, or a damaged one"
-FORMAT = 2  # of the files; 1, before the number was in them
+FORMAT = 3  # of the files; 1, before the number was in them
 LARGEST = 2**53
 
 

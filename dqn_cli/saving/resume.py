@@ -63,7 +63,7 @@ def checkpointed(loop: Loop, directory: Path, every_seconds: float | None) -> It
 
 def save(lane: Lane, directory: Path) -> Iterator[Saved]:
     """Nothing of a lane whose numbers are none any more: its last finite checkpoint stays."""
-    if not all(lane.learner[name].isfinite().all() for name in ("online", "behind")):
+    if not all(lane.learner[name].isfinite().all() for name in ("online", "target")):
         return
     place = directory / checkpoint_file(lane.seed, "resume")
     file = beside(place.with_name(f"{place.name}.{lane.step}"))  # the one before may be there still

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from dqn_cli.config import BadInput, Config, locate
+from dqn_cli.storage.transitions import Transitions
 from dqn_cli.training.evaluation import Evaluation
 from dqn_cli.training.learner import Learner
 from dqn_cli.training.loop import Loop
 from dqn_cli.training.memory import check_memory
+from dqn_cli.training.policy import Exploring, Greedy
+from dqn_cli.training.replay import Replay
 
 
-def part(config: Config, room: str, *given: Any) -> Any:
-    """The room's part: `given` by the run, the rest from its keys. BadInput if it refuses them."""
-    keys = {"import_" if k == "import" else k: v for k, v in getattr(config, room).items()}
-    build = locate(room, keys.pop("_target_"))
+def part(config: Config, group: str, **offers: Any) -> Any:
+    """The choice of a group: what its constructor asks for by name out of `offers`, and its keys.
+    BadInput if it asks for something else, or refuses."""
+    keys = {"import_" if k == "import" else k: v for k, v in getattr(config, group).items()}
+    target = keys.pop("_target_")
+    build = locate(group, target)
+    asked = [
+        name
+        for name, parameter in inspect.signature(build).parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    for name in asked:
+        if name not in offers:
+            there = ", ".join(sorted(offers)) or "nothing"
+            raise BadInput(
+                f"{group}._target_={target}: its constructor asks for {name!r}; on offer: {there} "
+                "(keys of the configuration come after a *)"
+            )
     try:
-        return build(*given, **keys)
+        return build(**{name: offers[name] for name in asked}, **keys)
     except ValueError as error:
-        raise BadInput(f"{room}.{error}") from error
+        raise BadInput(f"{group}.{error}") from error
 
 
 def loop(config: Config) -> Loop:
@@ -33,17 +52,28 @@ def _loop(config: Config) -> Loop:
     seeds = config.seeds
     device = part(config, "device")
     env = part(config, "env")
-    network = part(config, "network", env.space)
+    offers = {
+        "seeds": seeds,
+        "space": env.space,
+        "gamma": config.gamma,
+        "batch_size": config.batch_size,
+        "device": device.torch,
+    }
+    algo = part(config, "algo", **offers)
+    offers["atoms"] = algo.atoms
+    network = part(config, "network", **offers)
     if device.torch.type == "cpu":
         check_memory(config, env.space, env.max_steps)
     online = network.init(seeds).to(device.torch)
+    offers["params"] = online
     learner = Learner(
+        seeds,
         online,
         network,
-        part(config, "algo", config.loss),
-        part(config, "buffer", seeds, env.space, config.batch_size, config.gamma, device.torch),
-        part(config, "optimizer", online),
-        part(config, "target"),
+        algo,
+        replay(config, offers),
+        part(config, "optimizer", **offers),
+        part(config, "target", **offers),
         batch_size=config.batch_size,
         learning_starts=config.learning_starts,
         update_every=config.update_every,
@@ -52,16 +82,43 @@ def _loop(config: Config) -> Loop:
         grad_clip_value=config.grad_clip_value,
         grad_clip_norm=config.grad_clip_norm,
     )
+    greedy = Greedy(network, algo)
+    exploration = part(config, "exploration", **offers)
     return Loop(
         seeds,
         env,
-        network,
         learner,
-        part(config, "exploration"),
+        Exploring(greedy, exploration, seeds, env.space.actions),
         evaluation(config),
         episodes=config.episodes,
         steps=config.steps,
     )
+
+
+def replay(config: Config, offers: Mapping[str, Any]) -> Replay:
+    """The replay of all seeds; offers as for `part`."""
+    sampler = part(config, "buffer", **offers)
+    storage = Transitions(
+        len(offers["seeds"]),
+        offers["space"],
+        sampler.capacity,
+        config.gamma,
+        config.n_step,
+        offers["device"],
+    )
+    return Replay(storage, sampler)
+
+
+def greedy(config: Config, env: Any) -> Greedy:
+    """What plays the run's networks."""
+    offers = {
+        "seeds": config.seeds,
+        "space": env.space,
+        "gamma": config.gamma,
+        "batch_size": config.batch_size,
+    }
+    algo = part(config, "algo", **offers)
+    return Greedy(part(config, "network", **offers, atoms=algo.atoms), algo)
 
 
 def evaluation(config: Config) -> Evaluation:

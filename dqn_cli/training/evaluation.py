@@ -19,7 +19,8 @@ from torch import Tensor
 from dqn_cli.events import Episode, Evaluated, RunError
 from dqn_cli.seeding import episode_seed
 from dqn_cli.state import Best, Held
-from dqn_cli.types import EnvError, EnvMaker, Envs, Network
+from dqn_cli.training.policy import Greedy
+from dqn_cli.types import EnvError, EnvMaker, Envs
 
 WAITING = 32  # snapshots held back
 MAX_STEPS = 10_000  # of an episode, where neither the environment nor the user has a limit
@@ -60,13 +61,13 @@ class Scorer:
     def __init__(
         self,
         env: EnvMaker,
-        network: Network,
+        greedy: Greedy,
         evaluation: Evaluation,
         stopped: Callable[[], bool],
         shared: tuple[Envs, Mapping[int, int]] | None = None,
     ) -> None:
         self.env_id = env.id
-        self.network = network
+        self.greedy = greedy
         self.stopped = stopped
         self.numbers = range(evaluation.episodes)
         self.max_steps = evaluation.limit(env)
@@ -131,7 +132,7 @@ class Scorer:
             self.disturbed.add(due[0][0].seed)
         try:
             played = greedy_returns(
-                self.network,
+                self.greedy,
                 torch.stack([params for _, params in due]),
                 self.envs,
                 seeds,
@@ -166,7 +167,7 @@ def fresh_seeds(seed: int, episodes: range) -> list[int]:
 
 def fresh_scores(
     env: EnvMaker,
-    network: Network,
+    greedy: Greedy,
     params: Mapping[int, Tensor],
     evaluation: Evaluation,
     episodes: int,
@@ -190,7 +191,7 @@ def fresh_scores(
         for first in range(0, episodes, size):
             numbers = [fresh_seeds(seed, range(first, first + size)) for seed in group]
             played = greedy_returns(
-                network,
+                greedy,
                 rows,
                 envs,
                 numbers,
@@ -209,7 +210,7 @@ def fresh_scores(
 
 
 def greedy_returns(
-    network: Network,
+    greedy: Greedy,
     params: Tensor,
     envs: Envs,
     seeds: Sequence[Sequence[int]],
@@ -248,7 +249,8 @@ def greedy_returns(
         assert obs is not None
         if watch is not None and start == 0:
             watch(envs)
-        playing, playing_params, length = np.arange(networks), params, 0
+        playing, length = np.arange(networks), 0
+        weights = greedy.network.split(params)
         while len(playing):
             if stopped():
                 return None
@@ -258,7 +260,7 @@ def greedy_returns(
             length += 1
             with torch.no_grad():
                 rows = torch.from_numpy(obs[playing]).to(params.device)
-                actions = network(playing_params, rows).argmax(-1).cpu().numpy()  # [playing, E]
+                actions = greedy.actions(weights, rows)  # [playing, E]
             where = np.nonzero(open_[playing])
             k, e = playing[where[0]], where[1]
             watching = watch is not None and open_[0, 0]
@@ -272,5 +274,6 @@ def greedy_returns(
             still = open_[playing].any(axis=-1)
             if not still.all():
                 playing = playing[still]
-                playing_params = params[torch.from_numpy(playing).to(params.device)]
+                rest = params[torch.from_numpy(playing).to(params.device)]
+                weights = greedy.network.split(rest)
     return Returns(returns, cut)

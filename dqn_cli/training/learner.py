@@ -1,6 +1,7 @@
-"""One update of every lane: sample, loss, weight, reduce, clip, step, priorities; then the target.
+"""One update of every lane: sample, forward, loss, backward, optimizer step, priorities; then the
+target network.
 
-Weighting, reducing and clipping happen here and nowhere else. The loss is a mean (or a sum) inside
+Weighting, averaging and clipping happen here and nowhere else. The loss is a mean (or a sum) inside
 a lane and a sum over lanes, so that a lane's gradient is the one it would have alone.
 """
 
@@ -13,22 +14,27 @@ import torch
 from torch import Tensor
 
 from dqn_cli.maths import clip_lanes
+from dqn_cli.seeding import Stream
 from dqn_cli.state import State, nested, take, within
-from dqn_cli.types import Algo, Buffer, Network, Optimizer, Target
+from dqn_cli.training.replay import Replay
+from dqn_cli.types import Algo, Inputs, Network, Optimizer, Output, Target
+
+FORWARDS = 4  # of an update, each with noise of its own: one of the samples, and up to three others
 
 
 class Learner:
-    """Owns the online and target parameters [S, P].
+    """Owns the parameters [S, P] of the online and the target network.
 
     `learning_starts` and `update_every` count env steps per seed; `updates` are made each time.
     """
 
     def __init__(
         self,
+        seeds: Sequence[int],
         online: Tensor,
         network: Network,
         algo: Algo,
-        buffer: Buffer,
+        replay: Replay,
         optimizer: Optimizer,
         target: Target,
         *,
@@ -41,13 +47,14 @@ class Learner:
         grad_clip_norm: float | None,
     ) -> None:
         self.online = online
-        self.behind = online.clone()  # the target network's parameters
+        self.target_params = online.clone()
         self.grad = torch.zeros_like(online)
         self.network = network
         self.algo = algo
-        self.buffer = buffer
+        self.replay = replay
         self.optimizer = optimizer
         self.target = target
+        self.batch_size = batch_size
         self.learning_starts = learning_starts
         self.update_every = update_every
         self.updates = updates
@@ -59,44 +66,47 @@ class Learner:
         self.q_sum = torch.zeros_like(self.loss_sum)
         self.count = 0  # updates made
         self.reported = [0] * len(online)  # the count when each lane last reported
+        self._draw_noise(seeds)
         self._split()
 
     def learn(self, step: int) -> None:
-        """What env step `step` (from 1) has in store: updates, then the target's turn."""
+        """Run the updates due at env step `step` (from 1), then sync the target network."""
         if step >= self.learning_starts and step % self.update_every == 0:
             for _ in range(self.updates):
                 self.update(step)
-        self.target.sync(self.online, self.behind, step)
+        self.target.sync(self.online, self.target_params, step)
 
     def update(self, step: int) -> None:
-        batch = self.buffer.sample(step)
-        values, tape = self.network.forward(self.weights, batch.obs)
+        batch = self.replay.sample(step)
+        self.forwards = 0
+        now, pullback = self.network.vjp(self.weights, self._inputs(batch.obs))
 
-        def online_q(obs: Tensor) -> Tensor:
-            return values if obs is batch.obs else self.network.forward(self.weights, obs)[0]
+        def online(obs: Tensor) -> Output:
+            return self.network.forward(self.weights, self._inputs(obs))
 
-        def target_q(obs: Tensor) -> Tensor:
-            return self.network.forward(self.weights_behind, obs)[0]
+        def target(obs: Tensor) -> Output:
+            return self.network.forward(self.target_weights, self._inputs(obs))
 
-        loss = self.algo.loss(online_q, target_q, batch)
-        slope = batch.weight * loss.slope / self.divisor
-        dq = torch.zeros_like(values).scatter_(-1, batch.action.unsqueeze(-1), slope.unsqueeze(-1))
-        self.network.backward(self.weights, tape, dq, self.grads)
+        loss = self.algo.loss(now, online, target, batch)
+        pullback(batch.weight[..., None, None] * loss.d_values / self.divisor, self.grads)
         self.optimizer.step(self.online, self._clipped(self.grad), step)
-        self.buffer.update(batch.index, loss.priority)
+        self.replay.update(batch.index, loss.priority)
         self.loss_sum = torch.addcmul(self.loss_sum, batch.weight, loss.per_sample)
         self.q_sum = self.q_sum + loss.q
         self.count += 1
+
+    def _inputs(self, obs: Tensor) -> Inputs:
+        """Observations, with noise that no other forward has."""
+        if self.noise is None:
+            return Inputs(obs)
+        tick = self.count * FORWARDS + self.forwards
+        self.forwards += 1
+        return Inputs(obs, self.noise.tensor(tick, self.online.device))
 
     def _clipped(self, grad: Tensor) -> Tensor:
         if self.grad_clip_value is not None:
             grad = grad.clamp(-self.grad_clip_value, self.grad_clip_value)
         return grad if self.grad_clip_norm is None else clip_lanes(grad, self.grad_clip_norm)
-
-    def act(self, obs: Tensor) -> Tensor:
-        """The greedy action [S] for observations [S, *obs], both on the CPU."""
-        q, _ = self.network.forward(self.weights, obs.unsqueeze(1).to(self.online.device))
-        return q.argmax(-1).squeeze(1).cpu()
 
     def report(self, lane: int) -> tuple[float | None, float | None]:
         """Loss and mean Q, averaged over this lane's updates since it last reported."""
@@ -115,24 +125,26 @@ class Learner:
     def keep(self, lanes: Sequence[int]) -> None:
         chosen = list(lanes)
         self.online = self.online[chosen]
-        self.behind = self.behind[chosen]
+        self.target_params = self.target_params[chosen]
         self.grad = self.grad[chosen]
         self.loss_sum = self.loss_sum[chosen]
         self.q_sum = self.q_sum[chosen]
         self.reported = [self.reported[lane] for lane in chosen]
         self._split()
         self.optimizer.keep(lanes)
-        self.buffer.keep(lanes)
+        self.replay.keep(lanes)
+        if self.noise is not None:
+            self.noise.keep(lanes)
 
     def state(self, lane: int) -> State:
         return {
             "online": self.online[lane].cpu(),
-            "behind": self.behind[lane].cpu(),
+            "target": self.target_params[lane].cpu(),
             "loss_sum": self.loss_sum[lane].cpu(),
             "q_sum": self.q_sum[lane].cpu(),
             "reported": torch.tensor(self.reported[lane]),
             **nested("optimizer", self.optimizer.state(lane)),
-            **nested("buffer", self.buffer.state(lane)),
+            **nested("replay", self.replay.state(lane)),
         }
 
     def load(self, seeds: Sequence[int], state: State, step: int) -> None:
@@ -141,7 +153,7 @@ class Learner:
         lanes, device = len(seeds), self.online.device
         shape, sums = (lanes, self.online.shape[1]), (lanes, self.loss_sum.shape[1])
         self.online = take(state, "online", shape, torch.float32).to(device)
-        self.behind = take(state, "behind", shape, torch.float32).to(device)
+        self.target_params = take(state, "target", shape, torch.float32).to(device)
         self.grad = torch.zeros_like(self.online)
         self.loss_sum = take(state, "loss_sum", sums, torch.float32).to(device)
         self.q_sum = take(state, "q_sum", sums, torch.float32).to(device)
@@ -152,9 +164,15 @@ class Learner:
             raise ValueError(f"reported: expected up to {self.count}, found {self.reported}")
         self._split()
         self.optimizer.load(lanes, within("optimizer", state), self.count)
-        self.buffer.load(seeds, within("buffer", state), step, self.count)
+        self.replay.load(seeds, within("replay", state), step, self.count)
+        self._draw_noise(seeds)
 
     def _split(self) -> None:
         self.weights = self.network.split(self.online)
-        self.weights_behind = self.network.split(self.target.choose(self.online, self.behind))
+        chosen = self.target.choose(self.online, self.target_params)
+        self.target_weights = self.network.split(chosen)
         self.grads = self.network.split(self.grad)
+
+    def _draw_noise(self, seeds: Sequence[int]) -> None:
+        noise = self.network.noise(self.batch_size)
+        self.noise = None if noise is None else Stream.of(noise, seeds, "noise.learn")

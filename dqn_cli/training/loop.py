@@ -26,11 +26,12 @@ from dqn_cli.events import (
     RunError,
     Tick,
 )
-from dqn_cli.seeding import Uniforms, episode_seed
+from dqn_cli.seeding import episode_seed
 from dqn_cli.state import Known, Lane, stack
 from dqn_cli.training.evaluation import Evaluation, Scorer
 from dqn_cli.training.learner import Learner
-from dqn_cli.types import EnvError, EnvMaker, Exploration, Network, Step
+from dqn_cli.training.policy import Exploring
+from dqn_cli.types import EnvError, EnvMaker, Step
 
 TICK = 256  # env steps between signs of life
 GRACE = 2.0  # seconds in which what waits for its score is still played after `stop`
@@ -43,9 +44,8 @@ class Loop:
         self,
         seeds: Sequence[int],
         env: EnvMaker,
-        network: Network,
         learner: Learner,
-        exploration: Exploration,
+        exploring: Exploring,
         evaluation: Evaluation,
         *,
         episodes: int | None,
@@ -53,14 +53,12 @@ class Loop:
     ) -> None:
         self.seeds = list(seeds)
         self.env = env
-        self.network = network
         self.learner = learner
-        self.exploration = exploration
+        self.exploring = exploring
         self.evaluation = evaluation
         self.limits = (episodes, steps)
         self.step = 0
         self.lane_steps = 0  # of all seeds, since the last tick
-        self.draws = Uniforms(seeds, "explore", (2,))
         self.later: list[Lane] = []  # seeds taken up that wait for the others to come to their step
         self.stopping = False
         self.patience_ends = math.inf  # when no evaluation goes on any more
@@ -68,7 +66,7 @@ class Loop:
         self.envs = env.make(len(seeds))
         self.row = {seed: row for row, seed in enumerate(seeds)}  # the environment it plays in
         shared = (self.envs, self.row) if evaluation.envs == "shared" else None
-        self.scorer = Scorer(env, network, evaluation, self._out_of_time, shared)
+        self.scorer = Scorer(env, exploring.greedy, evaluation, self._out_of_time, shared)
         self.episode = np.ones(len(seeds), np.int64)  # number of the open episode, from 1
         self.returns = np.zeros(len(seeds))
         self.lengths = np.zeros(len(seeds), np.int64)  # 0: it is yet to begin
@@ -90,7 +88,7 @@ class Loop:
     def _out_of_time(self) -> bool:
         return self.stopping and time.monotonic() >= self.patience_ends
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def run(self) -> Iterator[Event]:
         """Until every seed is finished or `stop` is called; then everything is closed. What still
         waits for its score then is a part of the lanes' states.
@@ -129,9 +127,9 @@ class Loop:
             for lane in np.flatnonzero(self.lengths == 0).tolist():
                 self._reset(lane)
             self.beginning = False
-        epsilon = np.broadcast_to(self.exploration(self.step, self.episode), self.episode.shape)
-        ended = self._advance(epsilon)
-        diverged = [lane for lane in ended if not self._end_episode(lane, float(epsilon[lane]))]
+        epsilon = self.exploring.exploration.epsilon(self.step, self.episode)
+        ended = self._advance()
+        diverged = [lane for lane in ended if not self._end_episode(lane, epsilon)]
         if self.step % TICK == 0:
             diverged += [i for i, finite in enumerate(self.learner.finite()) if not finite]
         done = self.step == self.limits[1] or any(map(self._at_limit, ended))
@@ -175,21 +173,19 @@ class Loop:
             yield self._finished(lane)
         self._keep([lane for lane in self.lanes.tolist() if lane not in {*done, *diverged}])
 
-    def _advance(self, epsilon: NDArray[np.float64]) -> list[int]:
+    def _advance(self) -> list[int]:
         """One env step of every lane and what is learned from it; the lanes whose episode ended."""
-        chance, choice = self.draws.at(self.step).T
-        action = (choice * self.env.space.actions).astype(np.int64)
-        greedy = chance >= epsilon
-        if greedy.any():
-            action[greedy] = self.learner.act(torch.from_numpy(self.obs)).numpy()[greedy]
+        learner = self.learner
+        obs = torch.from_numpy(self.obs).to(learner.online.device)
+        action = self.exploring.act(learner.weights, obs, self.step, self.episode)
         try:
             next_obs, reward, terminated, truncated = self.envs.step(self.rows, action)
         except EnvError as error:
             raise self._located(error) from error
-        self.learner.buffer.add(Step(self.obs, action, reward, next_obs, terminated))
+        learner.replay.add(Step(self.obs, action, reward, next_obs, terminated, truncated))
         self.step += 1
         self.lane_steps += len(self.seeds)
-        self.learner.learn(self.step)
+        learner.learn(self.step)
         self.obs = next_obs
         try:
             self.actions[self.lanes, self.lengths] = action
@@ -214,7 +210,7 @@ class Loop:
             f"episode {self.episode[lane]}, step {self.step + 1}: {error}"
         )
 
-    def _end_episode(self, lane: int, epsilon: float) -> bool:
+    def _end_episode(self, lane: int, epsilon: float | NDArray[np.float64] | None) -> bool:
         """Whether the lane may go on: its losses and Q-values are numbers."""
         loss, q = self.learner.report(lane)
         finite = loss is None or q is None or (math.isfinite(loss) and math.isfinite(q))
@@ -225,7 +221,7 @@ class Loop:
             return_=float(self.returns[lane]),
             length=int(self.lengths[lane]),
             score=None,
-            epsilon=epsilon,
+            epsilon=float(epsilon[lane]) if isinstance(epsilon, np.ndarray) else epsilon,
             loss=loss,
             q=q,
             cut=0,
@@ -258,7 +254,7 @@ class Loop:
         self.actions = self.actions[chosen]
         self.known = [self.known[lane] for lane in chosen]
         self.obs = self.obs[chosen]
-        self.draws.keep(chosen)
+        self.exploring.keep(chosen)
         self.learner.keep(chosen)
         self._index()
 
@@ -308,7 +304,7 @@ class Loop:
         for row, lane in zip(self.actions, lanes, strict=True):
             row[: len(lane.actions)] = lane.actions
         self.seeds += [lane.seed for lane in joining]
-        self.draws = Uniforms(self.seeds, "explore", (2,))
+        self.exploring.reseed(self.seeds)
         self.episode = np.append(self.episode, [lane.episode + 1 for lane in joining])
         self.lengths = np.append(self.lengths, [len(lane.actions) for lane in joining])
         self.returns = np.append(self.returns, [lane_return for lane_return, _ in rebuilt])

@@ -27,8 +27,8 @@ def memory() -> int | None:
 
 
 def row_bytes(space: Space) -> int:
-    """What one row of replay takes: two observations, and action, reward and discount."""
-    return 2 * int(np.prod(space.obs_shape)) * space.obs_dtype.itemsize + 3 * 4
+    """What one row of replay takes: two observations, and action, reward, discount and end."""
+    return 2 * int(np.prod(space.obs_shape)) * space.obs_dtype.itemsize + 3 * 4 + 1
 
 
 def check_memory(config: Config, space: Space, max_steps: int | None) -> None:

@@ -267,7 +267,7 @@ class Recorder:
         episodes, evaluation = config.eval.final_episodes, build.evaluation(config)
         files = {seed: self.directory / checkpoint_file(seed, "best") for seed in config.seeds}
         networks = {
-            seed: self.source.network.flat(load(file).params)
+            seed: self.source.greedy.network.flat(load(file).params)
             for seed, file in files.items()
             if file.exists()
         }
@@ -276,7 +276,7 @@ class Recorder:
         self.display.busy(f"best networks: {episodes} fresh episodes of each")
         try:
             scores = fresh_scores(
-                self.source.env, self.source.network, networks, evaluation, episodes, stopped
+                self.source.env, self.source.greedy, networks, evaluation, episodes, stopped
             )
         except EnvError as error:
             self.notes.append(f"the best networks were not scored on fresh episodes: {error}")
@@ -307,6 +307,6 @@ class Recorder:
         score: float | None,
         params: NDArray[np.float32],
     ) -> None:
-        named = self.source.network.named(torch.from_numpy(params))
+        named = self.source.greedy.network.named(torch.from_numpy(params))
         checkpoint = Checkpoint(seed, episode, step, score, named)
         write_atomic(self.directory / checkpoint_file(seed, kind), dump(checkpoint))

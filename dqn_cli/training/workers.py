@@ -55,7 +55,7 @@ class Alone:
     def __init__(self, config: Config, loop: Loop, files: Mapping[int, Path]) -> None:
         self.seeds = loop.seeds[:]
         self.env = loop.env
-        self.network = loop.network
+        self.greedy = loop.exploring.greedy
         self.device = loop.learner.online.device
         self.loop = loop
         self.every_seconds = config.checkpoint.every_seconds
@@ -109,7 +109,7 @@ class Workers:
     def __init__(self, config: Config, loop: Loop, files: Mapping[int, Path], count: int) -> None:
         self.seeds = loop.seeds
         self.env = loop.env
-        self.network = loop.network
+        self.greedy = loop.exploring.greedy
         self.device = loop.learner.online.device
         self.shares = [
             config.model_copy(update={"seed": self.seeds[i::count]}) for i in range(count)

@@ -1,0 +1,1 @@
+"""How replay keeps what happened."""

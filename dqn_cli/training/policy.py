@@ -1,0 +1,71 @@
+"""Acting: the best action by a network's Q-values, or an exploring one during training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dqn_cli.seeding import Stream
+from dqn_cli.types import Algo, Exploration, Inputs, Network, Weights
+
+
+class Greedy:
+    """The best action of each observation, without noise: evaluation, recordings, play."""
+
+    def __init__(self, network: Network, algo: Algo) -> None:
+        self.network = network
+        self.algo = algo
+
+    def q(self, weights: Weights, inputs: Inputs) -> Tensor:
+        """Q-values [S, N, A]."""
+        return self.algo.q(self.network.forward(weights, inputs).values)
+
+    def actions(self, weights: Weights, obs: Tensor) -> NDArray[np.int64]:
+        """The first of the best actions [S, N] for observations [S, N, *obs]."""
+        best: NDArray[np.int64] = self.q(weights, Inputs(obs)).argmax(-1).cpu().numpy()
+        return best
+
+
+class Exploring:
+    """The actions of training: as the exploration decides, from Q-values with the network's noise.
+
+    Its random numbers are those of the streams "explore" and "noise.act" at the number of env steps
+    done.
+    """
+
+    def __init__(
+        self, greedy: Greedy, exploration: Exploration, seeds: Sequence[int], actions: int
+    ) -> None:
+        self.greedy = greedy
+        self.exploration = exploration
+        self.actions = actions
+        self.reseed(seeds)
+
+    def reseed(self, seeds: Sequence[int]) -> None:
+        """Act for these seeds from now on."""
+        self.uniforms = Stream(seeds, "explore", (2,))
+        noise = self.greedy.network.noise(1)
+        self.noise = None if noise is None else Stream.of(noise, seeds, "noise.act")
+
+    def act(
+        self, weights: Weights, obs: Tensor, step: int, episode: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Actions [S] for observations [S, *obs] after `step` env steps, in the open `episode` [S]
+        of each seed."""
+
+        def q() -> NDArray[np.float32]:
+            noise = None if self.noise is None else self.noise.tensor(step, obs.device)
+            values: NDArray[np.float32] = (
+                self.greedy.q(weights, Inputs(obs.unsqueeze(1), noise)).squeeze(1).cpu().numpy()
+            )
+            return values
+
+        return self.exploration.act(q, self.actions, self.uniforms.at(step), step, episode)
+
+    def keep(self, lanes: Sequence[int]) -> None:
+        self.uniforms.keep(lanes)
+        if self.noise is not None:
+            self.noise.keep(lanes)
