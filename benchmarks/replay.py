@@ -28,9 +28,8 @@ def microseconds(kind: str, capacity: int) -> float:
     goes_on = np.zeros(1, np.bool_)
     step = Step(obs, np.zeros(1, np.int64), np.ones(1), obs, goes_on, goes_on)
     for _ in range(capacity):
-        replay.storage.add(step)
+        replay.add(step)
     draws = torch.Generator().manual_seed(0)
-    replay.sampler.rows = capacity
     replay.update(np.arange(capacity)[None], torch.rand(1, capacity, generator=draws))
     errors = [torch.rand(1, BATCH, generator=draws) for _ in range(100)]
     rounds = []
