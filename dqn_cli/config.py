@@ -131,6 +131,8 @@ def check(values: dict[str, Any]) -> Config:
     config = _validate(Config, values, "")
     for room in ROOMS:
         section = dict(getattr(config, room))
+        if open_ := [key for key, value in section.items() if value == "???"]:
+            raise BadInput(f"{room}.{open_[0]}: it must be given; its file in conf/ says how")
         part = locate(room, section.pop("_target_", None))
         checked = _validate(schema(part), section, f"{room}.").model_dump()
         getattr(config, room).update(checked)

@@ -31,6 +31,12 @@ def gather_action(q: Tensor, action: Tensor) -> Tensor:
     return q.gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
 
+def gather_values(values: Tensor, action: Tensor) -> Tensor:
+    """The K values [..., K] of the action [...] taken, out of values [..., A, K]."""
+    place = action[..., None, None].expand(*action.shape, 1, values.shape[-1])
+    return values.gather(-2, place).squeeze(-2)
+
+
 def scatter_action(value: Tensor, action: Tensor, like: Tensor) -> Tensor:
     """Zeros shaped as `like` [..., A, K], but `value` [..., K] at the action [...] taken."""
     place = action[..., None, None].expand(*action.shape, 1, like.shape[-1])

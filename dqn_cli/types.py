@@ -113,7 +113,7 @@ Forward = Callable[[Tensor], Output]  # observations [S, B, *obs] -> what a netw
 
 
 class Algo(Protocol):
-    atoms: int  # K
+    atoms: int | None  # K; None: the quantiles at the fractions that the network chooses
 
     def q(self, values: Tensor) -> Tensor:
         """Q-values [..., A] of a network's values [..., A, K]: how they are acted on."""
@@ -198,8 +198,8 @@ class Exploration(Protocol):
         open `episode` [S] of each lane, counted from 1. q(): Q-values [S, A], computed only if it
         is called. uniform: random numbers [S, 2] in [0, 1), the only ones to be used."""
 
-    def epsilon(self, step: int, episode: NDArray[np.int64]) -> float | NDArray[np.float64]:
-        """The probability of a random action, for the records: one for all lanes, or [S]; nan
+    def epsilon(self, step: int, episode: NDArray[np.int64]) -> float | NDArray[np.float64] | None:
+        """The probability of a random action, for the records: one for all lanes, or [S]; None
         where there is no such number."""
 
 

@@ -203,12 +203,21 @@ def features(space: Space) -> int:
     return numbers
 
 
+def scaled(obs: Tensor, space: Space) -> Tensor:
+    """Observations [..., *obs] as float32; bytes are divided by the space's high."""
+    if obs.dtype != torch.uint8:
+        return obs
+    high = space.high
+    divisor = high if isinstance(high, float) else torch.from_numpy(high).to(obs.device)
+    return obs.float() / divisor
+
+
 def prepare(obs: Tensor, space: Space, weights: Weights) -> Array:
-    """Observations [S, N, *obs] as rows [S, N, features], of the kind that these weights are;
-    bytes are divided by the space's high."""
-    if obs.dtype == torch.uint8:
-        high = space.high
-        divisor = high if isinstance(high, float) else torch.from_numpy(high).to(obs.device)
-        obs = obs.float() / divisor
-    rows = obs.reshape(*obs.shape[:2], -1)
+    """Observations [S, N, *obs] as rows [S, N, features], of the kind that these weights are.
+
+    RuntimeError where PyTorch traces: a trace would take what NumPy computes for a constant.
+    """
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        raise RuntimeError("this network cannot be traced; dqn_cli.load(RUN).module() can")
+    rows = scaled(obs, space).reshape(*obs.shape[:2], -1)
     return array(rows) if isinstance(weights[0][0], np.ndarray) else rows

@@ -6,8 +6,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from dqn_cli.config import BadInput, Config, locate
 from dqn_cli.storage.transitions import Transitions
+from dqn_cli.training.contract import check_members, rehearse
 from dqn_cli.training.evaluation import Evaluation
 from dqn_cli.training.learner import Learner
 from dqn_cli.training.loop import Loop
@@ -35,9 +38,11 @@ def part(config: Config, group: str, **offers: Any) -> Any:
                 "(keys of the configuration come after a *)"
             )
     try:
-        return build(**{name: offers[name] for name in asked}, **keys)
+        made = build(**{name: offers[name] for name in asked}, **keys)
     except ValueError as error:
         raise BadInput(f"{group}.{error}") from error
+    check_members(config, group, made)
+    return made
 
 
 def loop(config: Config) -> Loop:
@@ -60,7 +65,7 @@ def _loop(config: Config) -> Loop:
         "device": device.torch,
     }
     algo = part(config, "algo", **offers)
-    offers["atoms"] = algo.atoms
+    offers["atoms"] = algo.atoms or 1
     network = part(config, "network", **offers)
     if device.torch.type == "cpu":
         check_memory(config, env.space, env.max_steps)
@@ -84,6 +89,8 @@ def _loop(config: Config) -> Loop:
     )
     greedy = Greedy(network, algo)
     exploration = part(config, "exploration", **offers)
+    with torch.no_grad():
+        rehearse(config, env.space, network, algo, exploration, online)
     return Loop(
         seeds,
         env,
@@ -118,7 +125,7 @@ def greedy(config: Config, env: Any) -> Greedy:
         "batch_size": config.batch_size,
     }
     algo = part(config, "algo", **offers)
-    return Greedy(part(config, "network", **offers, atoms=algo.atoms), algo)
+    return Greedy(part(config, "network", **offers, atoms=algo.atoms or 1), algo)
 
 
 def evaluation(config: Config) -> Evaluation:

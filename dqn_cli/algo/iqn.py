@@ -1,0 +1,38 @@
+"""IQN (Dabney et al. 2018, "Implicit Quantile Networks"): quantiles of the return at fractions that
+the network draws anew for every forward: the present state's, the next state's and, with `double`,
+those that choose the next action are independent of each other.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dqn_cli.algo.qr import quantile_huber
+from dqn_cli.maths import gather_values, scatter_action
+from dqn_cli.types import Batch, Forward, Loss, Output, Positive
+
+
+class IQN:
+    """kappa: up to where an error is squared, in the units of the return."""
+
+    atoms = None  # as many quantiles as the network has fractions
+
+    def __init__(self, *, kappa: Positive, double: bool) -> None:
+        self.kappa = kappa
+        self.double = double
+
+    def q(self, values: Tensor) -> Tensor:
+        return values.mean(-1)
+
+    def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
+        """ValueError if the network says of no fractions."""
+        if now.fractions is None:
+            raise ValueError("its values come without the fractions that they are quantiles at")
+        following = target(batch.next_obs).values
+        chooser = (online if self.double else target)(batch.next_obs).values
+        sample = gather_values(following, self.q(chooser).argmax(-1))
+        sample = batch.reward.unsqueeze(-1) + batch.discount.unsqueeze(-1) * sample
+        theta = gather_values(now.values, batch.action)
+        per_sample, slope = quantile_huber(theta, sample, now.fractions, self.kappa)
+        d_values = scatter_action(slope, batch.action, now.values)
+        return Loss(per_sample, d_values, per_sample, theta.mean(-1))

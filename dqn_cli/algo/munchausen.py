@@ -1,0 +1,58 @@
+"""Munchausen DQN (Vieillard et al. 2020): the reward is raised by the scaled log-probability of the
+action taken, and the next state is valued softly (equation 1 and algorithm 1).
+
+    pi = softmax(Q_target / tau)
+    y  = r + alpha * clip(tau * log pi(a | s), l0, 0)
+           + discount * tau * logsumexp(Q_target(s') / tau)
+
+Both terms are the target network's. With n_step > 1 the first of the n actions alone is rewarded
+so.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from annotated_types import Le
+from torch import Tensor
+
+from dqn_cli.maths import REGRESSION, gather_action, scatter_action
+from dqn_cli.types import Batch, Forward, Fraction, Loss, Output, Positive
+
+Negative = Annotated[float, Le(0)]
+
+
+def soft_value(q: Tensor, tau: float) -> Tensor:
+    """tau * logsumexp(q / tau) [...] of q [..., A]: the softmax policy's mean of q plus tau times
+    its entropy."""
+    return tau * (q / tau).logsumexp(-1)
+
+
+def bonus(q: Tensor, action: Tensor, tau: float, lowest: float) -> Tensor:
+    """tau * log pi(a | s), of q [..., A] and the action [...] taken; from `lowest` to 0."""
+    return (gather_action(q, action) - soft_value(q, tau)).clamp(lowest, 0)
+
+
+class Munchausen:
+    atoms = 1
+
+    def __init__(
+        self, *, alpha: Fraction, tau: Positive, l0: Negative, loss: Literal["mse", "huber"]
+    ) -> None:
+        self.alpha = alpha
+        self.tau = tau
+        self.l0 = l0
+        self.regression = REGRESSION[loss]
+
+    def q(self, values: Tensor) -> Tensor:
+        return values.squeeze(-1)
+
+    def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
+        before, after = (self.q(target(obs).values) for obs in (batch.obs, batch.next_obs))
+        reward = batch.reward + self.alpha * bonus(before, batch.action, self.tau, self.l0)
+        y = reward + batch.discount * soft_value(after, self.tau)
+        q = gather_action(self.q(now.values), batch.action)
+        error = q - y
+        per_sample, slope = self.regression(error)
+        d_values = scatter_action(slope.unsqueeze(-1), batch.action, now.values)
+        return Loss(per_sample, d_values, error.abs(), q)

@@ -1,0 +1,61 @@
+"""QR-DQN (Dabney et al. 2018, "Distributional RL with Quantile Regression"): the network's K values
+of an action are the quantiles of its return at the fractions (i + 1/2) / K.
+
+The loss is the quantile Huber loss of all pairs of a predicted and a target quantile, summed over
+the predicted and averaged over the target ones.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dqn_cli.maths import gather_values, scatter_action
+from dqn_cli.types import Batch, Count, Forward, Loss, Output, Positive
+
+
+def midpoints(count: int, device: torch.device) -> Tensor:
+    """The fractions [K] in the middle of K equal parts of [0, 1]."""
+    return (torch.arange(count, device=device) + 0.5) / count
+
+
+def quantile_huber(
+    theta: Tensor, target: Tensor, fraction: Tensor, kappa: float
+) -> tuple[Tensor, Tensor]:
+    """Loss [...] of quantiles theta [..., K] at `fraction` [..., K] against samples target
+    [..., M], and its derivative by theta [..., K].
+
+        sum_i mean_j |fraction_i - 1{u_ij < 0}| huber(u_ij) / kappa,   u_ij = target_j - theta_i
+    """
+    error = target.unsqueeze(-2) - theta.unsqueeze(-1)  # [..., K, M]
+    side = (fraction.unsqueeze(-1) - (error.detach() < 0).float()).abs()
+    size = error.abs()
+    inner = size.clamp(max=kappa)
+    loss = side * (inner * (size - 0.5 * inner)) / kappa
+    slope = -side * error.detach().clamp(-kappa, kappa) / kappa
+    return loss.mean(-1).sum(-1), slope.mean(-1)
+
+
+class QR:
+    """`double`: the online network chooses the next action. kappa: up to where an error is squared,
+    in the units of the return."""
+
+    def __init__(self, *, quantiles: Count, kappa: Positive, double: bool) -> None:
+        self.atoms = quantiles
+        self.kappa = kappa
+        self.double = double
+
+    def q(self, values: Tensor) -> Tensor:
+        return values.mean(-1)
+
+    def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
+        """The best next action is that of the largest mean, not of each quantile by itself."""
+        following = target(batch.next_obs).values
+        chooser = online(batch.next_obs).values if self.double else following
+        sample = gather_values(following, self.q(chooser).argmax(-1))
+        sample = batch.reward.unsqueeze(-1) + batch.discount.unsqueeze(-1) * sample
+        theta = gather_values(now.values, batch.action)
+        fraction = midpoints(self.atoms, theta.device)
+        per_sample, slope = quantile_huber(theta, sample, fraction, self.kappa)
+        d_values = scatter_action(slope, batch.action, now.values)
+        return Loss(per_sample, d_values, per_sample, theta.mean(-1))

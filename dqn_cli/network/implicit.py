@@ -1,0 +1,91 @@
+"""The implicit quantile network (Dabney et al. 2018, section 3.1): an action's return at any
+fraction tau of its distribution.
+
+    values(s, tau) = head(psi(s) * phi(tau)),   phi(tau)_j = relu(sum_i cos(pi i tau) w_ij + b_j)
+
+with i = 0 .. n-1 as in equation 4. psi are the hidden layers.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from dqn_cli.maths import array, tensor
+from dqn_cli.network.layers import Activation, Chain, Linear, Stack, features, prepare
+from dqn_cli.types import Count, Inputs, Noise, Output, Pullback, Space, Weights
+
+
+def cosines(fraction: Tensor, count: int) -> Tensor:
+    """cos(pi i tau) [..., count] for i = 0 .. count - 1 of fractions tau [...]."""
+    return (fraction.unsqueeze(-1) * (math.pi * torch.arange(count, device=fraction.device))).cos()
+
+
+class Implicit(Stack):
+    """obs -> hidden -> psi [D]; K fractions -> phi [K, D]; their product -> head -> values [A, K].
+
+    The fractions are drawn anew for every row of a forward; without noise they are the middles of K
+    equal parts of [0, 1].
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        atoms: int,
+        *,
+        hidden: list[Count],
+        head: list[Count],
+        fractions: Count,
+        cosines: Count,
+        activation: Activation,
+    ) -> None:
+        if atoms != 1:
+            raise ValueError(f"fractions={fractions}: the algorithm has {atoms} atoms of its own")
+        self.space = space
+        self.fractions = fractions
+        self.cosines = cosines
+        torso = [features(space), *hidden]
+        layers = [Linear(f"hidden.{i}", *pair) for i, pair in enumerate(pairwise(torso))]
+        layers.append(Linear("phi", cosines, torso[-1]))
+        names = [*(f"head.{i}" for i in range(len(head))), "q"]
+        widths = pairwise([torso[-1], *head, space.actions])
+        layers += [Linear(name, *pair) for name, pair in zip(names, widths, strict=True)]
+        super().__init__(layers)
+        fork = len(hidden)
+        self.psi = Chain(self, slice(fork), activation, closed=True)
+        self.phi = Chain(self, slice(fork, fork + 1), "relu", closed=True)
+        self.head = Chain(self, slice(fork + 1, None), activation, closed=False)
+
+    def noise(self, rows: int) -> Noise:
+        return Noise((rows, self.fractions), normal=False)
+
+    def forward(self, weights: Weights, inputs: Inputs) -> Output:
+        return self.vjp(weights, inputs)[0]
+
+    def vjp(self, weights: Weights, inputs: Inputs) -> tuple[Output, Pullback]:
+        obs, fraction = inputs
+        lanes, rows = obs.shape[:2]
+        if fraction is None:
+            middle = (torch.arange(self.fractions, device=obs.device) + 0.5) / self.fractions
+            fraction = middle.expand(lanes, rows, self.fractions)
+        wide = (lanes, rows, self.fractions, -1)
+        long = (lanes, rows * self.fractions, -1)
+        psi = self.psi.forward(weights, prepare(obs, self.space, weights))
+        phi = self.phi.forward(weights, array(cosines(fraction, self.cosines).reshape(long)))
+        state, share = tensor(psi[-1]).unsqueeze(2), tensor(phi[-1]).view(wide)
+        head = self.head.forward(weights, array((state * share).reshape(long)))
+        values = tensor(head[-1]).view(wide).transpose(2, 3)  # [S, N, A, K]
+
+        def pullback(d_values: Tensor, grad: Weights) -> None:
+            d_last = array(d_values.transpose(2, 3).reshape(long))
+            d_product = self.head.backward(weights, head, d_last, grad, through=True)
+            d_product = tensor(d_product).view(wide)
+            d_phi = array((d_product * state).reshape(long))
+            self.phi.backward(weights, phi, d_phi, grad, through=False)
+            d_psi = array((d_product * share).sum(2))
+            self.psi.backward(weights, psi, d_psi, grad, through=False)
+
+        return Output(values, fraction), pullback

@@ -1,0 +1,149 @@
+"""Whether the parts of a run keep the contracts of types.py, found out before anything is trained.
+
+A part that does not is one line: group, class, what it did and what was expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dqn_cli.config import BadInput, Config
+from dqn_cli.seeding import Stream
+from dqn_cli.types import (
+    Algo,
+    Batch,
+    Device,
+    EnvMaker,
+    Exploration,
+    Inputs,
+    Network,
+    Optimizer,
+    Output,
+    Sampler,
+    Space,
+    Target,
+)
+
+CONTRACTS: dict[str, type] = {
+    "algo": Algo,
+    "buffer": Sampler,
+    "device": Device,
+    "env": EnvMaker,
+    "exploration": Exploration,
+    "network": Network,
+    "optimizer": Optimizer,
+    "target": Target,
+}
+ROWS = 3  # of the batch that is tried
+
+
+def check_members(config: Config, group: str, part: object) -> None:
+    """BadInput if the part lacks a method or attribute of its contract."""
+    contract = CONTRACTS[group]
+    names = [name for name in (*vars(contract), *contract.__annotations__) if name[0] != "_"]
+    if missing := [name for name in names if not hasattr(part, name)]:
+        _refuse(config, group, f"has no {', '.join(missing)}", f"all of {', '.join(names)}")
+
+
+def rehearse(
+    config: Config,
+    space: Space,
+    network: Network,
+    algo: Algo,
+    exploration: Exploration,
+    params: Tensor,
+) -> None:
+    """One forward, loss, backward and action of made-up observations, with parameters [S, P].
+    BadInput for what is not of the shape that it should be."""
+    lanes, device = len(params), params.device
+    noise = network.noise(ROWS)
+    numbers = None if noise is None else Stream.of(noise, range(lanes), "rehearsal")
+    kind = torch.from_numpy(np.empty(0, space.obs_dtype)).dtype
+    obs = torch.zeros(lanes, ROWS, *space.obs_shape, dtype=kind, device=device)
+    inputs = Inputs(obs, None if numbers is None else numbers.tensor(0, device))
+    lead = (lanes, ROWS)
+    with _blamed(config, "network"):
+        weights, grad = network.split(params), torch.zeros_like(params)
+        now, pullback = network.vjp(weights, inputs)
+    _check(config, "network", "vjp gives values", now.values, (*lead, space.actions, None))
+    _fit(config, algo, now)
+    with _blamed(config, "algo"):
+        q = algo.q(now.values)
+    _check(config, "algo", "q gives", q, (*lead, space.actions))
+
+    def forward(rows: Tensor) -> Output:
+        return network.forward(weights, Inputs(rows, inputs.noise))
+
+    action = torch.zeros(lead, dtype=torch.int64, device=device)
+    ones = torch.ones(lead, device=device)
+    index = np.zeros(lead, np.int64)
+    with _blamed(config, "algo"):
+        loss = algo.loss(now, forward, forward, Batch(obs, action, ones, obs, ones, ones, index))
+    for name in ("per_sample", "priority", "q"):
+        _check(config, "algo", f"loss gives {name}", getattr(loss, name), lead)
+    _check(config, "algo", "loss gives d_values", loss.d_values, tuple(now.values.shape))
+    with _blamed(config, "network"):
+        pullback(loss.d_values, network.split(grad))
+    _explore(config, exploration, q[:, 0].cpu().numpy())
+
+
+def _fit(config: Config, algo: Algo, now: Output) -> None:
+    """Network and algorithm must mean the same by the K values of an action."""
+    other = config.algo["_target_"]
+    if algo.atoms is None and now.fractions is None:
+        what = f"gives no fractions, which algo._target_={other} learns from"
+        _refuse(config, "network", what, "network=implicit, or one like it")
+    if algo.atoms is not None and now.fractions is not None:
+        what = f"gives quantiles at fractions, of which algo._target_={other} knows nothing"
+        _refuse(config, "network", what, "algo=iqn, or one like it")
+    count = now.values.shape[-1]
+    if algo.atoms is not None and count != algo.atoms:
+        what = f"gives {count} values of an action"
+        _refuse(config, "network", what, f"{algo.atoms}, which algo._target_={other} asks for")
+
+
+def _explore(config: Config, exploration: Exploration, q: np.ndarray[Any, Any]) -> None:
+    lanes, actions = q.shape
+    episode = np.ones(lanes, np.int64)
+    with _blamed(config, "exploration"):
+        chosen = exploration.act(lambda: q, actions, np.full((lanes, 2), 0.5), 0, episode)
+        exploration.epsilon(0, episode)
+    right = isinstance(chosen, np.ndarray) and chosen.dtype == np.int64 and chosen.shape == (lanes,)
+    if not (right and ((chosen >= 0) & (chosen < actions)).all()):
+        what = f"act gives {' '.join(str(chosen).split())}"
+        _refuse(config, "exploration", what, f"int64 [{lanes}], actions from 0 to {actions - 1}")
+
+
+def _check(
+    config: Config, group: str, what: str, found: object, shape: Sequence[int | None]
+) -> None:
+    """BadInput if it is no float32 tensor of this shape; None is any length."""
+    expected = f"float32 {['any' if n is None else n for n in shape]}".replace("'", "")
+    if not isinstance(found, Tensor):
+        _refuse(config, group, f"{what} as {type(found).__name__}", expected)
+    same = len(found.shape) == len(shape) and all(
+        n in (None, m) for n, m in zip(shape, found.shape, strict=True)
+    )
+    if not same or found.dtype is not torch.float32:
+        kind = str(found.dtype).removeprefix("torch.")
+        _refuse(config, group, f"{what} {kind} {list(found.shape)}", expected)
+
+
+@contextmanager
+def _blamed(config: Config, group: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # a part of the user's may raise anything
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BadInput(f"{group}._target_={getattr(config, group)['_target_']}: {line}") from error
+
+
+def _refuse(config: Config, group: str, what: str, expected: str) -> NoReturn:
+    target = getattr(config, group)["_target_"]
+    raise BadInput(f"{group}._target_={target}: {what}; expected {expected}")
