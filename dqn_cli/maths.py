@@ -12,13 +12,18 @@ from torch import Tensor
 # On a CPU, networks and replay compute with NumPy arrays in the memory of PyTorch's tensors: on
 # matrices this small NumPy's calls cost half as much, and its product of one lane's matrices is the
 # same to the last bit in any company, at any size and place in memory. On a GPU, and where
-# autograd watches, the same lines run on tensors.
+# autograd watches or PyTorch traces, the same lines run on tensors.
 Array = Any
 
 
 def array(x: Tensor) -> Array:
     """The tensor, or on a CPU the same memory as a NumPy array."""
-    return x.numpy() if x.is_cpu and not x.requires_grad else x
+    return x.numpy() if x.is_cpu and not (x.requires_grad or traced()) else x
+
+
+def traced() -> bool:
+    """Whether PyTorch records what is computed: it would take NumPy's results for constants."""
+    return torch._C._get_tracing_state() is not None or torch.compiler.is_compiling()
 
 
 def tensor(x: Array) -> Tensor:

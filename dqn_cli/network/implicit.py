@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dqn_cli.maths import array, tensor
-from dqn_cli.network.layers import Activation, Chain, Linear, Stack, features, prepare
+from dqn_cli.network.layers import Activation, Chain, Linear, Stack, alike, features, prepare
 from dqn_cli.types import Count, Inputs, Noise, Output, Pullback, Space, Weights
 
 
@@ -74,9 +74,11 @@ class Implicit(Stack):
         wide = (lanes, rows, self.fractions, -1)
         long = (lanes, rows * self.fractions, -1)
         psi = self.psi.forward(weights, prepare(obs, self.space, weights))
-        phi = self.phi.forward(weights, array(cosines(fraction, self.cosines).reshape(long)))
+        phi = self.phi.forward(
+            weights, alike(cosines(fraction, self.cosines).reshape(long), weights)
+        )
         state, share = tensor(psi[-1]).unsqueeze(2), tensor(phi[-1]).view(wide)
-        head = self.head.forward(weights, array((state * share).reshape(long)))
+        head = self.head.forward(weights, alike((state * share).reshape(long), weights))
         values = tensor(head[-1]).view(wide).transpose(2, 3)  # [S, N, A, K]
 
         def pullback(d_values: Tensor, grad: Weights) -> None:

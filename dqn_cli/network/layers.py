@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dqn_cli.maths import Array, array, tensor
+from dqn_cli.maths import Array, array, tensor, traced
 from dqn_cli.seeding import uniform_init
 from dqn_cli.types import Noise, Space, Weights
 
@@ -23,11 +23,11 @@ Activation = Literal["relu", "tanh"]  # others round differently along a vector'
 
 def add_bias(x: Array, bias: Array) -> Array:
     """x [S, N, M] += bias [S, 1, M]."""
-    return np.add(x, bias, out=x) if small(x) else array(tensor(x).add_(tensor(bias)))
+    return np.add(x, bias, out=x) if small(x) else same(tensor(x).add_(tensor(bias)), x)
 
 
 def relu(x: Array) -> Array:
-    return np.maximum(x, 0, out=x) if small(x) else array(torch.relu_(tensor(x)))
+    return np.maximum(x, 0, out=x) if small(x) else same(torch.relu_(tensor(x)), x)
 
 
 def relu_slope(dx: Array, y: Array) -> Array:
@@ -35,15 +35,20 @@ def relu_slope(dx: Array, y: Array) -> Array:
     if small(y):
         np.putmask(dx, y <= 0, 0)  # and not dx * (y > 0), which is nan where dx is infinite
         return dx
-    return array(torch.ops.aten.threshold_backward(tensor(dx), tensor(y), 0))
+    return same(torch.ops.aten.threshold_backward(tensor(dx), tensor(y), 0), dx)
 
 
 def tanh(x: Array) -> Array:
-    return array(torch.tanh_(tensor(x)))
+    return same(torch.tanh_(tensor(x)), x)
 
 
 def tanh_slope(dx: Array, y: Array) -> Array:
-    return array(torch.ops.aten.tanh_backward(tensor(dx), tensor(y)))
+    return same(torch.ops.aten.tanh_backward(tensor(dx), tensor(y)), dx)
+
+
+def same(result: Tensor, x: Array) -> Array:
+    """The result as an array, if x is one."""
+    return result.numpy() if isinstance(x, np.ndarray) else result
 
 
 def small(x: Array) -> bool:
@@ -213,11 +218,15 @@ def scaled(obs: Tensor, space: Space) -> Tensor:
 
 
 def prepare(obs: Tensor, space: Space, weights: Weights) -> Array:
-    """Observations [S, N, *obs] as rows [S, N, features], of the kind that these weights are.
+    """Observations [S, N, *obs] as rows [S, N, features], of the kind that these weights are."""
+    return alike(scaled(obs, space).reshape(*obs.shape[:2], -1), weights)
 
-    RuntimeError where PyTorch traces: a trace would take what NumPy computes for a constant.
-    """
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+
+def alike(x: Tensor, weights: Weights) -> Array:
+    """x as a NumPy array, or as the tensor that it is, as these weights are. RuntimeError if
+    they are arrays and PyTorch traces."""
+    if not isinstance(weights[0][0], np.ndarray):
+        return x
+    if traced():
         raise RuntimeError("this network cannot be traced; dqn_cli.load(RUN).module() can")
-    rows = scaled(obs, space).reshape(*obs.shape[:2], -1)
-    return array(rows) if isinstance(weights[0][0], np.ndarray) else rows
+    return array(x)
