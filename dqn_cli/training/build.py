@@ -6,11 +6,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from dqn_cli.config import BadInput, Config, locate
 from dqn_cli.storage.transitions import Transitions
-from dqn_cli.training.contract import check_members, rehearse
+from dqn_cli.training.contract import check_members, uses_autograd
 from dqn_cli.training.evaluation import Evaluation
 from dqn_cli.training.learner import Learner
 from dqn_cli.training.loop import Loop
@@ -89,8 +87,6 @@ def _loop(config: Config) -> Loop:
     )
     greedy = Greedy(network, algo)
     exploration = part(config, "exploration", **offers)
-    with torch.no_grad():
-        rehearse(config, env.space, network, algo, exploration, online)
     return Loop(
         seeds,
         env,
@@ -99,6 +95,7 @@ def _loop(config: Config) -> Loop:
         evaluation(config),
         episodes=config.episodes,
         steps=config.steps,
+        autograd=uses_autograd(config, env.space, network, algo, exploration, online),
     )
 
 

@@ -51,6 +51,26 @@ def check_members(config: Config, group: str, part: object) -> None:
         _refuse(config, group, f"has no {', '.join(missing)}", f"all of {', '.join(names)}")
 
 
+def uses_autograd(
+    config: Config,
+    space: Space,
+    network: Network,
+    algo: Algo,
+    exploration: Exploration,
+    params: Tensor,
+) -> bool:
+    """Whether the parts need more than inference mode. BadInput if they do not keep their contracts
+    at all."""
+    try:
+        with torch.inference_mode():
+            rehearse(config, space, network, algo, exploration, params)
+    except BadInput:
+        with torch.no_grad():
+            rehearse(config, space, network, algo, exploration, params)
+        return True
+    return False
+
+
 def rehearse(
     config: Config,
     space: Space,

@@ -38,7 +38,8 @@ GRACE = 2.0  # seconds in which what waits for its score is still played after `
 
 
 class Loop:
-    """Trains `seeds` until each has done `episodes` episodes or `steps` env steps."""
+    """Trains `seeds` until each has done `episodes` episodes or `steps` env steps. `autograd` lets
+    parts use it."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Loop:
         *,
         episodes: int | None,
         steps: int | None,
+        autograd: bool,
     ) -> None:
         self.seeds = list(seeds)
         self.env = env
@@ -57,6 +59,7 @@ class Loop:
         self.exploring = exploring
         self.evaluation = evaluation
         self.limits = (episodes, steps)
+        self.autograd = autograd
         self.step = 0
         self.lane_steps = 0  # of all seeds, since the last tick
         self.later: list[Lane] = []  # seeds taken up that wait for the others to come to their step
@@ -88,13 +91,17 @@ class Loop:
     def _out_of_time(self) -> bool:
         return self.stopping and time.monotonic() >= self.patience_ends
 
-    @torch.no_grad()
     def run(self) -> Iterator[Event]:
         """Until every seed is finished or `stop` is called; then everything is closed. What still
         waits for its score then is a part of the lanes' states.
 
         RunError if an environment fails, once everything known so far has been told.
         """
+        # Inference mode saves a sixth of the time of small networks, and forbids autograd.
+        mode = torch.no_grad() if self.autograd else torch.inference_mode()
+        yield from mode(self._run)()
+
+    def _run(self) -> Iterator[Event]:
         failure: RunError | None = None
         try:
             while (self.seeds or self.later) and not self.stopping:
