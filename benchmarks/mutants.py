@@ -544,7 +544,7 @@ MUTANTS = [
         "results/test_stats.py::test_the_median_episode_needs_more_than_half_of_the_seeds",
     ),
     Mutant(
-        "results/writer.py",
+        "results/outcome.py",
         "score >= self.best_score",
         "score > self.best_score",
         "results/test_writer.py::test_the_summary_tells_final_and_best_of_each_seed",
@@ -556,7 +556,7 @@ MUTANTS = [
         "results/test_writer.py::test_a_run_is_never_overwritten",
     ),
     Mutant(
-        "results/writer.py",
+        "results/rows.py",
         "file.truncate(ends[kept])",
         "file.truncate(ends[-1])",
         "results/test_writer.py::test_rows_after_those_kept_are_cut_off",
@@ -568,7 +568,7 @@ MUTANTS = [
         "results/test_writer.py::test_what_rows_say_is_taken_in_the_order_of_steps",
     ),
     Mutant(
-        "results/writer.py",
+        "results/rows.py",
         "if int(episode) <= kept.get(int(seed), NONE).episodes:",
         "if int(episode) < kept.get(int(seed), NONE).episodes:",
         "results/test_writer.py::test_times_of_episodes_that_stay_stay",

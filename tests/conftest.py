@@ -135,4 +135,4 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are empty files: to draw one takes longer than a small run."""
-    monkeypatch.setattr("dqn_cli.cli.plot._render", lambda *_: b"")
+    monkeypatch.setattr("dqn_cli.results.figure._render", lambda *_: b"")

@@ -30,7 +30,7 @@ ALLOWED = {
     "saving": ("training config events results state", f"{ARRAYS} threadpoolctl"),
     # the parts of a run by their names in conf/, so no group is named here
     "training": (
-        "config events state types maths seeding saving results logger cli",
+        "config events state types maths seeding saving results logger",
         f"{ARRAYS} omegaconf",
     ),
     "cli": ("*", "*"),  # and only the commands' own files name it

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dqn_cli.cli.plot import draw, main
+from dqn_cli.cli.plot import main
+from dqn_cli.results.figure import draw
 from dqn_cli.results.reader import find_runs, read_run
 from dqn_cli.results.schema import ResultError
 from dqn_cli.results.stats import sliding_mean

@@ -720,7 +720,7 @@ def test_a_second_process_is_refused_and_the_lock_dies_with_its_owner(
 ) -> None:
     owner = subprocess.Popen(
         [sys.executable, "-c", "import sys, time; from pathlib import Path;"
-         "from dqn_cli.results.writer import claimed\n"
+         "from dqn_cli.results.files import claimed\n"
          "with claimed(Path('run')): print(flush=True); time.sleep(60)"],
         stdout=subprocess.PIPE,
     )  # fmt: skip

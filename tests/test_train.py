@@ -16,9 +16,9 @@ import pytest
 import yaml
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from dqn_cli.cli import plot
 from dqn_cli.config import check
 from dqn_cli.env.gym import GymRow
+from dqn_cli.results import figure
 from dqn_cli.results.reader import read_run
 from dqn_cli.saving.checkpoint import load
 from dqn_cli.training import evaluation
@@ -72,8 +72,8 @@ def test_the_figure_and_the_progress_are_over_what_limits_the_run(
     dqn_train, monkeypatch: pytest.MonkeyPatch, limits: tuple[str, str], x: str, progress: str
 ) -> None:
     drawn: list[str] = []
-    axis = plot.usual_axis
-    monkeypatch.setattr(plot, "usual_axis", lambda pools: drawn.append(axis(pools)) or drawn[-1])
+    axis = figure.usual_axis
+    monkeypatch.setattr(figure, "usual_axis", lambda pools: drawn.append(axis(pools)) or drawn[-1])
     done = dqn_train(*SMALL, *limits)
     assert done.code == 0
     assert drawn == [x]

@@ -134,7 +134,7 @@ def recorded_score(run: Run, seed: int, step: int) -> float | None:
 def _write_gif(path: Path, frames: Sequence[NDArray[Any]], fps: float) -> None:
     from PIL import Image
 
-    from dqn_cli.results.writer import write_atomic
+    from dqn_cli.results.files import write_atomic
 
     first, *rest = [Image.fromarray(frame) for frame in frames]
     data = io.BytesIO()

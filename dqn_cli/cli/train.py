@@ -203,8 +203,8 @@ def prepare_resumed(
 ) -> Prepared:
     """The run in the directory, ready to go on with what the command line changes."""
     from dqn_cli import config
+    from dqn_cli.results.files import claimed
     from dqn_cli.results.schema import CONFIG
-    from dqn_cli.results.writer import claimed
     from dqn_cli.saving import resume
     from dqn_cli.training import build, workers
 
@@ -237,8 +237,8 @@ def plain(value: object) -> object:
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(composed: DictConfig) -> None:
     """One run, in the directory that Hydra chose for it."""
+    from dqn_cli.results.files import claimed
     from dqn_cli.results.schema import ResultError
-    from dqn_cli.results.writer import claimed
     from dqn_cli.training.run import train
 
     settings = HydraConfig.get()

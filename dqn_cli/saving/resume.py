@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_info
 
 from dqn_cli.config import BadInput, Config, check, refuse_foreign
 from dqn_cli.events import Episode, Evaluated, Event, Finished, RunError, Saved, Tick
+from dqn_cli.results.files import beside, write_beside
 from dqn_cli.results.reader import read_config, read_summary, whole_rows
 from dqn_cli.results.schema import (
     COLUMNS,
@@ -31,7 +32,6 @@ from dqn_cli.results.schema import (
     one_line,
     scores_file,
 )
-from dqn_cli.results.writer import beside, write_beside
 from dqn_cli.saving.checkpoint import Damaged, dump_lane, load_lane
 from dqn_cli.state import Best, Lane, stack, take
 from dqn_cli.training import build

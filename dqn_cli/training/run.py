@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from dqn_cli.cli.plot import draw
 from dqn_cli.config import ROOMS, Config
 from dqn_cli.events import (
     AllDiverged,
@@ -34,9 +33,11 @@ from dqn_cli.events import (
 )
 from dqn_cli.logger.progress import Display
 from dqn_cli.results import schema
+from dqn_cli.results.figure import draw
+from dqn_cli.results.files import write_atomic
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.schema import checkpoint_file
-from dqn_cli.results.writer import RunWriter, write_atomic
+from dqn_cli.results.writer import RunWriter
 from dqn_cli.saving.checkpoint import Checkpoint, dump, load
 from dqn_cli.saving.resume import Resumed, versions
 from dqn_cli.state import Best

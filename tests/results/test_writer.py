@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from dqn_cli.results.files import beside, write_atomic, write_beside
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.schema import ResultError, Rows
-from dqn_cli.results.writer import RunWriter, beside, holds_run, write_atomic, write_beside
+from dqn_cli.results.writer import RunWriter, holds_run
 
 HEADER = "episode,step,return,length,score,epsilon,loss,q\n"
 
