@@ -52,7 +52,7 @@ def die() -> None:
 def strike(point: str, after: int) -> None:
     """Have this process kill itself at the point, once it has been passed `after` times."""
     from dqn_cli.results import files, writer
-    from dqn_cli.saving import resume
+    from dqn_cli.saving import save
     from dqn_cli.training import evaluation
 
     passed = 0
@@ -72,7 +72,7 @@ def strike(point: str, after: int) -> None:
                     die()
                 write(temporary, data, durable)
 
-            resume.write_beside = half  # type: ignore[attr-defined]
+            save.write_beside = half  # type: ignore[attr-defined]
         case "rename":
             replace = os.replace
 

@@ -321,13 +321,13 @@ MUTANTS = [
         "test_resume.py::test_a_checkpoint_of_another_seed_or_environment_is_refused",
     ),
     Mutant(
-        "saving/resume.py",
+        "training/fits.py",
         "(actions >= space.actions)",
         "(actions > space.actions)",
         "test_resume.py::test_a_checkpoint_of_another_seed_or_environment_is_refused",
     ),
     Mutant(
-        "saving/resume.py",
+        "training/fits.py",
         "if any(len(params) != width for params in networks):",
         "if False:",
         "test_resume.py::test_a_checkpoint_of_another_configuration_is_refused_and_kept",
@@ -857,7 +857,7 @@ MUTANTS = [
     ),
     Mutant(
         "training/run.py",
-        "if len(display.over) == len(config.seeds):",
+        "if len(run.diverged) == len(config.seeds):",
         "if False:",
         "test_resume.py::test_a_run_of_which_every_seed_diverged_has_failed",
     ),
@@ -868,19 +868,19 @@ MUTANTS = [
         "test_train.py::test_every_cut_episode_is_counted",
     ),
     Mutant(
-        "training/run.py",
+        "logger/files.py",
         'self._save(event.seed, "best", event.episode,',
         'self._save(event.seed, "last", event.episode,',
         "test_train.py::test_checkpoints_are_those_of_the_best_score_and_of_the_end",
     ),
     Mutant(
-        "training/run.py",
+        "logger/files.py",
         "self.lane_steps / (self.seconds - self.evaluation)",
         "self.lane_steps / self.seconds",
         "test_train.py::test_speed_is_that_of_training_alone",
     ),
     Mutant(
-        "training/run.py",
+        "training/signals.py",
         "if received and number == signal.SIGINT:",
         "if received:",
         "test_train.py::test_a_second_sigterm_changes_nothing",
@@ -988,7 +988,7 @@ MUTANTS = [
         "test_resume.py::test_what_would_be_another_experiment_is_refused_by_name",
     ),
     Mutant(
-        "saving/resume.py",
+        "saving/save.py",
         "if saved.get(loop.seeds[place]) != loop.step:",
         "if True:",
         "test_resume.py::test_no_checkpoint_is_written_twice_under_one_name",
@@ -1048,7 +1048,7 @@ MUTANTS = [
         "test_evaluation.py::test_what_waits_for_its_score_is_a_copy_of_the_parameters",
     ),
     Mutant(
-        "saving/resume.py",
+        "saving/save.py",
         "if not all(lane.learner[name]",
         "if not any(lane.learner[name]",
         "test_resume.py::test_nothing_is_saved_of_a_network_or_target_that_is_no_numbers",
@@ -1085,8 +1085,8 @@ MUTANTS = [
         "test_workers.py::test_a_run_that_nobody_listens_to_any_more_is_ended",
     ),
     Mutant(
-        "training/run.py",
-        "self.writer.best_again(seed, score)",
+        "logger/files.py",
+        "self.writer.best_again(event.seed, event.score)",
         "pass",
         "test_train.py::test_best_networks_are_scored_on_fresh_episodes",
     ),

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on; files, progress and plots are made from it."""
+"""The events of a run, which loggers turn into files and progress."""
 
 from __future__ import annotations
 
@@ -56,10 +56,15 @@ class Finished(NamedTuple):
 
 
 class Diverged(NamedTuple):
-    """A seed whose loss or Q-values are no finite numbers any more. It goes no further."""
+    """A seed whose loss or Q-values are nan or inf. It is not trained further."""
 
     seed: int
     step: int
+
+    @property
+    def line(self) -> str:
+        """What happened, for people."""
+        return f"seed {self.seed} diverged: its loss or Q-values are no numbers any more"
 
 
 class Saved(NamedTuple):
@@ -86,7 +91,30 @@ class Note(NamedTuple):
     text: str
 
 
-Event = Episode | Evaluated | Finished | Diverged | Saved | Tick | Note
+class Rescoring(NamedTuple):
+    """Training is over. The best network of each seed is now scored on `episodes` fresh episodes,
+    which takes a while."""
+
+    episodes: int
+
+
+class Rescored(NamedTuple):
+    """A seed's best network, and its mean undiscounted return over fresh episodes."""
+
+    seed: int
+    score: float
+
+
+class Failed(NamedTuple):
+    """The run ends because of an error, in one line; the status `failed` follows."""
+
+    line: str
+
+
+# The first seven come from the training loop, the others from what conducts the run.
+Event = (
+    Episode | Evaluated | Finished | Diverged | Saved | Tick | Note | Rescoring | Rescored | Failed
+)
 
 
 class RunError(RuntimeError):

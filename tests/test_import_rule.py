@@ -26,8 +26,8 @@ ALLOWED = {
         ROOMS.split(), ("types maths seeding state code", f"{ARRAYS} gymnasium threadpoolctl")
     ),
     "results": ("", "numpy pandas yaml filelock matplotlib"),
-    "logger": ("types", "rich"),
-    "saving": ("training config events results state", f"{ARRAYS} threadpoolctl"),
+    "logger": ("events results saving state types", f"{ARRAYS} rich"),
+    "saving": ("config events results state", f"{ARRAYS} threadpoolctl"),
     # the parts of a run by their names in conf/, so no group is named here
     "training": (
         "config events state types maths seeding saving results logger",

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,10 @@ from dqn_cli.events import Diverged, Evaluated, Finished, RunError, Saved, Tick
 from dqn_cli.results.reader import read_run
 from dqn_cli.saving import resume
 from dqn_cli.saving.checkpoint import load, load_lane
-from dqn_cli.saving.resume import checkpointed
+from dqn_cli.saving.save import checkpointed, save
 from dqn_cli.state import Known
 from dqn_cli.training import build, evaluation
+from dqn_cli.training.fits import check_lane
 from dqn_cli.training.learner import Learner
 from dqn_cli.training.loop import Loop
 
@@ -832,7 +834,7 @@ def test_a_checkpoint_of_another_seed_or_environment_is_refused(compose) -> None
             break
     lane = loop.lane(0)
     assert len(lane.actions)
-    resume._fits(Path("x.pt"), probe, lane, 1)
+    resume._check(Path("x.pt"), lane, 1, partial(check_lane, probe))
     for other, words in (
         (lane._replace(seed=2), "it is of seed 2"),
         (lane._replace(actions=torch.full_like(lane.actions, 2)), "expected those of the env"),
@@ -840,7 +842,7 @@ def test_a_checkpoint_of_another_seed_or_environment_is_refused(compose) -> None
         (lane._replace(obs=torch.zeros(3)), "obs: expected"),
     ):
         with pytest.raises(BadInput, match=rf"x.pt: not of the run's configuration: .*{words}"):
-            resume._fits(Path("x.pt"), probe, other, 1)
+            resume._check(Path("x.pt"), other, 1, partial(check_lane, probe))
 
 
 @pytest.mark.parametrize(
@@ -952,17 +954,17 @@ def test_whatever_a_checkpoint_holds_it_is_taken_or_refused_in_one_line(compose)
         else:
             lane = whole._replace(**{name: value})
         try:
-            resume._fits(path, probe, lane, 1)
+            resume._check(path, lane, 1, partial(check_lane, probe))
         except BadInput as error:
             refused += 1
             assert len(str(error).splitlines()) == 1
         else:  # and then it can be gone on with
             probe.learner.learn(whole.step + 1)
 
-    assert resume._fits(path, probe, whole, 1) is None
+    assert resume._check(path, whole, 1, partial(check_lane, probe)) is None
     for step in (0, whole.step + 1, 2**50):  # other rows, other counts
         with pytest.raises(BadInput):
-            resume._fits(path, probe, whole._replace(step=step), 1)
+            resume._check(path, whole._replace(step=step), 1, partial(check_lane, probe))
     names = st.sampled_from([*whole.learner, "obs", "actions"])
     run: Callable[[], None] = given(name=names, value=TENSORS)(judge)
     settings(max_examples=500, deadline=None)(run)()
@@ -1063,9 +1065,9 @@ def test_nothing_is_saved_of_a_network_or_target_that_is_no_numbers(
 ) -> None:
     (tmp_path / "checkpoints").mkdir()
     lane = build.loop(compose(*SMALL[:-2], "seed=1")).lane(0)
-    assert len(list(resume.save(lane, tmp_path))) == 1
+    assert len(list(save(lane, tmp_path))) == 1
     lane.learner[name][3] = math.nan
-    assert not list(resume.save(lane, tmp_path))
+    assert not list(save(lane, tmp_path))
 
 
 @pytest.mark.long

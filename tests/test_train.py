@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import gymnasium
 import pytest
@@ -18,11 +17,12 @@ from gymnasium.envs.classic_control import CartPoleEnv
 
 from dqn_cli.config import check
 from dqn_cli.env.gym import GymRow
+from dqn_cli.events import Tick
+from dqn_cli.logger.files import RunFiles
 from dqn_cli.results import figure
 from dqn_cli.results.reader import read_run
 from dqn_cli.saving.checkpoint import load
 from dqn_cli.training import evaluation
-from dqn_cli.training.run import Recorder
 
 SMALL = (
     *("seed=[1,2]", "episodes=8", "network.hidden=[8]", "learning_starts=8", "batch_size=8"),
@@ -515,7 +515,8 @@ def test_best_networks_are_scored_on_fresh_episodes(dqn_train, tmp_path: Path) -
 
 def test_speed_is_that_of_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """1200 steps in 10 s of which 6 went into evaluation: 300 a second."""
-    monkeypatch.setattr(Recorder, "seconds", 10.0)
-    record = Recorder(None, None, SimpleNamespace(episode={}), Path())  # type: ignore[arg-type]
-    record.lane_steps, record.evaluation = 1200, 6.0
-    assert record.speed == 300
+    monkeypatch.setattr(RunFiles, "seconds", 10.0)
+    files = RunFiles([], None, None, None)  # type: ignore[arg-type]
+    files.event(Tick([], 600, 600, 2.0))
+    files.event(Tick([], 1200, 600, 4.0))
+    assert files.speed == 300

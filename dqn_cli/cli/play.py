@@ -67,6 +67,9 @@ def play(
     score = recorded_score(read, seed, checkpoint.step)
     if scored and score is None:
         raise ValueError(f"--scored: seed {seed} has no score after step {checkpoint.step}")
+    # The bits of Q-values depend on threads; the run's own device may not be present here.
+    here = config.model_copy(update={"device": {**config.device, "name": "cpu"}})
+    build.part(here, "device").apply()
     env = build.part(config, "env")
     network = build.part(config, "network", env.space)
     try:

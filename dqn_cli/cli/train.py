@@ -207,6 +207,7 @@ def prepare_resumed(
     from dqn_cli.results.schema import CONFIG
     from dqn_cli.saving import resume
     from dqn_cli.training import build, workers
+    from dqn_cli.training.fits import fits
 
     if not (directory / CONFIG).is_file():
         what = "holds no run" if directory.is_dir() else "is no directory"
@@ -220,7 +221,7 @@ def prepare_resumed(
     with contextlib.ExitStack() as claim:
         claim.enter_context(claimed(directory))
         checked = resume.configuration(directory, given, trust)
-        resumed = resume.resumed(directory, checked)
+        resumed = resume.resumed(directory, checked, fits(checked))
         source = None
         if resumed.open or not resumed.ended:
             share = checked.model_copy(update={"seed": resumed.open})

@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 from dqn_cli.config import Config, check
 from dqn_cli.events import Event, RunError, Tick
 from dqn_cli.saving.checkpoint import load_lane
-from dqn_cli.saving.resume import checkpointed
+from dqn_cli.saving.save import checkpointed
 from dqn_cli.training import build
 from dqn_cli.training.loop import Loop
+from dqn_cli.training.signals import signals_held
 
 log = logging.getLogger("dqn_cli")
 
@@ -214,21 +215,6 @@ class Workers:
             self.inbox.put(None)
 
 
-@contextlib.contextmanager
-def signals_held() -> Iterator[None]:
-    """Ctrl-C reaches every process of a terminal, and SIGTERM may reach a group. Those started here
-    never see them; this one does afterwards. (Windows has no such mask: there they may end
-    processes that are just starting.)"""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def work(
     values: dict[str, Any],
     files: Sequence[Path],
@@ -240,6 +226,7 @@ def work(
         signal.signal(number, signal.SIG_IGN)
     try:
         config = check(values)
+        build.part(config, "device").apply()
         loop = build.loop(config)
         threading.Thread(target=stop_when_told, args=(parent, loop), daemon=True).start()
         loop.take_up([load_lane(file) for file in files])
