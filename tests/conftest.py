@@ -18,7 +18,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from dqn_cli.cli.train import CONF, Hooks, main
+from dqn_cli.cli.train import CONF, main
 from dqn_cli.config import Config, check, command
 from dqn_cli.types import Space, Step
 
@@ -81,16 +81,13 @@ def dqn_train(
 ) -> Iterator[Callable[..., Done]]:
     """dqn_train("algo=ddqn"): that command line, in this process and in an empty directory."""
     monkeypatch.chdir(tmp_path)
-    # What main() leaves in a process that it expects to end with it.
-    hooks = {k: v for k, v in vars(Hooks).items() if not (callable(v) or k.startswith("_"))}
+    # main() leaves some in a process that it expects to end with it.
     handlers = logging.getLogger().handlers[:]
 
     def run(*arguments: str) -> Done:
         capfd.readouterr()
         GlobalHydra.instance().clear()
         logging.disable(logging.NOTSET)
-        for name, value in hooks.items():
-            setattr(Hooks, name, value)
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
         monkeypatch.setattr(sys, "argv", ["dqn-train", *arguments])
         code = 0
@@ -107,8 +104,6 @@ def dqn_train(
         return Done(code, out, err + "".join(f"{warning.message}\n" for warning in warned))
 
     yield run
-    for name, value in hooks.items():
-        setattr(Hooks, name, value)
     for handler in set(logging.getLogger().handlers) - set(handlers):
         logging.getLogger().removeHandler(handler)
         handler.close()

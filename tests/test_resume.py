@@ -533,7 +533,7 @@ def test_the_command_that_is_told_is_the_one_that_resumes(
 ) -> None:
     assert dqn_train(*SMALL, "seed=1", "episodes=9").code == 0
     os.rename("run", name)
-    from dqn_cli.cli.train import go_on
+    from dqn_cli.cli.line import go_on
 
     line = go_on(Path(name)).removeprefix("; go on with: ")
     told = subprocess.run(
