@@ -14,9 +14,11 @@ import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
 from dqn_cli.env.gym import GymRow
+from dqn_cli.events import Diverged, Event, Note, RunError
 from dqn_cli.results.reader import read_run
 from dqn_cli.saving.checkpoint import load
 from dqn_cli.training import evaluation
+from dqn_cli.training.run import Dispatcher
 
 SMALL = (
     *("seed=[1,2]", "episodes=8", "network.hidden=[8]", "learning_starts=8", "batch_size=8"),
@@ -245,3 +247,34 @@ def test_best_networks_are_scored_on_fresh_episodes(dqn_train, tmp_path: Path) -
     assert len(scores) == 2 and min(scores) >= 8
     mean, low, high = (f"{value:.4g}" for value in (sum(scores) / 2, min(scores), max(scores)))
     assert f"best networks, 3 fresh episodes each: {mean} [{low}, {high}]\n" in done.out
+
+
+class Listener:
+    """A logger that writes down what it is given, and raises `error` at its end."""
+
+    def __init__(self, name: str, heard: list[object], error: Exception | None = None) -> None:
+        self.name, self.heard, self.error = name, heard, error
+
+    def event(self, event: Event) -> None:
+        self.heard.append((self.name, event))
+
+    def close(self, status: str) -> None:
+        self.heard.append((self.name, status))
+        if self.error is not None:
+            raise self.error
+
+
+def test_every_logger_is_given_every_event_and_closed_the_last_one_first() -> None:
+    heard: list[object] = []
+    first, second = Listener("first", heard), Listener("second", heard, OSError(28, "No space"))
+    run = Dispatcher([first, second], Path("run"), [7])
+    events = [Note("a"), Diverged(3, 9)]
+    for event in events:
+        run.event(event)
+    with pytest.raises(RunError, match="run: cannot be written: No space"):
+        run.close("failed")
+    assert heard == [
+        *((name, event) for event in events for name in ("first", "second")),
+        *(("second", "failed"), ("first", "failed")),
+    ]
+    assert (run.notes, run.diverged) == (["a"], {3, 7})
