@@ -68,16 +68,16 @@ class Diverged(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """All that it takes to go on from here with a seed lies in `file`, beside the checkpoint that
-    it is to replace once everything told before is safely on the disk, too."""
+    """The seed's whole state is in `file`, next to the checkpoint. It is to replace that once the
+    rows of all earlier events are safely on the disk, too."""
 
     seed: int
     file: Path
 
 
 class Tick(NamedTuple):
-    """A sign of life: these seeds have done `step` env steps each. Since the last one there were
-    `lane_steps` of all together, and `seconds` went into evaluation."""
+    """A sign of life: these seeds have done `step` env steps each. Since the last tick all seeds
+    together did `lane_steps`, and evaluation took `seconds`."""
 
     seeds: list[int]
     step: int
@@ -86,7 +86,7 @@ class Tick(NamedTuple):
 
 
 class Note(NamedTuple):
-    """What went wrong without harm to the run."""
+    """A problem that does not harm the run, for people."""
 
     text: str
 
@@ -118,8 +118,8 @@ Event = (
 
 
 class RunError(RuntimeError):
-    """What ended a run from outside of it, in one line: an environment, a process, the disk."""
+    """An environment, a process or the disk ended the run; the message is one line."""
 
 
 class AllDiverged(RunError):
-    """Every seed's numbers are none any more; there is nothing to go on with."""
+    """Every seed diverged; nothing is left to train."""

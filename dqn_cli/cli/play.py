@@ -41,7 +41,8 @@ def play(
     trust: bool,
     scored: bool,
 ) -> None:
-    """Greedy episodes of one seed's network, told on stdout; ValueError for what cannot be."""
+    """Play greedy episodes with one seed's network and print their returns. ValueError for bad
+    input, RunError if the environment fails."""
     from dqn_cli.config import check, refuse_foreign
     from dqn_cli.results.reader import read_run
     from dqn_cli.results.schema import checkpoint_file

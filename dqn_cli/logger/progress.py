@@ -42,7 +42,7 @@ class Display:
         self.steps_before = sum(self.seed_step.values())
         self.quiet = quiet
         self.begun = self.fraction
-        self.started = self.told = time.monotonic()
+        self.started = self.printed = time.monotonic()
         self.bar: Progress | None = None
         console = Console(file=sys.stdout)
         if console.is_terminal and not quiet:
@@ -87,8 +87,8 @@ class Display:
         now = time.monotonic()
         if self.bar is not None:
             self.bar.update(self.task, completed=self.fraction, description=self.short)
-        elif not self.quiet and now - self.told >= LINE_SECONDS:
-            self.told = now
+        elif not self.quiet and now - self.printed >= LINE_SECONDS:
+            self.printed = now
             print(f"{100 * self.fraction:3.0f} %  {self.text}{self.left}", flush=True)
 
     def _diverged(self, event: Diverged) -> None:
