@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.compose import composed
 from dqn_cli.results.schema import checkpoint_file
 from dqn_cli.results.writer import RunWriter
-from dqn_cli.saving.resume import save
+from dqn_cli.saving.save import save
 from dqn_cli.training import build
 
 
@@ -24,6 +24,7 @@ def main() -> None:
     checked = composed(*given)
     if checked.steps is None:
         sys.exit("steps=N: how full the replay is")
+    build.part(checked, "device").apply()
     loop = build.loop(checked)
     loop.learner.learn = lambda step: None  # type: ignore[method-assign]
     while loop.step < checked.steps - 1:

@@ -51,8 +51,8 @@ def die() -> None:
 
 def strike(point: str, after: int) -> None:
     """Have this process kill itself at the point, once it has been passed `after` times."""
-    from dqn_cli.results import writer
-    from dqn_cli.saving import resume
+    from dqn_cli.results import files, writer
+    from dqn_cli.saving import save
     from dqn_cli.training import evaluation
 
     passed = 0
@@ -64,7 +64,7 @@ def strike(point: str, after: int) -> None:
 
     match point:
         case "checkpoint":
-            write = writer.write_beside
+            write = files.write_beside
 
             def half(temporary: Path, data: bytes, durable: bool) -> None:
                 if due():
@@ -72,7 +72,7 @@ def strike(point: str, after: int) -> None:
                     die()
                 write(temporary, data, durable)
 
-            resume.write_beside = half  # type: ignore[attr-defined]
+            save.write_beside = half  # type: ignore[attr-defined]
         case "rename":
             replace = os.replace
 
@@ -83,7 +83,7 @@ def strike(point: str, after: int) -> None:
 
             os.replace = renamed  # type: ignore[assignment]
         case "row":
-            append = writer._append
+            from dqn_cli.results.rows import append
 
             def torn(file, cells) -> None:  # type: ignore[no-untyped-def]
                 cells = list(cells)
@@ -92,7 +92,7 @@ def strike(point: str, after: int) -> None:
                     die()
                 append(file, cells)
 
-            writer._append = torn
+            writer.append = torn  # type: ignore[attr-defined]
         case "evaluation":
             play = evaluation.greedy_returns
 

@@ -18,7 +18,9 @@ def main() -> None:
     fixed = ["eval.every_episodes=null", "episodes=null", "target.every_steps=100"]
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
     given["steps"] = str(WARM + int(given["steps"]))
-    loop = build.loop(composed(*fixed, *(f"{key}={value}" for key, value in given.items())))
+    checked = composed(*fixed, *(f"{key}={value}" for key, value in given.items()))
+    build.part(checked, "device").apply()
+    loop = build.loop(checked)
     seeds, started, before = len(loop.seeds), 0.0, 0
     for _ in loop.run():
         if not started and loop.step >= WARM:

@@ -43,7 +43,7 @@ def microseconds(kind: str, capacity: int) -> float:
 
 
 def main() -> None:
-    Device(name="cpu", threads=1, workers=1, deterministic=True)
+    Device(name="cpu", threads=1, workers=1, deterministic=True).apply()
     kind = sys.argv[1]
     print(*(microseconds(kind, capacity) for capacity in (10_000, 100_000, 1_000_000)))
 

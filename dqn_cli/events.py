@@ -1,4 +1,4 @@
-"""What a run tells while it goes on; files, progress and plots are made from it."""
+"""The events of a run, which loggers turn into files and progress."""
 
 from __future__ import annotations
 
@@ -56,23 +56,28 @@ class Finished(NamedTuple):
 
 
 class Diverged(NamedTuple):
-    """A seed whose loss or Q-values are no finite numbers any more. It goes no further."""
+    """A seed whose loss or Q-values are nan or inf. It is not trained further."""
 
     seed: int
     step: int
 
+    @property
+    def line(self) -> str:
+        """What happened, for people."""
+        return f"seed {self.seed} diverged: its loss or Q-values are no numbers any more"
+
 
 class Saved(NamedTuple):
-    """All that it takes to go on from here with a seed lies in `file`, beside the checkpoint that
-    it is to replace once everything told before is safely on the disk, too."""
+    """The seed's whole state is in `file`, next to the checkpoint. It is to replace that once the
+    rows of all earlier events are safely on the disk, too."""
 
     seed: int
     file: Path
 
 
 class Tick(NamedTuple):
-    """A sign of life: these seeds have done `step` env steps each. Since the last one there were
-    `lane_steps` of all together, and `seconds` went into evaluation."""
+    """A sign of life: these seeds have done `step` env steps each. Since the last tick all seeds
+    together did `lane_steps`, and evaluation took `seconds`."""
 
     seeds: list[int]
     step: int
@@ -81,17 +86,40 @@ class Tick(NamedTuple):
 
 
 class Note(NamedTuple):
-    """What went wrong without harm to the run."""
+    """A problem that does not harm the run, for people."""
 
     text: str
 
 
-Event = Episode | Evaluated | Finished | Diverged | Saved | Tick | Note
+class Rescoring(NamedTuple):
+    """Training is over. The best network of each seed is now scored on `episodes` fresh episodes,
+    which takes a while."""
+
+    episodes: int
+
+
+class Rescored(NamedTuple):
+    """A seed's best network, and its mean undiscounted return over fresh episodes."""
+
+    seed: int
+    score: float
+
+
+class Failed(NamedTuple):
+    """The run ends because of an error, in one line; the status `failed` follows."""
+
+    line: str
+
+
+# The first seven come from the training loop, the others from what conducts the run.
+Event = (
+    Episode | Evaluated | Finished | Diverged | Saved | Tick | Note | Rescoring | Rescored | Failed
+)
 
 
 class RunError(RuntimeError):
-    """What ended a run from outside of it, in one line: an environment, a process, the disk."""
+    """An environment, a process or the disk ended the run; the message is one line."""
 
 
 class AllDiverged(RunError):
-    """Every seed's numbers are none any more; there is nothing to go on with."""
+    """Every seed diverged; nothing is left to train."""

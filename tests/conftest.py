@@ -1,7 +1,9 @@
 """What several test files share."""
 
+import hashlib
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import traceback
@@ -18,8 +20,10 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from dqn_cli.cli.train import CONF, Hooks, main
+from dqn_cli.cli.train import CONF, main
 from dqn_cli.config import Config, check, command
+from dqn_cli.results.writer import RunWriter
+from dqn_cli.training.learner import Learner
 from dqn_cli.types import Space, Step
 
 torch.set_num_threads(1)
@@ -81,16 +85,13 @@ def dqn_train(
 ) -> Iterator[Callable[..., Done]]:
     """dqn_train("algo=ddqn"): that command line, in this process and in an empty directory."""
     monkeypatch.chdir(tmp_path)
-    # What main() leaves in a process that it expects to end with it.
-    hooks = {k: v for k, v in vars(Hooks).items() if not (callable(v) or k.startswith("_"))}
+    # main() leaves some in a process that it expects to end with it.
     handlers = logging.getLogger().handlers[:]
 
     def run(*arguments: str) -> Done:
         capfd.readouterr()
         GlobalHydra.instance().clear()
         logging.disable(logging.NOTSET)
-        for name, value in hooks.items():
-            setattr(Hooks, name, value)
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
         monkeypatch.setattr(sys, "argv", ["dqn-train", *arguments])
         code = 0
@@ -107,8 +108,6 @@ def dqn_train(
         return Done(code, out, err + "".join(f"{warning.message}\n" for warning in warned))
 
     yield run
-    for name, value in hooks.items():
-        setattr(Hooks, name, value)
     for handler in set(logging.getLogger().handlers) - set(handlers):
         logging.getLogger().removeHandler(handler)
         handler.close()
@@ -135,4 +134,109 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are empty files: to draw one takes longer than a small run."""
-    monkeypatch.setattr("dqn_cli.cli.plot._render", lambda *_: b"")
+    monkeypatch.setattr("dqn_cli.results.figure._render", lambda *_: b"")
+
+
+# A run that is saved at every tick.
+SAVED = (
+    *("network.hidden=[9]", "learning_starts=30", "batch_size=16", "eval.episodes=2"),
+    *("hydra.run.dir=run", "checkpoint.every_seconds=1e-9"),
+)
+
+
+class Killed(BaseException):
+    """Stands for a kill: nobody catches it to write anything down."""
+
+
+@pytest.fixture
+def killed_at(dqn_train, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """killed_at(700, *arguments): that command, ended by a kill in the learner's 700th step."""
+
+    def run(steps: int, *arguments: str) -> None:
+        count = 0
+        learn = Learner.learn
+
+        def learned(self: Learner, step: int) -> None:
+            nonlocal count
+            count += 1
+            if count > steps:
+                raise Killed
+            learn(self, step)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Learner, "learn", learned)
+            patch.setattr("dqn_cli.results.writer.RunWriter.finish", lambda *_, **__: None)
+            with pytest.raises(Killed):
+                dqn_train(*arguments)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that `finished` copies, once it has been made."""
+    return tmp_path_factory.mktemp("finished") / "run"
+
+
+@pytest.fixture
+def finished(dqn_train, model: Path) -> Path:
+    """The directory of a small run that is done, in the current folder."""
+    if not model.exists():
+        assert dqn_train(*SAVED, "seed=[1,2]", "episodes=9", "buffer=per").code == 0
+        shutil.copytree("run", model)
+    else:
+        shutil.copytree(model, "run")
+    return Path("run")
+
+
+@pytest.fixture
+def contents() -> Callable[[Path], dict[str, str]]:
+    """contents(run): name -> hash of the files that must be the same bytes."""
+
+    def found(run: Path) -> dict[str, str]:
+        rows = [*run.glob("scores/*"), *run.glob("evaluations/*")]
+        files = [*rows, *run.glob("*/*_best.pt"), *run.glob("*/*_last.pt")]
+        return {
+            path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        }
+
+    return found
+
+
+@pytest.fixture
+def make() -> Callable[..., Path]:
+    """make(path, algo="ddqn"): a run directory, written without training."""
+
+    def made(
+        path: Path,
+        algo: str = "dqn",
+        seeds: tuple[int, ...] = (1, 2),
+        episodes: int = 30,
+        scored: bool = True,
+        config: str = "",
+    ) -> Path:
+        """A run directory whose scores rise by 20 in each episode, and by 1 from seed to seed."""
+        with RunWriter(
+            path,
+            config=f"seed: {list(seeds)}\nalgo: {{kind: {algo}}}\n{config}",
+            choices={"algo": algo, "buffer": "uniform", "network": "mlp", "target": "hard"},
+            seeds=seeds,
+            threshold=475.0,
+            versions={},
+        ) as run:
+            for seed in seeds:
+                for episode in range(1, episodes + 1):
+                    score = 20.0 * episode + seed
+                    row: dict[str, float | None] = {
+                        "episode": episode,
+                        "step": 10 * episode,
+                        "return": 5.0,
+                        "length": 10,
+                    }
+                    row |= {"score": score if scored else None, "epsilon": 0.1}
+                    run.episode(seed, row, 0.0)
+            run.finish("finished", env_steps_per_second=1.0)
+        return path
+
+    return made

@@ -23,7 +23,7 @@ from dqn_cli.config import ROOMS, BadInput, Command, Config, check, command, loc
 from dqn_cli.events import Episode, Evaluated, Finished, Saved
 from dqn_cli.results.reader import Run, read_summary
 from dqn_cli.results.variants import variants
-from dqn_cli.saving.resume import checkpointed
+from dqn_cli.saving.save import checkpointed
 from dqn_cli.training import build, workers
 from dqn_cli.training.run import train
 
@@ -289,17 +289,17 @@ def device(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
 
 
 def threads(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
-    device(config, monkeypatch)
+    build.part(config, "device").apply()
     return torch.get_num_threads()
 
 
 def deterministic(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
-    device(config, monkeypatch)
+    build.part(config, "device").apply()
     return torch.are_deterministic_algorithms_enabled()
 
 
 def fresh(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
-    monkeypatch.setattr("dqn_cli.cli.plot._render", lambda *_: b"")
+    monkeypatch.setattr("dqn_cli.results.figure._render", lambda *_: b"")
     with tempfile.TemporaryDirectory() as folder:
         source = workers.share_out(config, build.loop(config), {})
         train(config, source, Path(folder), {}, None, quiet=True)

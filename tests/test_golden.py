@@ -29,7 +29,7 @@ from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.mlp import MLP
 from dqn_cli.results.schema import scores_file
 from dqn_cli.results.writer import RunWriter
-from dqn_cli.saving.resume import versions
+from dqn_cli.saving.versions import versions
 from dqn_cli.seeding import Uniforms, episode_seed, uniform_init
 from dqn_cli.training import build
 from dqn_cli.types import Space

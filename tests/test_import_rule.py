@@ -1,39 +1,40 @@
-"""Who may import whom: every import in dqn_cli/ is looked up in the table below."""
+"""Imports run downwards: every import in dqn_cli/ is looked up in the table below."""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "dqn_cli"
-ROOMS = "algo buffer network target device env exploration optimizer"
+GROUPS = ["algo", "buffer", "device", "env", "exploration", "network", "optimizer", "target"]
 ARRAYS = "numpy torch annotated_types"
 
-# A room (a folder) may always import itself, and anything the standard library.
+# A row is a folder or a file of dqn_cli/; it may always import itself and the standard library.
 ALLOWED = {
-    # name: (what of dqn_cli, which other packages); * is anything
-    "events": ("", ARRAYS),
-    "state": ("events", ARRAYS),
-    "code": ("", ""),
-    "types": ("state", ARRAYS),
-    "maths": ("types", ARRAYS),
-    "seeding": ("types", ARRAYS),
-    "config": ("code types", "pydantic annotated_types"),
-    **dict.fromkeys(
-        ROOMS.split(), ("types maths seeding state code", f"{ARRAYS} gymnasium threadpoolctl")
-    ),
-    "results": ("", "numpy pandas yaml filelock matplotlib"),
-    "logger": ("types", "rich"),
-    "saving": ("training config events results state", f"{ARRAYS} threadpoolctl"),
-    # the parts of a run by their names in conf/, so no group is named here
+    # row: (the rows below that it may import, other packages); * is anything
+    "cli": ("*", "*"),
+    # a run's parts come by their names in conf/, so training names no group
     "training": (
-        "config events state types maths seeding saving results logger cli",
+        "logger saving results config seeding maths types state events",
         f"{ARRAYS} omegaconf",
     ),
-    "cli": ("*", "*"),  # and only the commands' own files name it
+    "logger": ("saving results types state events", f"{ARRAYS} rich"),
+    "saving": ("results config types state events", f"{ARRAYS} threadpoolctl"),
+    "results": ("", "numpy pandas yaml filelock matplotlib"),
+    **dict.fromkeys(
+        GROUPS, ("seeding maths types state code", f"{ARRAYS} gymnasium threadpoolctl")
+    ),
+    "config": ("types code", "pydantic annotated_types"),
+    "seeding": ("types", ARRAYS),
+    "maths": ("types", ARRAYS),
+    "types": ("state", ARRAYS),
+    "state": ("events", ARRAYS),
+    "events": ("", ARRAYS),
+    "code": ("", ""),
 }
 
 # Quick to start: what `import dqn_cli.NAME` must not bring in.
@@ -79,6 +80,22 @@ def forbidden(source: str, path: Path) -> list[str]:
     return lines
 
 
+def test_the_table_runs_downwards() -> None:
+    """No row may import one that may import it, by whatever way; no group may import a group."""
+    below = {row: set(ours.split()) - {"*"} for row, (ours, _) in ALLOWED.items()}
+    assert set().union(*below.values()) <= set(ALLOWED)
+    assert len(list(TopologicalSorter(below).static_order())) == len(ALLOWED)
+    rows = list(ALLOWED)
+    assert all(rows.index(row) < rows.index(other) for row in rows for other in below[row])
+    assert not any(below[group] & {*GROUPS, "training", "cli"} for group in GROUPS)
+    assert not any(below[row] & set(GROUPS) for row in ALLOWED)
+
+
+def test_every_row_is_there() -> None:
+    there = {row_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"}
+    assert set(ALLOWED) <= there
+
+
 @pytest.mark.parametrize(
     "path",
     sorted(set(PACKAGE.rglob("*.py")) - {PACKAGE / "__init__.py"}),
@@ -98,10 +115,19 @@ def test_imports_only_what_its_row_allows(path: Path) -> None:
         ("algo/dqn.py", "from dqn_cli import buffer", False),
         ("algo/dqn.py", "def f():\n    import hydra.utils", False),
         ("algo/dqn.py", "import dqn_cli", False),
-        ("loop.py", "import dqn_cli.cli.train", False),
+        ("algo/dqn.py", "from dqn_cli.training import loop", False),
+        ("training/loop.py", "import dqn_cli.cli.train", False),
+        ("training/loop.py", "from dqn_cli.buffer import ring", False),
+        ("training/run.py", "from dqn_cli.logger import progress", True),
+        ("logger/files.py", "from dqn_cli.training import run", False),
+        ("logger/files.py", "from dqn_cli.saving.checkpoint import dump", True),
+        ("saving/resume.py", "from dqn_cli.training import build", False),
+        ("saving/save.py", "from dqn_cli.logger.logger import Logger", False),
         ("types.py", "from dqn_cli.maths import huber", False),
         ("results/reader.py", "from dqn_cli.results.schema import COLUMNS", True),
         ("results/reader.py", "import torch", False),
+        ("results/figure.py", "import hydra", False),
+        ("results/writer.py", "from dqn_cli.config import Config", False),
         ("unheard_of.py", "", False),
     ],
 )

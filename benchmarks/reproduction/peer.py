@@ -18,7 +18,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from benchmarks.compose import composed
 from dqn_cli.config import Config
-from dqn_cli.results.writer import write_atomic
+from dqn_cli.results.files import write_atomic
 
 
 def agent(config: Config, seed: int) -> DQN:

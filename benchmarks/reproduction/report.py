@@ -24,10 +24,10 @@ from benchmarks.reproduction.published import (
     Table,
 )
 from benchmarks.reproduction.runs import DOCUMENT, RUNS, trained
-from dqn_cli.cli.plot import draw
+from dqn_cli.results.figure import draw
+from dqn_cli.results.files import write_atomic
 from dqn_cli.results.reader import Run, read_run
 from dqn_cli.results.stats import curve
-from dqn_cli.results.writer import write_atomic
 
 FEW = 5  # seeds from which on a mean has an interval
 SAME = {"berta/per_as_printed": "berta/ddqn"}  # the same configuration, trained once

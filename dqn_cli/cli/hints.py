@@ -1,5 +1,4 @@
-"""What a command line got wrong, in one line with what is right. Beside train.py the only file that
-knows Hydra."""
+"""What a command line got wrong, in one line with what is right."""
 
 from __future__ import annotations
 
@@ -155,28 +154,28 @@ def option(word: str, value: str | None) -> str:
 
 
 def alternatives(key: str) -> str:
-    """What an unknown key is called here; or else the keys beside it, or those most like it."""
+    """What an unknown key is called here; otherwise the other keys of its section, or similar ones
+    elsewhere."""
     keys = chosen_keys()
     if key in keys:
         return f"new keys are added to it as +{key}.NAME=VALUE"
-    if with_it := elsewhere().get(key):
-        return f"it comes with {' or '.join(with_it)}"
     section = key.rpartition(".")[0]
-    beside = [k for k in keys if section and k.startswith(f"{section}.") and "_target_" not in k]
-    meant = called(key, keys)
-    if meant and (not beside or meant.startswith(f"{section}.")):
-        return f"use {meant}"
-    if beside:
-        return f"there are {', '.join(beside)}"
+    there = [k for k in keys if section and k.startswith(f"{section}.") and "_target_" not in k]
+    meant = renamed(key, keys)
+    if meant and (not there or key in elsewhere() or meant.startswith(f"use {section}.")):
+        return meant
+    if there:
+        return f"there are {', '.join(there)}"
     alike = difflib.get_close_matches(key, keys)
     return f"did you mean {' or '.join(alike)}?" if alike else "see dqn-train --help"
 
 
-def renamed(key: str) -> str | None:
-    """What another tool's key is called here, or which choices it comes with."""
+def renamed(key: str, keys: Sequence[str]) -> str | None:
+    """Which choices a key comes with, or what another tool's key is called here, where there are
+    these keys; None if it is unknown."""
     if with_it := elsewhere().get(key):
         return f"it comes with {' or '.join(with_it)}"
-    ours = called(key, chosen_keys())
+    ours = called(key, keys)
     return f"use {ours}" if ours else None
 
 

@@ -41,7 +41,8 @@ def play(
     trust: bool,
     scored: bool,
 ) -> None:
-    """Greedy episodes of one seed's network, told on stdout; ValueError for what cannot be."""
+    """Play greedy episodes with one seed's network and print their returns. ValueError for bad
+    input, RunError if the environment fails."""
     from dqn_cli.config import check, refuse_foreign
     from dqn_cli.results.reader import read_run
     from dqn_cli.results.schema import checkpoint_file
@@ -67,6 +68,9 @@ def play(
     score = recorded_score(read, seed, checkpoint.step)
     if scored and score is None:
         raise ValueError(f"--scored: seed {seed} has no score after step {checkpoint.step}")
+    # The bits of Q-values depend on threads; the run's own device may not be present here.
+    here = config.model_copy(update={"device": {**config.device, "name": "cpu"}})
+    build.part(here, "device").apply()
     env = build.part(config, "env")
     greedy = build.greedy(config, env)
     try:
@@ -134,7 +138,7 @@ def recorded_score(run: Run, seed: int, step: int) -> float | None:
 def _write_gif(path: Path, frames: Sequence[NDArray[Any]], fps: float) -> None:
     from PIL import Image
 
-    from dqn_cli.results.writer import write_atomic
+    from dqn_cli.results.files import write_atomic
 
     first, *rest = [Image.fromarray(frame) for frame in frames]
     data = io.BytesIO()

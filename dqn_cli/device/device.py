@@ -38,7 +38,8 @@ def keep_memory() -> None:
 
 
 class Device:
-    """Sets process-wide switches; ValueError for a device that is not there."""
+    """Choose a device; ValueError if it is not present. Nothing in the process changes until
+    `apply`."""
 
     def __init__(
         self,
@@ -54,13 +55,20 @@ class Device:
             name = "cuda" if "cuda" in here else "cpu"
         if name not in here:
             raise ValueError(f"name={name}: not present; this machine has {', '.join(here)}")
+        self.torch = torch.device(name)
+        self.threads = threads
+        self.deterministic = deterministic
+
+    def apply(self) -> None:
+        """Set what holds for the whole process: threads, deterministic algorithms, how the CPU and
+        the C library treat denormal numbers, overflow and freed memory. A process calls this once,
+        before it computes with a network."""
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic asks for
-        torch.set_num_threads(threads)
-        threadpool_limits(threads, user_api="blas")  # NumPy's
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_num_threads(self.threads)
+        threadpool_limits(self.threads, user_api="blas")  # NumPy's
+        torch.use_deterministic_algorithms(self.deterministic)
         # The optimizer's averages of units that no longer fire shrink into denormal numbers, on
         # which a CPU takes ten times as long.
         torch.set_flush_denormal(True)
         np.seterr(invalid="ignore", over="ignore")  # as PyTorch: a network may diverge
         keep_memory()
-        self.torch = torch.device(name)

@@ -1,1 +1,1 @@
-"""Who is told what happens in a run."""
+"""Consumers of a run's events."""

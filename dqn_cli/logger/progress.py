@@ -1,10 +1,10 @@
-"""How a run is going: a live bar on a terminal, a plain line now and then elsewhere."""
+"""The logger that shows progress: a live bar on a terminal, elsewhere a line every ten seconds."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from statistics import fmean
 
@@ -12,14 +12,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
+from dqn_cli.events import Diverged, Episode, Evaluated, Event, Finished, Rescoring, Tick
+
 LINE_SECONDS = 10.0  # between plain lines
 
 
 class Display:
-    """Fed with what happens in a run; prints nothing if `quiet`.
+    """Show how far a run is, unless `quiet`.
 
-    `limits` are the run's (episodes, steps) per seed, at least one of them a number; `done` are
-    the (episodes, steps) that seeds come with.
+    limits: the run's (episodes, env steps) per seed, at least one of them a number. done: the
+    (episodes, env steps) that seeds of a resumed run have behind them. over: its seeds that are
+    not trained further, whatever the limits.
     """
 
     def __init__(
@@ -28,17 +31,18 @@ class Display:
         limits: tuple[int | None, int | None],
         quiet: bool,
         done: Mapping[int, tuple[int, int]],
+        over: Iterable[int] = (),
     ) -> None:
         self.limits = limits
         self.episode = {seed: done.get(seed, (0, 0))[0] for seed in seeds}
         self.seed_step = {seed: done.get(seed, (0, 0))[1] for seed in seeds}
-        self.over: set[int] = set()  # seeds that go no further, whatever the limits
+        self.over = set(over)
         self.scores: dict[int, float] = {}
         self.lane_steps = 0  # since this display was made
         self.steps_before = sum(self.seed_step.values())
         self.quiet = quiet
         self.begun = self.fraction
-        self.started = self.told = time.monotonic()
+        self.started = self.printed = time.monotonic()
         self.bar: Progress | None = None
         console = Console(file=sys.stdout)
         if console.is_terminal and not quiet:
@@ -53,46 +57,56 @@ class Display:
             self.task = self.bar.add_task("starting", total=1.0)
             self.bar.start()
 
-    def episode_ended(self, seed: int, episode: int, step: int) -> None:
-        self.episode[seed] = episode
-        self.seed_step[seed] = step
+    def event(self, event: Event) -> None:
+        match event:
+            case Episode():
+                self.episode[event.seed] = event.episode
+                self.seed_step[event.seed] = event.step
+                self._scored(event)
+            case Evaluated():
+                self._scored(event)
+            case Finished():
+                self.seed_step[event.seed] = event.step
+            case Diverged():
+                self._diverged(event)
+            case Tick():
+                self._advanced(event)
+            case Rescoring():
+                if self.bar is not None:
+                    what = f"best networks: {event.episodes} fresh episodes of each"
+                    self.bar.update(self.task, completed=1.0, description=what)
 
-    def scored(self, seed: int, score: float | None) -> None:
-        if score is not None:
-            self.scores[seed] = score
+    def _scored(self, event: Episode | Evaluated) -> None:
+        if event.score is not None:
+            self.scores[event.seed] = event.score
 
-    def busy(self, what: str) -> None:
-        """Training is over, and this takes a while."""
-        if self.bar is not None:
-            self.bar.update(self.task, completed=1.0, description=what)
-
-    def advanced(self, step: int, lane_steps: int, running: Sequence[int]) -> None:
-        """`running` seeds have done `step` env steps, all seeds together `lane_steps`."""
-        for seed in running:
-            self.seed_step[seed] = step
-        self.lane_steps = lane_steps
+    def _advanced(self, event: Tick) -> None:
+        for seed in event.seeds:
+            self.seed_step[seed] = event.step
+        self.lane_steps += event.lane_steps
         now = time.monotonic()
         if self.bar is not None:
             self.bar.update(self.task, completed=self.fraction, description=self.short)
-        elif not self.quiet and now - self.told >= LINE_SECONDS:
-            self.told = now
+        elif not self.quiet and now - self.printed >= LINE_SECONDS:
+            self.printed = now
             print(f"{100 * self.fraction:3.0f} %  {self.text}{self.left}", flush=True)
 
-    def diverged(self, seed: int, line: str) -> None:
-        """A seed goes no further; the line says so where it cannot be missed."""
-        self.over.add(seed)
+    def _diverged(self, event: Diverged) -> None:
+        """Print it above the bar, where it cannot be missed."""
+        self.over.add(event.seed)
+        line = f"{event.line} (step {event.step})"
         if self.bar is not None:
             self.bar.console.print(line)
         elif not self.quiet:
             print(line, flush=True)
 
-    def close(self) -> None:
+    def close(self, status: str) -> None:
         if self.bar is not None:
             self.bar.stop()
 
     @property
     def fraction(self) -> float:
-        """How much of the run is done, by whichever limit is nearer."""
+        """How much of the run is done, from 0 to 1, by the nearer limit of each seed."""
         episodes, steps = self.limits
         return fmean(
             seed in self.over
@@ -105,6 +119,7 @@ class Display:
 
     @property
     def text(self) -> str:
+        """Episode, steps, score and speed, in one line."""
         elapsed = time.monotonic() - self.started
         episodes = f"/{self.limits[0]}" if self.limits[0] else ""
         parts = [f"episode {min(self.episode.values())}{episodes}", self.steps]
@@ -117,7 +132,7 @@ class Display:
 
     @property
     def short(self) -> str:
-        """For beside a bar: it leaves one of 80 columns some room."""
+        """The same, short enough to leave a bar some room in 80 columns."""
         number, score = min(self.episode.values()), "-"
         if self.scores:
             values = self.scores.values()
@@ -127,7 +142,7 @@ class Display:
 
     @property
     def steps(self) -> str:
-        """Of the seed furthest behind, if they have a limit; else of all together."""
+        """The env steps of the seed furthest behind, if there is a limit; else of all seeds."""
         if limit := self.limits[1]:
             left = [step for seed, step in self.seed_step.items() if seed not in self.over]
             return f"step {min(left, default=limit):,}/{limit:,}"
@@ -135,7 +150,7 @@ class Display:
 
     @property
     def left(self) -> str:
-        """The time left, if the rest of the run goes like what is done of it."""
+        """The time left, if the rest of the run is as fast as it was so far."""
         done = self.fraction - self.begun
         if done <= 0:
             return ""

@@ -1,23 +1,17 @@
-"""A run taken up again: what makes that possible, what may change, where each seed goes on."""
+"""Resuming a run: what of its configuration may change, and where each seed continues."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import platform
-import time
-from collections.abc import Iterator, Mapping
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_info
 
 from dqn_cli.config import BadInput, Config, check, refuse_foreign
-from dqn_cli.events import Episode, Evaluated, Event, Finished, RunError, Saved, Tick
+from dqn_cli.events import Episode, Evaluated
 from dqn_cli.results.reader import read_config, read_summary, whole_rows
 from dqn_cli.results.schema import (
     COLUMNS,
@@ -31,80 +25,44 @@ from dqn_cli.results.schema import (
     one_line,
     scores_file,
 )
-from dqn_cli.results.writer import beside, write_beside
-from dqn_cli.saving.checkpoint import Damaged, dump_lane, load_lane
-from dqn_cli.state import Best, Lane, stack, take
-from dqn_cli.training import build
-from dqn_cli.training.loop import Loop
+from dqn_cli.saving.checkpoint import Damaged, load_lane
+from dqn_cli.saving.versions import versions
+from dqn_cli.state import Best, Lane
 
-# What may change when a run is taken up again: how long it is, whose it is, how it is carried out.
+# What may change when a run is resumed: its length, its seeds, and how it is carried out.
 MAY_CHANGE = ("seed", "episodes", "steps", "checkpoint.every_seconds", "device.workers")
 
 
-def checkpointed(loop: Loop, directory: Path, every_seconds: float | None) -> Iterator[Event]:
-    """The loop's events; and now and then, and when a seed has come to its end, Saved."""
-    begun = time.monotonic()
-    saved: dict[int, int] = {}  # seed -> step; the same again would be written under the same name
-    for event in loop.run():
-        yield event
-        match event:
-            case Finished():
-                places = [loop.seeds.index(event.seed)]
-            case Tick() if every_seconds is not None and time.monotonic() - begun >= every_seconds:
-                places = list(range(len(loop.seeds)))
-                begun = time.monotonic()
-            case _:
-                continue
-        for place in places:
-            if saved.get(loop.seeds[place]) != loop.step:
-                saved[loop.seeds[place]] = loop.step
-                yield from save(loop.lane(place), directory)
-
-
-def save(lane: Lane, directory: Path) -> Iterator[Saved]:
-    """Nothing of a lane whose numbers are none any more: its last finite checkpoint stays."""
-    if not all(lane.learner[name].isfinite().all() for name in ("online", "target")):
-        return
-    place = directory / checkpoint_file(lane.seed, "resume")
-    file = beside(place.with_name(f"{place.name}.{lane.step}"))  # the one before may be there still
-    try:
-        write_beside(file, dump_lane(lane), durable=True)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            file.unlink()
-        raise RunError(f"{file.parent}: cannot be written: {error.strerror}") from error
-    yield Saved(lane.seed, file)
-
-
 class Progress(NamedTuple):
-    """How far a seed has come; it begins if there is no file to go on from."""
+    """Where a seed continues; it starts from the beginning if `file` is None."""
 
     file: Path | None = None
     episode: int = 0  # episodes done
     step: int = 0
-    kept: Rows = Rows(0, 0)  # that stay
+    kept: Rows = Rows(0, 0)  # how many rows stay
     best: Best | None = None
-    params: NDArray[np.float32] | None = None  # [P], where nothing is left to do
+    params: NDArray[np.float32] | None = None  # [P], set where nothing is left to do
 
 
 class Resumed(NamedTuple):
-    """Where a run goes on."""
+    """Where a run continues."""
 
     seeds: dict[int, Progress]
-    diverged: list[int]  # seeds that went no further before, and go no further
-    choices: dict[str, str]  # Hydra group -> option, as the run was begun
-    speed: float | None  # env steps per second before
-    ended: bool  # it was written to its end, the figure too
+    diverged: list[int]  # seeds that had diverged, which are not trained further
+    choices: dict[str, str]  # Hydra group -> choice, as the run was started
+    speed: float | None  # env steps of all seeds per second, before
+    ended: bool  # every file was written, the figure too
     notes: list[str]  # what the user should know
 
     @property
     def open(self) -> list[int]:
-        """The seeds that something is left to do for."""
+        """The seeds that have steps or evaluations left."""
         return [s for s, p in self.seeds.items() if s not in self.diverged and p.params is None]
 
 
 def configuration(directory: Path, given: Mapping[str, Any], trust: bool) -> Config:
-    """The run's own configuration with what the command line changes. BadInput if it may not.
+    """The run's own configuration with the changes of the command line. BadInput if one of them is
+    not allowed, or if the configuration names foreign code and `trust` is false.
 
     given: dotted key -> value, of the keys that the command line names.
     """
@@ -138,7 +96,7 @@ def configuration(directory: Path, given: Mapping[str, Any], trust: bool) -> Con
 
 
 def _difference(key: str, value: Any, old: Any) -> tuple[str, Any, Any]:
-    """Where in a group its first difference lies."""
+    """The dotted key of the first difference, and its two values."""
     if isinstance(value, dict) and isinstance(old, dict):
         for name in sorted({*value, *old}):
             if value.get(name) != old.get(name):
@@ -146,10 +104,12 @@ def _difference(key: str, value: Any, old: Any) -> tuple[str, Any, Any]:
     return key, value, old
 
 
-def resumed(directory: Path, config: Config) -> Resumed:
-    """Each seed's newest checkpoint that is whole, with the rows it relies on.
+def resumed(directory: Path, config: Config, fits: Callable[[Lane], None]) -> Resumed:
+    """Find each seed's newest whole checkpoint and the rows it relies on. Checkpoints that cannot
+    be used are renamed.
 
-    BadInput if the limits were passed already, or a checkpoint is not of this configuration.
+    fits: raises ValueError for a lane that a loop of this configuration cannot continue.
+    BadInput if a seed is past its limits, or its checkpoint is not of this configuration.
     """
     notes: list[str] = []
     summary = _summary(directory, notes)
@@ -159,7 +119,6 @@ def resumed(directory: Path, config: Config) -> Resumed:
         for name in now
         if isinstance(before, dict) and before.get(name, now[name]) != now[name]
     )
-    probe = build.loop(config.model_copy(update={"seed": config.seeds[:1]}))
     seeds: dict[int, Progress] = {}
     diverged = []
     for seed in config.seeds:
@@ -172,7 +131,7 @@ def resumed(directory: Path, config: Config) -> Resumed:
             seeds[seed] = Progress(episode=rows.episodes, kept=rows)
             diverged.append(seed)
         else:
-            seeds[seed] = _progress(directory, seed, rows, config, probe, notes)
+            seeds[seed] = _progress(directory, seed, rows, config, fits, notes)
     for seed in seeds:
         if seed not in diverged:
             _set_aside(directory, seed, seeds[seed].file)
@@ -188,13 +147,18 @@ def resumed(directory: Path, config: Config) -> Resumed:
 
 
 def _progress(
-    directory: Path, seed: int, rows: Rows, config: Config, probe: Loop, notes: list[str]
+    directory: Path,
+    seed: int,
+    rows: Rows,
+    config: Config,
+    fits: Callable[[Lane], None],
+    notes: list[str],
 ) -> Progress:
     taken = _newest(directory, seed, rows, config, notes)
     if taken is None:
         return Progress()
     file, lane = taken
-    _fits(file, probe, lane, seed)
+    _check(file, lane, seed, fits)
     if _goes_on(lane, config):
         kept, params = _rows_of(lane, config), None
     else:
@@ -203,8 +167,8 @@ def _progress(
 
 
 def _rows_of(lane: Lane, config: Config) -> Rows:
-    """Those that were there when the lane was saved, but for an evaluation that no longer run of
-    this configuration has."""
+    """How many rows there were when the lane was saved, without the extra evaluation at the end of
+    a run, which a longer run does not have."""
     every = config.eval.every_steps
     episodes = sum(isinstance(event, Episode) for event, _ in lane.waiting)
     evaluations = sum(isinstance(e, Evaluated) and not e.extra for e, _ in lane.waiting)
@@ -213,25 +177,14 @@ def _rows_of(lane: Lane, config: Config) -> Rows:
 
 
 def _set_aside(directory: Path, seed: int, file: Path | None) -> None:
-    """A checkpoint that is of no use must never become the previous one of a good one."""
+    """Rename the seed's checkpoints that are newer than `file`, the one used: otherwise the next
+    save would keep one of them as its previous checkpoint."""
     for kind in ("resume", "previous"):
         place = directory / checkpoint_file(seed, kind)
         if place == file:
             return
         if place.exists():
             os.replace(place, f"{place}.unused")
-
-
-def versions() -> dict[str, str]:
-    """Of what the bits of the results depend on."""
-    packages = ("dqn-cli", "torch", "numpy", "gymnasium")
-    kernels = {pool.get("architecture") for pool in threadpool_info() if pool["user_api"] == "blas"}
-    return {
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-        "kernels": torch.backends.cpu.get_cpu_capability(),
-        "blas": "+".join(sorted(map(str, kernels - {None}))) or platform.machine(),
-    }
 
 
 def _summary(directory: Path, notes: list[str]) -> dict[str, Any]:
@@ -245,8 +198,8 @@ def _summary(directory: Path, notes: list[str]) -> dict[str, Any]:
 def _newest(
     directory: Path, seed: int, rows: Rows, config: Config, notes: list[str]
 ) -> tuple[Path, Lane] | None:
-    """A damaged checkpoint gives way to the one before, and without one the seed starts over: it
-    only takes longer to come to the same bytes. BadInput for one that cannot be read."""
+    """Load the newest checkpoint that is whole and whose rows are there; None if the seed starts
+    over, which leads to the same bytes later. BadInput for a file that is no checkpoint."""
     newest, previous = (directory / checkpoint_file(seed, k) for k in ("resume", "previous"))
     for file in (newest, previous):
         if not file.exists():  # nothing was saved yet; or killed between two renames
@@ -270,32 +223,19 @@ def _newest(
     return None
 
 
-def _fits(file: Path, probe: Loop, lane: Lane, seed: int) -> None:
-    """BadInput if a run of this configuration cannot go on from the lane."""
-    space, width = probe.env.space, probe.learner.online.shape[1]
-    played = [(lane.actions, lane.obs)]
-    if lane.known is not None:
-        played.append((lane.known.actions, lane.known.obs))
-    networks = [params for _, params in lane.waiting if params is not None]
-    if lane.best is not None:
-        networks.append(torch.from_numpy(lane.best.params))
+def _check(file: Path, lane: Lane, seed: int, fits: Callable[[Lane], None]) -> None:
+    """BadInput if the lane read from `file` is of another seed or configuration."""
     try:
         if lane.seed != seed:
             raise ValueError(f"it is of seed {lane.seed}")
-        for actions, obs in played:
-            if ((actions < 0) | (actions >= space.actions)).any():
-                raise ValueError("actions: expected those of the environment")
-            take({"obs": obs}, "obs", space.obs_shape, torch.as_tensor(probe.obs).dtype)
-        if any(len(params) != width for params in networks):
-            raise ValueError(f"best, waiting: expected {width} parameters")
-        probe.learner.load([seed], stack([lane.learner]), lane.step)
+        fits(lane)
     except ValueError as error:
         raise BadInput(f"{file}: not of the run's configuration: {error}") from error
 
 
 def _goes_on(lane: Lane, config: Config) -> bool:
-    """Whether something is left to do, by the limits or of what waits for its score. BadInput if it
-    is past them."""
+    """Whether the lane has steps left, or networks that wait for their score. BadInput if it is
+    past a limit."""
     begun = lane.episode + (len(lane.actions) > 0)
     if config.episodes is not None and begun > config.episodes:
         raise BadInput(f"episodes={config.episodes}: seed {lane.seed} is in episode {begun} by now")

@@ -1,24 +1,18 @@
-"""A run written down: a loop's events become rows, checkpoints, progress and a last figure."""
+"""Conducting a run: its events go to the loggers, and whatever ends it, everything is closed."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import sys
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from dqn_cli.cli.plot import draw
 from dqn_cli.config import ROOMS, Config
 from dqn_cli.events import (
     AllDiverged,
@@ -26,34 +20,30 @@ from dqn_cli.events import (
     Episode,
     Evaluated,
     Event,
-    Finished,
+    Failed,
     Note,
+    Rescored,
+    Rescoring,
     RunError,
-    Saved,
-    Tick,
 )
+from dqn_cli.logger.files import RunFiles
+from dqn_cli.logger.logger import Logger
 from dqn_cli.logger.progress import Display
 from dqn_cli.results import schema
+from dqn_cli.results.figure import draw
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.schema import checkpoint_file
-from dqn_cli.results.writer import RunWriter, write_atomic
-from dqn_cli.saving.checkpoint import Checkpoint, dump, load
-from dqn_cli.saving.resume import Resumed, versions
-from dqn_cli.state import Best
+from dqn_cli.results.writer import RunWriter
+from dqn_cli.saving.checkpoint import load
+from dqn_cli.saving.resume import Resumed
+from dqn_cli.saving.versions import versions
 from dqn_cli.training import build
 from dqn_cli.training.evaluation import fresh_scores
+from dqn_cli.training.signals import Stopped, stopped_by_signals
 from dqn_cli.training.workers import Alone, Workers
 from dqn_cli.types import EnvError
 
 log = logging.getLogger("dqn_cli")
-
-
-class Stopped(KeyboardInterrupt):
-    """A run that ended after this signal, with all it needs to go on."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
 
 
 def train(
@@ -65,11 +55,12 @@ def train(
     *,
     quiet: bool,
 ) -> None:
-    """Run to the end, writing everything down on the way.
+    """Run `source` to its end, hand its events to the loggers, and draw the run's figure.
 
-    Stopped after a signal; RunError for an environment, a process or a disk that fails. What was
-    told up to then is written either way.
+    Raises Stopped after a signal; RunError if an environment, a process or the disk fails;
+    AllDiverged if every seed diverged. The run directory is complete up to then either way.
     """
+    build.part(config, "device").apply()
     log.info("seeds %s into %s", config.seeds, directory)
     env = source.env
     notes = dict.fromkeys([*(resumed.notes if resumed else env.rehearse()), *env.notes])
@@ -88,45 +79,43 @@ def train(
     ) as writer:
         limits = (config.episodes, config.steps)
         done = {s: (p.episode, p.step) for s, p in resumed.seeds.items()} if resumed else {}
-        display = Display(config.seeds, limits, quiet, done)
-        record = Recorder(source, writer, display, directory)
-        status, error = "failed", None
+        diverged = set(resumed.diverged if resumed else ())
+        display = Display(config.seeds, limits, quiet, done, diverged)
+        files = RunFiles(config.seeds, source.greedy.network, writer, resumed)
+        run = Dispatcher([files, display], directory, diverged)
+        status, best = "failed", None
         try:
-            if resumed is not None:
-                with disk_errors(directory):
-                    record.restore(resumed)
+            with disk_errors(directory):
+                files.restore()
             with stopped_by_signals(source.stop) as signals:
                 for event in source.run(directory):
-                    with disk_errors(directory):
-                        record.event(event)
+                    run.event(event)
                 if not signals:
+                    run.note_cut(config, source)
                     with disk_errors(directory):
-                        record.score_best(config, lambda: bool(signals))
+                        best = score_best(config, source, run, directory, lambda: bool(signals))
             status = "interrupted" if signals else "finished"
         except BaseException as problem:
             source.kill()
             if isinstance(problem, KeyboardInterrupt):
                 status = "interrupted"
             else:
-                error = " ".join(str(problem).split()) or type(problem).__name__
+                run.event(Failed(" ".join(str(problem).split()) or type(problem).__name__))
             raise
         finally:
             text = display.text
-            display.close()
-            speed = resumed.speed if resumed and not record.lane_steps else record.speed
-            with disk_errors(directory):
-                writer.finish(status, env_steps_per_second=speed, error=error)
+            run.close(status)
             log.info("%s: %s", status, text)
-            for note in dict.fromkeys(record.notes):
+            for note in dict.fromkeys(run.notes):
                 if note not in notes:
                     say(note)
             if not quiet:
-                print("\n".join([text, *record.best, str(directory)]))
+                print("\n".join([text, *([best] if best else []), str(directory)]))
     with disk_errors(directory):
         draw([read_run(directory)], directory / schema.FIGURE)
     if signals:
         raise Stopped(signals[0])
-    if len(display.over) == len(config.seeds):
+    if len(run.diverged) == len(config.seeds):
         raise AllDiverged("every seed diverged: their losses or Q-values are no numbers any more")
 
 
@@ -138,39 +127,14 @@ def name_of(device: torch.device) -> str:
 
 
 def say(note: str) -> None:
+    """Log the note and print it on stderr."""
     log.warning(note)
     print(f"dqn-train: note: {note}", file=sys.stderr)
 
 
 @contextlib.contextmanager
-def stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """Calls `stop` at the first SIGINT or SIGTERM, and lists it; a second SIGINT ends it at once.
-
-    Only the main thread can receive signals; in another one, the list stays empty.
-    """
-    received: list[int] = []
-
-    def handle(number: int, _: object) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-        stop()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, handle) for number in numbers]
-    try:
-        yield received
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
 def disk_errors(directory: Path) -> Iterator[None]:
-    """A full disk, or a directory that has gone, as the one line it is worth."""
+    """Turn an OSError, such as that of a full disk, into a RunError that names the directory."""
     try:
         yield
     except OSError as error:
@@ -179,134 +143,75 @@ def disk_errors(directory: Path) -> Iterator[None]:
         raise RunError(str(error)) from error
 
 
-class Recorder:
-    """Turns a loop's events into files and progress."""
+class Dispatcher:
+    """Hand each event of a run to its loggers, and keep what is needed when it ends."""
 
-    def __init__(
-        self, source: Alone | Workers, writer: RunWriter, display: Display, directory: Path
-    ) -> None:
-        self.source = source
-        self.writer = writer
-        self.display = display
+    def __init__(self, loggers: Sequence[Logger], directory: Path, diverged: Iterable[int]) -> None:
+        self.loggers = loggers
         self.directory = directory
-        self.started = time.perf_counter()
-        self.episode = dict(display.episode)
-        self.lane_steps = 0
-        self.evaluation = 0.0  # seconds
+        self.diverged = set(diverged)  # seeds, those of a resumed run as well
         self.cut: Counter[int] = Counter()  # seed -> greedy episodes that reached the limit
         self.notes: list[str] = []  # for the end
-        self.best: list[str] = []  # what became of the best networks, a line or none
-
-    @property
-    def seconds(self) -> float:
-        """Since training began."""
-        return time.perf_counter() - self.started
-
-    @property
-    def speed(self) -> float:
-        """Env steps of all seeds per second, evaluation apart."""
-        return self.lane_steps / (self.seconds - self.evaluation)
-
-    def restore(self, resumed: Resumed) -> None:
-        """The networks are those of the checkpoints: later ones will come again, and earlier ones
-        may not have outlasted a power cut."""
-        self.display.over.update(resumed.diverged)
-        for seed, progress in resumed.seeds.items():
-            if seed in resumed.diverged:
-                continue
-            for kind in ("best", "last"):
-                path = self.directory / checkpoint_file(seed, kind)
-                path.unlink(missing_ok=True)
-            best, params = progress.best, progress.params
-            if params is not None:
-                self._save(seed, "last", progress.episode, progress.step, None, params)
-                said = self.writer.outcome(seed)
-                if said.best_step == progress.step and said.best_score is not None:
-                    best = Best(said.best_score, progress.episode, progress.step, params)
-            if best is not None:
-                self._save(seed, "best", best.episode, best.step, best.score, best.params)
 
     def event(self, event: Event) -> None:
+        """RunError if a logger cannot write."""
         match event:
-            case Episode():
-                self.writer.episode(event.seed, event.row, self.writer.seconds + self.seconds)
-                self.episode[event.seed] = event.episode
-                self.display.episode_ended(event.seed, event.episode, event.step)
-                self._scored(event)
-            case Evaluated():
-                self.writer.evaluation(event.seed, event.row)
-                self._scored(event)
+            case Episode() | Evaluated():
+                self.cut[event.seed] += event.cut
             case Note():
                 self.notes.append(event.text)
-            case Finished():
-                done = self.episode[event.seed]
-                self._save(event.seed, "last", done, event.step, None, event.params)
-                self.display.seed_step[event.seed] = event.step
             case Diverged():
-                self.writer.diverged(event.seed)
-                text = f"seed {event.seed} diverged: its loss or Q-values are no numbers any more"
-                log.warning("%s, at step %d", text, event.step)
-                self.display.diverged(event.seed, f"{text} (step {event.step})")
-            case Saved():
-                self.writer.commit(event.seed, event.file)
-            case Tick():
-                self.lane_steps += event.lane_steps
-                self.evaluation += event.seconds
-                self.display.advanced(event.step, self.lane_steps, event.seeds)
+                self.diverged.add(event.seed)
+        with disk_errors(self.directory):
+            for logger in self.loggers:
+                logger.event(event)
 
-    def _scored(self, event: Episode | Evaluated) -> None:
-        self.display.scored(event.seed, event.score)
-        self.cut[event.seed] += event.cut
-        if event.best is not None:
-            self._save(event.seed, "best", event.episode, event.step, event.score, event.best)
+    def close(self, status: str) -> None:
+        """Close the loggers, the last one first: the run directory says how the run ended when
+        everything else is closed. RunError if a logger cannot write."""
+        with disk_errors(self.directory), contextlib.ExitStack() as closing:
+            for logger in self.loggers:
+                closing.callback(logger.close, status)
 
-    def score_best(self, config: Config, stopped: Callable[[], bool]) -> None:
-        """The score that a network was chosen by is the luckiest of many: the mean over fresh
-        episodes is what it is worth."""
-        self._say_cut(config)
-        episodes, evaluation = config.eval.final_episodes, build.evaluation(config)
-        files = {seed: self.directory / checkpoint_file(seed, "best") for seed in config.seeds}
-        networks = {
-            seed: self.source.greedy.network.flat(load(file).params)
-            for seed, file in files.items()
-            if file.exists()
-        }
-        if episodes is None or not networks:
-            return
-        self.display.busy(f"best networks: {episodes} fresh episodes of each")
-        try:
-            scores = fresh_scores(
-                self.source.env, self.source.greedy, networks, evaluation, episodes, stopped
-            )
-        except EnvError as error:
-            self.notes.append(f"the best networks were not scored on fresh episodes: {error}")
-            return
-        for seed, score in scores.items():
-            self.writer.best_again(seed, score)
-        if scores:
-            values = scores.values()
-            spread = f" [{min(values):.4g}, {max(values):.4g}]" if len(values) > 1 else ""
-            self.best = [
-                f"best networks, {episodes} fresh episodes each: {fmean(values):.4g}{spread}"
-            ]
-
-    def _say_cut(self, config: Config) -> None:
+    def note_cut(self, config: Config, source: Alone | Workers) -> None:
+        """Add a note that names the seeds whose greedy episodes reached the limit, if any did."""
         if seeds := sorted(seed for seed, times in self.cut.items() if times):
-            limit = build.evaluation(config).limit(self.source.env)
+            limit = build.evaluation(config).limit(source.env)
             self.notes.append(
                 f"{self.cut.total()} greedy episodes of seed {', '.join(map(str, seeds))} were cut "
                 f"at {limit} steps (eval.max_steps), and scored by their return up to there"
             )
 
-    def _save(
-        self,
-        seed: int,
-        kind: str,
-        episode: int,
-        step: int,
-        score: float | None,
-        params: NDArray[np.float32],
-    ) -> None:
-        named = self.source.greedy.network.named(torch.from_numpy(params))
-        checkpoint = Checkpoint(seed, episode, step, score, named)
-        write_atomic(self.directory / checkpoint_file(seed, kind), dump(checkpoint))
+
+def score_best(
+    config: Config,
+    source: Alone | Workers,
+    run: Dispatcher,
+    directory: Path,
+    stopped: Callable[[], bool],
+) -> str | None:
+    """Score the best network of each seed on fresh episodes, unless `stopped`, and return a line
+    for people. The score that a network was chosen by is the luckiest of many; this is what it is
+    worth. OSError if a checkpoint cannot be read."""
+    episodes, evaluation = config.eval.final_episodes, build.evaluation(config)
+    files = {seed: directory / checkpoint_file(seed, "best") for seed in config.seeds}
+    networks = {
+        seed: source.greedy.network.flat(load(file).params)
+        for seed, file in files.items()
+        if file.exists()
+    }
+    if episodes is None or not networks:
+        return None
+    run.event(Rescoring(episodes))
+    try:
+        scores = fresh_scores(source.env, source.greedy, networks, evaluation, episodes, stopped)
+    except EnvError as error:
+        run.notes.append(f"the best networks were not scored on fresh episodes: {error}")
+        return None
+    for seed, score in scores.items():
+        run.event(Rescored(seed, score))
+    if not scores:
+        return None
+    values = scores.values()
+    spread = f" [{min(values):.4g}, {max(values):.4g}]" if len(values) > 1 else ""
+    return f"best networks, {episodes} fresh episodes each: {fmean(values):.4g}{spread}"

@@ -1,5 +1,5 @@
 """One run on several cores: each process trains a share of the seeds, and their events become one
-stream. Lanes do not see each other, so that how they are shared out changes no byte of a result.
+stream. Lanes are independent, so how they are shared out changes no byte of a result.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 from dqn_cli.config import Config, check
 from dqn_cli.events import Event, RunError, Tick
 from dqn_cli.saving.checkpoint import load_lane
-from dqn_cli.saving.resume import checkpointed
+from dqn_cli.saving.save import checkpointed
 from dqn_cli.training import build
 from dqn_cli.training.loop import Loop
+from dqn_cli.training.signals import signals_held
 
 log = logging.getLogger("dqn_cli")
 
@@ -40,7 +41,7 @@ class Failure(NamedTuple):
     """Why a process ended before its seeds were done."""
 
     line: str
-    trace: str | None  # none where the line says all
+    trace: str | None  # None where the line is enough
 
 
 class Died(NamedTuple):
@@ -62,27 +63,27 @@ class Alone:
         loop.take_up([load_lane(file) for file in files.values()])
 
     def run(self, directory: Path) -> Iterator[Event]:
-        """Until every seed is finished or it is stopped. Checkpoints lie beside their places in the
-        run directory when they are told. RunError for what ends it from outside."""
+        """Train, and yield the events, until every seed is finished or `stop` is called. A `Saved`
+        names a temporary file in the run directory. RunError for an error from outside."""
         yield from checkpointed(self.loop, directory, self.every_seconds)
 
     def stop(self) -> None:
-        """End after the present step, with everything known so far told."""
+        """End after the present step; the events up to there still come."""
         self.loop.stop()
 
     def kill(self) -> None:
-        """End at once whatever else is running."""
+        """Do nothing: there are no other processes."""
 
 
 def share_out(config: Config, loop: Loop, files: Mapping[int, Path]) -> Alone | Workers:
-    """The loop in this process, or processes that do its work. files: the checkpoints that seeds go
-    on from; the others begin."""
+    """Decide whether `loop` trains in this process or worker processes do its work. files: seed ->
+    the checkpoint it continues from; the other seeds start from the beginning."""
     count = processes(config, loop.learner.online.device.type)
     return Alone(config, loop, files) if count <= 1 else Workers(config, loop, files, count)
 
 
 def processes(config: Config, device: str) -> int:
-    """How many, by `device.workers`; never more than seeds."""
+    """The number of processes by `device.workers`; never more than seeds."""
     seeds, wanted = len(config.seeds), config.device.get("workers", 1)
     if wanted != "auto":
         return min(int(wanted), seeds)
@@ -93,7 +94,7 @@ def processes(config: Config, device: str) -> int:
 
 
 def cores() -> int:
-    """Those that this process may use, and no more than its container's share of time is worth."""
+    """The number of cores that this process may use, at most its container's share of CPU time."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = map(int, QUOTA.read_text(encoding="ascii").split())
@@ -103,8 +104,8 @@ def cores() -> int:
 
 
 class Workers:
-    """As Alone to whoever iterates. `loop` is the whole run's, of which the rooms without a state
-    are used; its lanes are trained elsewhere."""
+    """Train `loop`'s seeds in `count` processes, with the interface of Alone. Of the loop only
+    its parts without state are used."""
 
     def __init__(self, config: Config, loop: Loop, files: Mapping[int, Path], count: int) -> None:
         self.seeds = loop.seeds
@@ -122,13 +123,14 @@ class Workers:
         self.pipes: list[Connection] = []  # to them: a word on it means stop
 
     def run(self, directory: Path) -> Iterator[Event]:
-        """Until every seed is finished or it is stopped; no process is left then. If one fails, the
-        others end after their present step; then RunError, or RuntimeError for what has a trace."""
+        """Yield the events of all processes until every seed is finished or `stop` is called; no
+        process is left then. If one fails, the others end after their present step; then RunError,
+        or RuntimeError for an unexpected exception, with its trace as a note."""
         log.info("seeds shared out to %d processes", len(self.shares))
         try:
             self._start(directory)
-            failure = yield from self._told()
-        except BaseException:  # one could not be started, or whoever iterates is gone
+            failure = yield from self._received()
+        except BaseException:  # one could not be started, or the consumer is gone
             self.kill()
             raise
         self._end()
@@ -156,8 +158,8 @@ class Workers:
                 here.send("stop")
             threading.Thread(target=self._read, args=(process, here), daemon=True).start()
 
-    def _told(self) -> Generator[Event, None, Failure | None]:
-        """What the processes send, until all have sent their last; the first failure, if any."""
+    def _received(self) -> Generator[Event, None, Failure | None]:
+        """Yield what the processes send until each has sent its last; returns the first failure."""
         failure: Failure | None = None
         running = len(self.processes)
         while running:
@@ -181,28 +183,29 @@ class Workers:
         return failure
 
     def _end(self) -> None:
-        """Wait for processes that have nothing more to send, and no longer than is reasonable."""
+        """Wait for processes that have nothing more to send, at most ENDING_SECONDS."""
         until = time.monotonic() + ENDING_SECONDS
         for process in self.processes:
             process.join(max(until - time.monotonic(), 0))
         self.kill()
 
     def stop(self) -> None:
-        """End after the present step, with everything known so far told."""
+        """Have each process end after its present step; the events up to there still come."""
         self.stopping = True
         for pipe in self.pipes:
             with contextlib.suppress(OSError):  # that process has ended
                 pipe.send("stop")
 
     def kill(self) -> None:
-        """End at once whatever else is running."""
+        """End the processes at once."""
         for process in self.processes:
             process.kill()
         for process in self.processes:
             process.join(ENDING_SECONDS)
 
     def _read(self, process: Any, pipe: Connection) -> None:
-        """In a thread of its own, so that a second interrupt tears no message; last comes None."""
+        """Put one process's messages into the inbox, and None after the last. Runs in a thread, so
+        that a second interrupt cannot tear a message."""
         try:
             while (message := pipe.recv()) is not None:
                 self.inbox.put(message)
@@ -214,34 +217,20 @@ class Workers:
             self.inbox.put(None)
 
 
-@contextlib.contextmanager
-def signals_held() -> Iterator[None]:
-    """Ctrl-C reaches every process of a terminal, and SIGTERM may reach a group. Those started here
-    never see them; this one does afterwards. (Windows has no such mask: there they may end
-    processes that are just starting.)"""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def work(
     values: dict[str, Any],
     files: Sequence[Path],
     directory: Path,
     parent: Connection,
 ) -> None:
-    """A process's life: train the seeds of this configuration and send every event."""
+    """Train the seeds of this configuration in a process of their own and send every event."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides what they mean
         signal.signal(number, signal.SIG_IGN)
     try:
         config = check(values)
+        build.part(config, "device").apply()
         loop = build.loop(config)
-        threading.Thread(target=stop_when_told, args=(parent, loop), daemon=True).start()
+        threading.Thread(target=stop_on_request, args=(parent, loop), daemon=True).start()
         loop.take_up([load_lane(file) for file in files])
         for event in checkpointed(loop, directory, config.checkpoint.every_seconds):
             parent.send(event)
@@ -256,8 +245,8 @@ def work(
             parent.send(None)
 
 
-def stop_when_told(parent: Connection, loop: Loop) -> None:
-    """By a word, or by there being no parent any more."""
+def stop_on_request(parent: Connection, loop: Loop) -> None:
+    """Stop the loop when the parent sends a word, or has ended."""
     with contextlib.suppress(EOFError, OSError):
         parent.recv()
     loop.stop()

@@ -4,10 +4,21 @@ import io
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from dqn_cli.events import Diverged, Episode, Evaluated, Finished, Rescoring, Tick
 from dqn_cli.logger import progress
 from dqn_cli.logger.progress import Display
+
+
+def episode(seed: int, number: int, step: int, score: float | None = None) -> Episode:
+    return Episode(seed, number, step, 0.0, 1, score, 0.1, None, None, 0, None)
+
+
+def advance(display: Display, step: int, lane_steps: int, seeds: list[int]) -> None:
+    """These seeds have done `step` env steps, all seeds together `lane_steps` since the start."""
+    display.event(Tick(seeds, step, lane_steps - display.lane_steps, 0.0))
 
 
 class Clock:
@@ -38,50 +49,47 @@ def test_the_fraction_is_by_the_nearer_limit(
 ) -> None:
     display = Display([1, 2], limits, quiet=True, done={})
     assert display.fraction == 0
-    display.episode_ended(1, 5, 60)
-    display.episode_ended(2, 1, 20)
+    display.event(episode(1, 5, 60))
+    display.event(episode(2, 1, 20))
     assert display.fraction == pytest.approx(fraction)
 
 
 def test_a_seed_that_is_done_stays_where_it_ended() -> None:
     display = Display([1, 2], (None, 100), quiet=True, done={})
-    display.advanced(50, 100, [1, 2])
-    display.advanced(80, 130, [2])
+    advance(display, 50, 100, [1, 2])
+    advance(display, 80, 130, [2])
     assert display.fraction == pytest.approx((0.5 + 0.8) / 2)
 
 
 def test_the_text_has_the_slowest_seed_and_the_spread_of_scores(clock: Clock) -> None:
     display = Display([0, 7], (10, None), quiet=True, done={})
     clock.now += 4
-    display.advanced(600, 1200, [0, 7])
+    advance(display, 600, 1200, [0, 7])
     assert display.text == "episode 0/10  1,200 steps  300 steps/s"
-    display.episode_ended(0, 3, 600)
-    display.scored(0, 20.0)
+    display.event(episode(0, 3, 600, 20.0))
     assert display.text == "episode 0/10  1,200 steps  score 20  300 steps/s"
-    display.episode_ended(7, 2, 600)
-    display.scored(7, 1 / 3)
+    display.event(episode(7, 2, 600, 1 / 3))
     assert display.text == "episode 2/10  1,200 steps  score 10.17 [0.3333, 20]  300 steps/s"
-    display.episode_ended(7, 3, 600)
-    display.scored(7, None)  # no evaluation: the last score stands
+    display.event(episode(7, 3, 600))  # no evaluation: the last score stands
     assert display.text == "episode 3/10  1,200 steps  score 10.17 [0.3333, 20]  300 steps/s"
 
 
 def test_without_a_limit_in_episodes_none_is_shown(clock: Clock) -> None:
     display = Display([1], (None, 2000), quiet=True, done={})
     clock.now += 1
-    display.advanced(1000, 1000, [1])
+    advance(display, 1000, 1000, [1])
     assert display.text == "episode 0  step 1,000/2,000  1,000 steps/s"
 
 
 def test_a_limit_in_steps_is_shown_for_the_seed_furthest_behind(clock: Clock) -> None:
     display = Display([1, 2], (None, 2000), quiet=True, done={2: (3, 900)})
     clock.now += 1
-    display.advanced(500, 500, [1])
+    advance(display, 500, 500, [1])
     assert "step 500/2,000" in display.text
     assert "step 500/2,000" in display.short
-    display.diverged(1, "")
+    display.event(Diverged(1, 500))
     assert "step 900/2,000" in display.text
-    display.diverged(2, "")
+    display.event(Diverged(2, 900))
     assert "step 2,000/2,000" in display.text
 
 
@@ -89,7 +97,7 @@ def test_the_time_left_is_in_proportion(clock: Clock) -> None:
     display = Display([1], (None, 1000), quiet=True, done={})
     clock.now += 60
     assert display.left == ""
-    display.advanced(250, 250, [1])
+    advance(display, 250, 250, [1])
     assert display.left == "  0:03:00 left"
 
 
@@ -99,8 +107,8 @@ def test_plain_lines_come_every_ten_seconds(
     display = Display([1], (None, 1000), quiet=False, done={})
     for second in range(1, 26):
         clock.now = 100 + second
-        display.advanced(10 * second, 10 * second, [1])
-    display.close()
+        advance(display, 10 * second, 10 * second, [1])
+    display.close("finished")
     assert capsys.readouterr().out.splitlines() == [
         " 10 %  episode 0  step 100/1,000  10 steps/s  0:01:30 left",
         " 20 %  episode 0  step 200/1,000  10 steps/s  0:01:20 left",
@@ -111,8 +119,8 @@ def test_quiet_prints_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) 
     display = Display([1], (None, 1000), quiet=True, done={})
     for second in range(1, 100):
         clock.now = 100 + second
-        display.advanced(10 * second, 10 * second, [1])
-    display.close()
+        advance(display, 10 * second, 10 * second, [1])
+    display.close("finished")
     assert capsys.readouterr() == ("", "")
 
 
@@ -142,10 +150,10 @@ def shown(display: Display) -> Any:
 def test_a_terminal_has_a_bar(terminal: Terminal, clock: Clock) -> None:
     display = Display([1, 2], (None, 1000), quiet=False, done={})
     clock.now += 1
-    display.advanced(250, 500, [1, 2])
+    advance(display, 250, 500, [1, 2])
     assert shown(display).percentage == 25
     assert shown(display).description == display.short
-    display.close()
+    display.close("finished")
     assert "25 %" in terminal.getvalue() and "step 250/1,000" in terminal.getvalue()
     assert terminal.getvalue().endswith("\x1b[2K")  # nothing of it stays on the line
 
@@ -157,17 +165,16 @@ def test_a_usual_terminal_shows_how_far_it_is(
     display = Display([1, 2], (1000, None), quiet=False, done={})
     clock.now += 100
     for seed in (1, 2):
-        display.episode_ended(seed, 250, 12345)
-        display.scored(seed, 123.4 + seed)
-    display.advanced(12345, 24690, [1, 2])
-    display.close()
+        display.event(episode(seed, 250, 12345, 123.4 + seed))
+    advance(display, 12345, 24690, [1, 2])
+    display.close("finished")
     assert "25 %" in terminal.getvalue()
 
 
 def test_a_quiet_terminal_has_none(terminal: Terminal) -> None:
     display = Display([1], (None, 1000), quiet=True, done={})
-    display.advanced(250, 250, [1])
-    display.close()
+    advance(display, 250, 250, [1])
+    display.close("finished")
     assert terminal.getvalue() == ""
 
 
@@ -177,13 +184,41 @@ def test_what_is_left_is_in_proportion_to_what_was_done_here(clock) -> None:
     assert display.left == ""
     clock.now += 10
     for seed in (1, 2):
-        display.episode_ended(seed, 80, 1000)
+        display.event(episode(seed, 80, 1000))
     assert display.left == "  0:00:10 left"
 
 
 def test_a_seed_that_diverged_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     display = Display([1, 2], (100, None), quiet=False, done={})
-    display.episode_ended(1, 50, 700)
-    display.diverged(2, "seed 2 diverged")
+    display.event(episode(1, 50, 700))
+    display.event(Diverged(2, 640))
     assert display.fraction == pytest.approx(0.75)
-    assert capsys.readouterr().out == "seed 2 diverged\n"
+    assert capsys.readouterr().out == (
+        "seed 2 diverged: its loss or Q-values are no numbers any more (step 640)\n"
+    )
+
+
+def test_a_seed_that_had_diverged_before_counts_for_no_progress_of_this_run(clock: Clock) -> None:
+    done = {1: (50, 600), 2: (20, 200)}
+    display = Display([1, 2], (100, None), quiet=True, done=done, over=[2])
+    assert display.fraction == pytest.approx(0.75)
+    assert display.left == ""
+    clock.now += 10
+    display.event(episode(1, 75, 900))
+    assert display.left == "  0:00:10 left"
+
+
+def test_an_evaluation_shows_its_score_and_a_finished_seed_its_steps() -> None:
+    display = Display([1], (None, 100), quiet=True, done={})
+    display.event(Evaluated(1, 50, 3, 12.5, 0, None, extra=False))
+    assert "score 12.5" in display.text
+    display.event(Finished(1, 75, np.zeros(1, np.float32)))
+    assert display.fraction == 0.75
+
+
+def test_the_bar_says_that_the_best_networks_are_played(terminal: Terminal, clock: Clock) -> None:
+    display = Display([1], (10, None), quiet=False, done={})
+    display.event(Rescoring(100))
+    assert shown(display).description == "best networks: 100 fresh episodes of each"
+    assert shown(display).percentage == 100
+    display.close("finished")

@@ -286,7 +286,7 @@ def test_the_first_failure_is_told_and_stops_the_other_processes(compose) -> Non
         shared.inbox.put(workers.Failure(line, None))
         shared.inbox.put(None)
     with pytest.raises(StopIteration) as ended:
-        next(shared._told())
+        next(shared._received())
     assert ended.value.value == workers.Failure("first", None)
     assert here.poll() and here.recv() == "stop"
 
@@ -297,4 +297,4 @@ def test_seconds_of_processes_side_by_side_are_shares_of_the_run_s(compose) -> N
     shared.processes = [None, None]
     for message in (Tick([1], 256, 256, 3.0), None, Tick([2], 256, 256, 5.0), None):
         shared.inbox.put(message)
-    assert [event.seconds for event in shared._told()] == [1.5, 2.5]  # 4 s of both together
+    assert [event.seconds for event in shared._received()] == [1.5, 2.5]  # 4 s of both together

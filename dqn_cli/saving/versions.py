@@ -1,0 +1,21 @@
+"""The versions that the bytes of a result depend on."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+import torch
+from threadpoolctl import threadpool_info
+
+
+def versions() -> dict[str, str]:
+    """Name -> version: Python, four packages, and the CPU kernels of PyTorch and NumPy."""
+    packages = ("dqn-cli", "torch", "numpy", "gymnasium")
+    kernels = {pool.get("architecture") for pool in threadpool_info() if pool["user_api"] == "blas"}
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "kernels": torch.backends.cpu.get_cpu_capability(),
+        "blas": "+".join(sorted(map(str, kernels - {None}))) or platform.machine(),
+    }

@@ -1,0 +1,59 @@
+"""SIGINT and SIGTERM: the first one ends a run in good order, and none reaches its workers."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+
+class Stopped(KeyboardInterrupt):
+    """A run ended after this signal, with everything written that it takes to resume it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextlib.contextmanager
+def stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Call `stop` at the first SIGINT or SIGTERM and yield the list of signals received; a second
+    SIGINT raises KeyboardInterrupt.
+
+    Only the main thread can receive signals: in another one the list stays empty.
+    """
+    received: list[int] = []
+
+    def handle(number: int, _: object) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+        stop()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, handle) for number in numbers]
+    try:
+        yield received
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Block SIGINT and SIGTERM, so that a process started here inherits the mask and never sees
+    them; this process receives them afterwards. Ctrl-C reaches every process of a terminal, and
+    SIGTERM may reach a group. (Windows has no such mask: there a signal may end processes that are
+    just starting.)"""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

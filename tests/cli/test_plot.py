@@ -1,0 +1,180 @@
+"""dqn-plot as a user meets it: its output, its files, and one line for whatever goes wrong."""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dqn_cli.cli.plot import main
+from dqn_cli.results.figure import draw
+from dqn_cli.results.reader import read_run
+from dqn_cli.results.schema import ResultError
+
+PNG = b"\x89PNG\r\n"
+
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs dqn-plot and gives its one line on stderr, without the program's name."""
+
+    def call(*args: str | Path) -> str:
+        with pytest.raises(SystemExit) as caught:
+            main([str(arg) for arg in args])
+        shown = capsys.readouterr()
+        assert caught.value.code == 2
+        assert shown.out == ""
+        assert shown.err.count("\n") == 1
+        return shown.err.removeprefix("dqn-plot: ").rstrip("\n")
+
+    return call
+
+
+def test_a_comparison_is_a_figure_and_a_table(
+    make, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "sweep/a")
+    make(tmp_path / "sweep/b", seeds=(3,))
+    make(tmp_path / "sweep/c", "ddqn", episodes=20)
+    monkeypatch.chdir(tmp_path)
+    main(["sweep", "--smooth", "3", "--title", "CartPole"])
+    # dqn, seed s: the last three of 20 e + s are 560, 580, 600 (+ s): 580 + s for s = 1, 2, 3.
+    # The mean of three reaches 475 at episode 25 (480 + s). ddqn ends at 400 + s and never does.
+    assert capsys.readouterr().out.splitlines() == [
+        "variant  seeds  final mean score [min, max]  mean best  first episode at 475",
+        "dqn          3               582 [581, 583]        602              25 (3/3)",
+        "ddqn         2             381.5 [381, 382]      401.5               - (0/2)",
+    ]
+    assert (tmp_path / "comparison.png").read_bytes().startswith(PNG)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["comparison.png", "sweep"]
+
+
+def test_notes_follow_the_table(make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [make(tmp_path / "a"), make(tmp_path / "b", seeds=(2, 3), episodes=20)]
+    main([*map(str, runs), "-o", str(tmp_path / "x.png")])
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")] == [
+        f"note: dqn uniform mlp hard: seed 2 counted once, from {runs[0]} and not from {runs[1]}, "
+        "which has no more episodes",
+        "note: dqn uniform mlp hard: smoothed over 5 instead of 25, because its shortest seed "
+        "has too few values",
+        "note: dqn uniform mlp hard: its seeds end between episode 20 and 30; dashed from where "
+        "some have ended",
+    ]
+
+
+def test_bad_arguments_are_one_line(make, tmp_path: Path, refused: Refused) -> None:
+    run = make(tmp_path / "run")
+    assert "required: DIR" in refused()
+    assert refused(run, "-o", "x.jpg") == "x.jpg: a figure is one of .png, .svg, .pdf"
+    assert refused(run, "-o", "x") == "x: a figure is one of .png, .svg, .pdf"
+    for smooth in ("0", "-1", "1.5", "x", "1" * 5000):
+        assert "argument --smooth: expected" in refused(run, "--smooth", smooth)
+    assert "invalid choice: 'loss'" in refused(run, "--metric", "loss")
+    assert "unrecognized arguments" in refused(run, "--a\nb")
+    assert not list(Path.cwd().glob("x.jpg"))
+
+
+def test_bad_directories_are_one_line(make, tmp_path: Path, refused: Refused) -> None:
+    out = tmp_path / "x.png"
+    run = make(tmp_path / "run")
+    assert refused(run, tmp_path / "gone", "-o", out) == f"{tmp_path}/gone: does not exist"
+    (tmp_path / "empty").mkdir()
+    assert "holds no run" in refused(tmp_path / "empty", "-o", out)
+    (run / "scores/seed_1.csv").write_bytes(b"\x00\xff")
+    assert "seed_1.csv: line 1: expected the header" in refused(run, "-o", out)
+    assert not out.exists()
+
+
+def test_an_output_that_cannot_be_written_is_one_line(
+    make, tmp_path: Path, refused: Refused
+) -> None:
+    run = make(tmp_path / "run")
+    out = tmp_path / "gone/x.png"
+    assert refused(run, "-o", out) == f"{out}: cannot be written: No such file or directory"
+    (tmp_path / "dir.png").mkdir()
+    assert "dir.png: cannot be written: " in refused(run, "-o", tmp_path / "dir.png")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["dir.png", "run"]
+    with pytest.raises(ResultError):
+        draw([read_run(run)], out)
+
+
+def test_runs_without_any_values_are_one_line(make, tmp_path: Path, refused: Refused) -> None:
+    out = tmp_path / "x.png"
+    run = make(tmp_path / "run", scored=False)
+    assert refused(run, "-o", out, "--metric", "score") == (
+        f"no score in {run}: try --metric return"
+    )
+    run = make(tmp_path / "new", episodes=0)
+    assert refused(run, "-o", out) == f"no return in {run}: no episode has ended"
+
+
+def test_runs_without_scores_are_compared_by_their_returns(
+    make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "x.svg"
+    main([str(make(tmp_path / "run", scored=False)), "-o", str(out)])
+    assert "Training return" in out.read_text(encoding="utf-8")
+    head, row = capsys.readouterr().out.splitlines()
+    assert "final mean return" in head
+    assert row.endswith("5 [5, 5]          5               - (0/2)")
+
+
+def test_a_label_that_the_console_cannot_show_is_escaped(
+    make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    main([str(make(tmp_path / "run", config="name: ε\n")), "-o", str(tmp_path / "x.png")])
+    assert rb"\u03b5" in raw.getvalue()
+
+
+def test_a_reader_that_has_left_is_no_error(make, tmp_path: Path) -> None:
+    make(tmp_path / "run")
+    read, write = os.pipe()
+    os.close(read)
+    code = "from dqn_cli.cli.plot import main; main(['run'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=write,
+        stderr=subprocess.PIPE,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_starting_up_is_cheap() -> None:
+    code = (
+        "import sys, dqn_cli.cli.plot; "
+        "print(*{'torch', 'hydra', 'omegaconf', 'gymnasium', 'pandas', 'matplotlib'} "
+        "& set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_a_seed_that_diverged_is_told_in_legend_and_notes(
+    make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "a")
+    summary = tmp_path / "a/summary.json"
+    summary.write_text(summary.read_text().replace('"diverged": false', '"diverged": true', 1))
+    make(tmp_path / "b", algo="ddqn")
+    main([str(tmp_path), "-o", str(tmp_path / "x.svg")])
+    svg = (tmp_path / "x.svg").read_text()
+    assert "<!-- dqn, 2 seeds, 1 diverged -->" in svg
+    assert "<!-- ddqn, 2 seeds -->" in svg
+    assert "note: dqn: seed 1 diverged, and its curve ends there" in capsys.readouterr().out
