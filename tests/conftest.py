@@ -73,11 +73,11 @@ def row() -> Callable[..., Step]:
 
 @pytest.fixture
 def replay(space) -> Callable[..., Replay]:
-    """replay(sampler, lanes): a sampler with a storage of as many rows of these lanes."""
+    """replay(sampler, lanes, ...): it, with a storage of these lanes and of such a space."""
 
-    def make(sampler: Sampler, lanes: int) -> Replay:
+    def make(sampler: Sampler, lanes: int, *spaces: int) -> Replay:
         cpu = torch.device("cpu")
-        return Replay(Transitions(lanes, space(), sampler.capacity, 0.9, 1, cpu), sampler)
+        return Replay(Transitions(lanes, space(*spaces), sampler.capacity, 0.9, 1, cpu), sampler)
 
     return make
 
