@@ -25,12 +25,13 @@ ALLOWED = {
     **dict.fromkeys(
         ROOMS.split(), ("types maths seeding state code", f"{ARRAYS} gymnasium threadpoolctl")
     ),
+    "storage": ("types maths state", "numpy torch"),
     "results": ("", "numpy pandas yaml filelock matplotlib"),
     "logger": ("types", "rich"),
     "saving": ("training config events results state", f"{ARRAYS} threadpoolctl"),
     # the parts of a run by their names in conf/, so no group is named here
     "training": (
-        "config events state types maths seeding saving results logger cli",
+        "config events state types maths seeding storage saving results logger cli",
         f"{ARRAYS} omegaconf",
     ),
     "cli": ("*", "*"),  # and only the commands' own files name it
@@ -94,8 +95,9 @@ def test_imports_only_what_its_row_allows(path: Path) -> None:
     [
         ("algo/dqn.py", "import torch, math\nfrom dqn_cli.maths import huber", True),
         ("algo/dqn.py", "from . import shared\nfrom .. import types", True),
-        ("algo/dqn.py", "from ..buffer import ring", False),
+        ("algo/dqn.py", "from ..buffer import uniform", False),
         ("algo/dqn.py", "from dqn_cli import buffer", False),
+        ("buffer/uniform.py", "from dqn_cli.storage.transitions import Transitions", False),
         ("algo/dqn.py", "def f():\n    import hydra.utils", False),
         ("algo/dqn.py", "import dqn_cli", False),
         ("loop.py", "import dqn_cli.cli.train", False),
