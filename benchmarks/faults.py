@@ -29,7 +29,7 @@ RUNS = {
     "per, hard": "seed=[1,2,3] episodes=90 buffer=per",
     "uniform, polyak, dueling": "seed=[1,2,3] episodes=80 target=polyak network=dueling",
     "everything": "seed=[1,2] episodes=80 algo=ddqn buffer=per network=dueling target=polyak "
-    "grad_clip_norm=1 loss=huber optimizer=rmsprop",
+    "grad_clip_norm=1 algo.loss=huber optimizer=rmsprop",
     "five in a row, small replay": "seed=[1,2,3,4,5] episodes=80 buffer=per buffer.capacity=700",
     "much evaluation": "seed=[1,2] episodes=60 eval.episodes=20",
     "evaluation by steps": "seed=[1,2,3] episodes=null steps=3900 eval.every_episodes=null "

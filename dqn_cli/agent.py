@@ -11,19 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dqn_cli.config import check, refuse_foreign
-from dqn_cli.env.gym import Gym
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.schema import checkpoint_file
 from dqn_cli.saving.checkpoint import load as load_checkpoint
 from dqn_cli.training import build
 from dqn_cli.training.policy import Greedy
-from dqn_cli.types import Inputs
+from dqn_cli.types import EnvMaker, Inputs
 
 
 class Agent:
     """The greedy agent of one seed of a run."""
 
-    def __init__(self, env: Gym, greedy: Greedy, params: Tensor) -> None:
+    def __init__(self, env: EnvMaker, greedy: Greedy, params: Tensor) -> None:
         self.env = env
         self.greedy = greedy
         self.params = params  # [P]
@@ -37,11 +36,9 @@ class Agent:
         values: NDArray[np.float32] = self.greedy.q(self.weights, Inputs(row))[0, 0].numpy()
         return values
 
-    def act(self, obs: Any) -> np.integer[Any]:
+    def act(self, obs: Any) -> Any:
         """The best action for one observation, as the environment takes it."""
-        best = int(self.q(obs).argmax())
-        action: np.integer[Any] = self.env.acted.dtype.type(best + int(self.env.acted.start))
-        return action
+        return self.env.action(int(self.q(obs).argmax()))
 
     def module(self) -> nn.Module:
         """A plain differentiable module from observations [N, *obs] to Q-values [N, A], which can

@@ -253,6 +253,13 @@ class EnvMaker(Protocol):
 
     def make(self, rows: int, render: bool = False) -> Envs: ...
 
+    def encode(self, obs: Any) -> NDArray[Any]:
+        """An observation of the environment's as the array [*obs] that networks see; ValueError for
+        what is none."""
+
+    def action(self, number: int) -> Any:
+        """The environment's own action for one of 0 .. A-1."""
+
     def rehearse(self) -> list[str]:
         """What cannot be promised of it, seen by playing a few steps."""
 

@@ -19,12 +19,15 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from dqn_cli.cli.train import CONF, main
 from dqn_cli.config import Config, check, command
 from dqn_cli.results.writer import RunWriter
+from dqn_cli.storage.transitions import Transitions
 from dqn_cli.training.learner import Learner
-from dqn_cli.types import Space, Step
+from dqn_cli.training.replay import Replay
+from dqn_cli.types import Inputs, Network, Sampler, Space, Step
 
 torch.set_num_threads(1)
 
@@ -62,13 +65,35 @@ def space() -> Callable[..., Space]:
 def row() -> Callable[..., Step]:
     """row(k, [0, 1]): row k of these lanes; its numbers are 100 * lane + k or made of it."""
 
-    def make(k: int, lanes: list[int], ended: bool = False) -> Step:
+    def make(k: int, lanes: list[int], ended: bool = False, truncated: bool = False) -> Step:
         code = 100.0 * np.array(lanes) + k
         obs = np.stack([code, -code], axis=-1).astype(np.float32)
         action = np.full(len(lanes), k % 3)
-        return Step(obs, action, code, obs + 0.5, np.full(len(lanes), ended))
+        ends = np.full(len(lanes), ended), np.full(len(lanes), truncated)
+        return Step(obs, action, code, obs + 0.5, *ends)
 
     return make
+
+
+@pytest.fixture
+def replay(space) -> Callable[..., Replay]:
+    """replay(sampler, lanes, ...): it, with a storage of these lanes and of such a space."""
+
+    def make(sampler: Sampler, lanes: int, *spaces: int) -> Replay:
+        cpu = torch.device("cpu")
+        return Replay(Transitions(lanes, space(*spaces), sampler.capacity, 0.9, 1, cpu), sampler)
+
+    return make
+
+
+@pytest.fixture
+def q_values() -> Callable[..., Tensor]:
+    """q_values(network, params, obs): the Q-values [S, N, A] of one number per action."""
+
+    def forward(network: Network, params: Tensor, obs: Tensor) -> Tensor:
+        return network.forward(network.split(params), Inputs(obs)).values.squeeze(-1)
+
+    return forward
 
 
 class Done(NamedTuple):

@@ -30,11 +30,12 @@ from dqn_cli.network.mlp import MLP
 from dqn_cli.results.schema import scores_file
 from dqn_cli.results.writer import RunWriter
 from dqn_cli.saving.versions import versions
-from dqn_cli.seeding import Uniforms, episode_seed, uniform_init
+from dqn_cli.seeding import Stream, episode_seed, uniform_init
 from dqn_cli.training import build
-from dqn_cli.types import Space
+from dqn_cli.types import Noise, Space
 
-# Streams: SeedSequence(seed, spawn_key=(crc32(name), block number)), a PCG64, Generator.random
+# Streams: SeedSequence(seed, spawn_key=(crc32(name), block number)), a PCG64, Generator.random or
+# Generator.standard_normal
 
 BLOCKS = {  # ticks on both sides of a block's end, ten numbers
     "explore": (
@@ -66,12 +67,23 @@ BLOCKS = {  # ticks on both sides of a block's end, ten numbers
 @pytest.mark.parametrize("name", BLOCKS)
 def test_a_stream_s_numbers(name: str) -> None:
     shape, expected = BLOCKS[name]
-    stream = Uniforms([12], name, shape)
+    stream = Stream([12], name, shape)
+    assert {tick: stream.at(tick)[0].tolist() for tick in expected} == expected
+
+
+def test_the_numbers_of_a_network_s_noise() -> None:
+    """Three for each forward, so that 2^15 // 3 = 10922 ticks are a block."""
+    stream = Stream.of(Noise((3,), normal=True), [12], "noise.act")
+    expected = {
+        0: [0.3871851966444912, -0.623757910640761, 0.3597214562351763],
+        10921: [-1.0197489981583285, -1.4010182289253121, -0.6187304430767667],
+        10922: [-0.006082782226188693, 0.5784693995862394, 0.0950579249937821],
+    }
     assert {tick: stream.at(tick)[0].tolist() for tick in expected} == expected
 
 
 def test_a_stream_of_a_seed_beyond_32_bits() -> None:
-    numbers = Uniforms([2**32 + 12], "explore", (2,)).at(0)
+    numbers = Stream([2**32 + 12], "explore", (2,)).at(0)
     assert numbers.tolist() == [[0.3042314203308175, 0.8913762644908588]]
 
 
@@ -108,11 +120,19 @@ SPACE = Space((4,), np.dtype(np.float32), 3)
     ("network", "expected"),
     [
         (
-            MLP(SPACE, hidden=[16], activation="relu"),
+            MLP(SPACE, 1, hidden=[16], activation="relu"),
             "5a6a1b9bc6d10b0470460f92ae659bde63cb7f4290ed89b4ce8f914e40ce8691",
         ),
         (
-            Dueling(SPACE, hidden=[16], streams=[64], activation="relu", aggregate="mean"),
+            Dueling(
+                SPACE,
+                1,
+                hidden=[16],
+                streams=[64],
+                activation="relu",
+                aggregate="mean",
+                trunk_gradient=1.0,
+            ),
             "d97de8439c1f493d42083ed8d24c4e500867d5c6c20534abbd3286daf16e5cf9",
         ),
     ],
@@ -171,7 +191,7 @@ RUNS = {
     "dqn": (),
     "everything": (
         *("algo=ddqn", "buffer=per", "network=dueling", "network.streams=[8]", "target=polyak"),
-        *("loss=huber", "grad_clip_norm=1"),
+        *("algo.loss=huber", "grad_clip_norm=1"),
     ),
     "per_rank": (
         *("buffer=per_rank", "buffer.capacity=90", "buffer.sort_every_updates=5"),

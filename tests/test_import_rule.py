@@ -17,9 +17,10 @@ ARRAYS = "numpy torch annotated_types"
 ALLOWED = {
     # row: (the rows below that it may import, other packages); * is anything
     "cli": ("*", "*"),
+    "agent": ("training saving results config types", "numpy torch"),
     # a run's parts come by their names in conf/, so training names no group
     "training": (
-        "logger saving results config seeding maths types state events",
+        "logger saving results storage config seeding maths types state events",
         f"{ARRAYS} omegaconf",
     ),
     "logger": ("saving results types state events", f"{ARRAYS} rich"),
@@ -28,6 +29,7 @@ ALLOWED = {
     **dict.fromkeys(
         GROUPS, ("seeding maths types state code", f"{ARRAYS} gymnasium threadpoolctl")
     ),
+    "storage": ("maths types state", "numpy torch"),
     "config": ("types code", "pydantic annotated_types"),
     "seeding": ("types", ARRAYS),
     "maths": ("types", ARRAYS),
@@ -111,8 +113,9 @@ def test_imports_only_what_its_row_allows(path: Path) -> None:
     [
         ("algo/dqn.py", "import torch, math\nfrom dqn_cli.maths import huber", True),
         ("algo/dqn.py", "from . import shared\nfrom .. import types", True),
-        ("algo/dqn.py", "from ..buffer import ring", False),
+        ("algo/dqn.py", "from ..buffer import uniform", False),
         ("algo/dqn.py", "from dqn_cli import buffer", False),
+        ("buffer/uniform.py", "from dqn_cli.storage.transitions import Transitions", False),
         ("algo/dqn.py", "def f():\n    import hydra.utils", False),
         ("algo/dqn.py", "import dqn_cli", False),
         ("algo/dqn.py", "from dqn_cli.training import loop", False),

@@ -79,7 +79,7 @@ def test_a_choice_of_the_reader_s_own(dqn_train, tmp_path: Path) -> None:
     (own,) = [words for line, words in LINES.items() if "--config-dir" in line]
     mine = tmp_path / "DIR/algo/mine.yaml"
     mine.parent.mkdir(parents=True)
-    mine.write_text("_target_: dqn_cli.algo.dqn.DQN\ndouble: true\n")
+    mine.write_text("_target_: dqn_cli.algo.dqn.DQN\ndouble: true\nloss: mse\n")
     done = dqn_train(*own[1:], "seed=1", "episodes=1", "network.hidden=[8]", "hydra.run.dir=run")
     assert done.code == 0
     assert '"algo": "mine"' in (tmp_path / "run/summary.json").read_text()

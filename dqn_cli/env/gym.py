@@ -120,6 +120,10 @@ class Gym:
             env = wrap(env)
         return env
 
+    def action(self, number: int) -> np.integer[Any]:
+        found: np.integer[Any] = self.acted.dtype.type(number + self.acted.start)
+        return found
+
     def rehearse(self) -> list[str]:
         """What cannot be promised of this environment, seen by playing the first steps of one
         episode twice. What else is wrong with it is for the run to find, where it happens."""

@@ -3,14 +3,15 @@ import torch
 
 from dqn_cli.buffer.latest import Latest
 from dqn_cli.state import stack
+from dqn_cli.training.replay import Replay
 
 
 @pytest.fixture
-def filled(space, row):
+def filled(replay, row):
     """filled(seeds, rows, batch_size): a buffer that took this many rows."""
 
-    def make(seeds: list[int], rows: int, batch_size: int) -> Latest:
-        buffer = Latest(seeds, space(), batch_size, 0.9, torch.device("cpu"))
+    def make(seeds: list[int], rows: int, batch_size: int) -> Replay:
+        buffer = replay(Latest(seeds, batch_size), len(seeds))
         for k in range(rows):
             buffer.add(row(k, seeds))
         return buffer

@@ -10,19 +10,20 @@ import torch
 from numpy.typing import NDArray
 
 from dqn_cli.buffer.per import Prioritized
-from dqn_cli.seeding import Uniforms
+from dqn_cli.seeding import Stream
 from dqn_cli.state import stack
+from dqn_cli.training.replay import Replay
 
-Make = Callable[..., Prioritized]
+Make = Callable[..., Replay]
 TINY = 1e-12  # an epsilon that hand-made numbers need not mention
 
 
 @pytest.fixture
-def make(space) -> Make:
-    def per(seeds: Sequence[int] = (0,), batch_size: int = 4, **keys: Any) -> Prioritized:
+def make(replay) -> Make:
+    def per(seeds: Sequence[int] = (0,), batch_size: int = 4, **keys: Any) -> Replay:
         given = {"capacity": 10, "alpha": 0.6, "beta": 0.4, "beta_end": 1.0, "beta_steps": 100}
         given |= {"epsilon": TINY, "normalize": "batch", **keys}
-        return Prioritized(seeds, space(), batch_size, 0.9, torch.device("cpu"), **given)
+        return replay(Prioritized(seeds, batch_size, **given), len(seeds))
 
     return per
 
@@ -31,7 +32,7 @@ def make(space) -> Make:
 def holding(make, row) -> Make:
     """holding([1, 3], ...): a buffer of one lane with these |TD errors| told."""
 
-    def per(errors: Sequence[float], **keys: Any) -> Prioritized:
+    def per(errors: Sequence[float], **keys: Any) -> Replay:
         buffer = make(**keys)
         for k in range(len(errors)):
             buffer.add(row(k, [0]))
@@ -45,7 +46,7 @@ class Dense:
     """One lane, algorithm 1 of the paper in O(N)."""
 
     def __init__(self, seed: int, batch_size: int, capacity: int, alpha: float, epsilon: float):
-        self.draws = Uniforms([seed], "replay", (batch_size,))
+        self.draws = Stream([seed], "replay", (batch_size,))
         self.raw = np.zeros(capacity)  # p; 0 is an empty place
         self.alpha, self.epsilon, self.batch_size = alpha, epsilon, batch_size
         self.largest, self.added, self.samples = 1.0, 0, 0
@@ -150,7 +151,7 @@ def test_the_buffer_s_largest_weight_is_that_of_rows_that_are_there(make, row) -
 def test_exponents_beyond_one_are_squares(holding) -> None:
     """|TD error|^1.2 = (TD error squared)^0.6, and (w^2 of beta 0.4) = (w of beta 0.8)."""
     buffer = holding([1.0, 3.0], alpha=1.2, beta=0.8, beta_end=0.8, batch_size=8)
-    leaves = buffer.tree.get(np.array([[0, 1]]))[0]
+    leaves = buffer.sampler.tree.get(np.array([[0, 1]]))[0]
     assert leaves == pytest.approx([1.0, (3.0**2) ** 0.6])
     assert buffer.sample(0).weight.min().item() == pytest.approx((3**-1.2) ** 0.8, rel=1e-5)
 
@@ -172,11 +173,11 @@ def test_new_item_priority(make, row) -> None:
 
     def newest(k: int) -> list[float]:
         buffer.add(row(k, [0, 1]))
-        return buffer.tree.get(np.array([[k], [k]]))[:, 0].tolist()
+        return buffer.sampler.tree.get(np.array([[k], [k]]))[:, 0].tolist()
 
     assert newest(0) == [1.0, 1.0]
     buffer.update(np.array([[0], [0]]), torch.tensor([[16.0], [0.25]]))
-    assert buffer.tree.get(np.array([[0], [0]]))[:, 0] == pytest.approx([4.0, 0.5])
+    assert buffer.sampler.tree.get(np.array([[0], [0]]))[:, 0] == pytest.approx([4.0, 0.5])
     assert newest(1) == pytest.approx([4.0, 1.0])  # each lane has a maximum of its own
     buffer.update(np.array([[0], [0]]), torch.tensor([[0.01], [0.01]]))
     buffer.update(np.array([[1], [1]]), torch.tensor([[0.01], [0.01]]))
@@ -186,7 +187,7 @@ def test_new_item_priority(make, row) -> None:
 def test_priority_is_the_absolute_error_not_its_square(holding) -> None:
     """Trap: an exponent of 2 alpha. |TD error| 4 + epsilon 0.5, to the 0.5: sqrt 4.5."""
     buffer = holding([4.0, 0.0], alpha=0.5, epsilon=0.5)
-    leaves = buffer.tree.get(np.array([[0, 1]]))[0]
+    leaves = buffer.sampler.tree.get(np.array([[0, 1]]))[0]
     assert leaves == pytest.approx([4.5**0.5, 0.5**0.5])
 
 
@@ -204,7 +205,7 @@ def test_a_row_that_is_overwritten_takes_its_priority_along(make, row) -> None:
     buffer.update(np.array([[0, 1, 2]]), torch.tensor([[8.0, 0.5, 0.5]]))
     buffer.update(np.array([[0]]), torch.tensor([[0.25]]))
     buffer.add(row(3, [0]))
-    assert buffer.tree.total[0] == pytest.approx(8.0 + 0.5 + 0.5)
+    assert buffer.sampler.tree.total[0] == pytest.approx(8.0 + 0.5 + 0.5)
 
 
 def test_alpha_0_is_uniform_with_weights_of_one(holding) -> None:
@@ -299,7 +300,7 @@ def test_what_is_taken_out_of_a_buffer_goes_on_in_another(make, row) -> None:
     draw = np.random.default_rng(0)
     for step in range(60):
         if step == 45:
-            part.load([2, 0], stack([whole.state(2), whole.state(0)]), step, whole.samples)
+            part.load([2, 0], stack([whole.state(2), whole.state(0)]), step, whole.sampler.samples)
         whole.add(row(step, [0, 1, 2]))
         batch = whole.sample(step)
         error = torch.from_numpy(draw.random((3, 7)) ** 2 * 3)
@@ -319,6 +320,7 @@ def test_priorities_that_are_none_are_refused(make, row, name: str, value: float
     buffer = make([0], 7)
     buffer.add(row(0, [0]))
     state = stack([buffer.state(0)])
+    name = f"sampler.{name}"
     state[name] = torch.full_like(state[name], value)
     with pytest.raises(ValueError, match="expected finite priorities from 0 on"):
         buffer.load([0], state, 1, 0)

@@ -10,18 +10,19 @@ import torch
 from numpy.typing import NDArray
 
 from dqn_cli.buffer.per_rank import RankPrioritized
-from dqn_cli.seeding import Uniforms
+from dqn_cli.seeding import Stream
 from dqn_cli.state import stack
+from dqn_cli.training.replay import Replay
 
-Make = Callable[..., RankPrioritized]
+Make = Callable[..., Replay]
 
 
 @pytest.fixture
-def make(space) -> Make:
-    def per(seeds: Sequence[int] = (0,), batch_size: int = 4, **keys: Any) -> RankPrioritized:
+def make(replay) -> Make:
+    def per(seeds: Sequence[int] = (0,), batch_size: int = 4, **keys: Any) -> Replay:
         given = {"capacity": 10, "alpha": 0.7, "beta": 0.5, "beta_end": 1.0, "beta_steps": 100}
         given |= {"sort_every_updates": 1, "normalize": "batch", **keys}
-        return RankPrioritized(seeds, space(), batch_size, 0.9, torch.device("cpu"), **given)
+        return replay(RankPrioritized(seeds, batch_size, **given), len(seeds))
 
     return per
 
@@ -30,7 +31,7 @@ def make(space) -> Make:
 def holding(make, row) -> Make:
     """holding([1, 3], ...): a buffer of one lane with these |TD errors| told."""
 
-    def per(errors: Sequence[float], **keys: Any) -> RankPrioritized:
+    def per(errors: Sequence[float], **keys: Any) -> Replay:
         buffer = make(**keys)
         for k in range(len(errors)):
             buffer.add(row(k, [0]))
@@ -44,7 +45,7 @@ class Listed:
     """One lane as a Python list of rows, the first one of rank 1."""
 
     def __init__(self, seed: int, batch_size: int, capacity: int, alpha: float, every: int):
-        self.draws = Uniforms([seed], "replay", (batch_size,))
+        self.draws = Stream([seed], "replay", (batch_size,))
         self.error: dict[int, float] = {}
         self.ranking: list[int] = []
         self.capacity, self.alpha, self.batch_size, self.every = capacity, alpha, batch_size, every
@@ -111,7 +112,9 @@ def test_rows_are_drawn_by_rank_to_the_minus_alpha(holding) -> None:
 
 def test_exponents_may_be_whole_numbers(holding) -> None:
     """As YAML has them: 1 over 1, 2, 3."""
-    assert holding([3.0, 2.0, 1.0], alpha=1, capacity=3).value == pytest.approx([1, 1 / 2, 1 / 3])
+    assert holding([3.0, 2.0, 1.0], alpha=1, capacity=3).sampler.value == pytest.approx(
+        [1, 1 / 2, 1 / 3]
+    )
 
 
 def test_alpha_0_is_uniform_with_weights_of_one(holding) -> None:
@@ -150,11 +153,11 @@ def test_new_item_priority(make, row) -> None:
     buffer.update(np.array([[0, 1, 2]]), torch.tensor([[5.0, 6.0, 7.0]]))
     buffer.add(row(3, [0]))  # over row 0
     buffer.sample(1)
-    assert buffer.order[0].tolist() == [0, 1, 2]
+    assert buffer.sampler.order[0].tolist() == [0, 1, 2]
     buffer.add(row(4, [0]))  # over row 1
     buffer.add(row(5, [0]))  # over row 2
     buffer.sample(1)
-    assert buffer.order[0].tolist() == [2, 1, 0]
+    assert buffer.sampler.order[0].tolist() == [2, 1, 0]
 
 
 def test_a_sort_leaves_new_rows_before_the_largest_error(holding, row) -> None:
@@ -164,7 +167,7 @@ def test_a_sort_leaves_new_rows_before_the_largest_error(holding, row) -> None:
 
     def order() -> list[int]:
         buffer.sample(1)
-        return buffer.order[0, : len(buffer.ring)].tolist()
+        return buffer.sampler.order[0, : len(buffer)].tolist()
 
     assert order() == [1, 2, 0]
     buffer.add(row(3, [0]))
@@ -181,7 +184,7 @@ def test_ranks_are_renewed_every_so_many_samples(holding) -> None:
     orders = []
     for _ in range(5):
         buffer.sample(1)
-        orders.append(buffer.order[0, :3].tolist())
+        orders.append(buffer.sampler.order[0, :3].tolist())
         buffer.update(np.array([[0]]), torch.tensor([[10.0]]))
     assert orders == [[2, 1, 0]] * 3 + [[0, 2, 1]] * 2
 
@@ -210,7 +213,7 @@ def test_what_is_taken_out_of_a_buffer_goes_on_in_another(make, row, every: int)
     draw = np.random.default_rng(0)
     for step in range(60):
         if step == 46:
-            part.load([2, 0], stack([whole.state(2), whole.state(0)]), step, whole.samples)
+            part.load([2, 0], stack([whole.state(2), whole.state(0)]), step, whole.sampler.samples)
             whole.keep([2, 0])
         lanes = [2, 0] if step >= 46 else [0, 1, 2]
         whole.add(row(step, lanes))
@@ -237,6 +240,7 @@ def test_ranks_that_are_none_are_refused(make, row, name: str, value: float) -> 
     for k in range(2):
         buffer.add(row(k, [0]))
     state = stack([buffer.state(0)])
+    name = f"sampler.{name}"
     state[name] = torch.full_like(state[name], value)
     with pytest.raises(ValueError, match="a rank of each row"):
         buffer.load([0], state, 2, 0)

@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from dqn_cli.buffer.uniform import Uniform
+from dqn_cli.training.replay import Replay
 
 
 @pytest.fixture
-def filled(space, row):
+def filled(replay, row):
     """filled(seeds, rows, batch_size, capacity): a buffer that took this many rows."""
 
-    def make(seeds: Sequence[int], rows: int, batch_size: int, capacity: int = 10) -> Uniform:
-        cpu = torch.device("cpu")
-        buffer = Uniform(seeds, space(), batch_size, 0.9, cpu, capacity=capacity)
+    def make(seeds: Sequence[int], rows: int, batch_size: int, capacity: int = 10) -> Replay:
+        buffer = replay(Uniform(seeds, batch_size, capacity=capacity), len(seeds))
         for k in range(rows):
             buffer.add(row(k, list(seeds)))
         return buffer

@@ -25,7 +25,7 @@ MEANT = {
     # right, but of another choice
     "optimizer.alpha": "it comes with optimizer=rmsprop",
     # a group that has no such thing tells what it has
-    "algo.learning_rate": "there are algo.double",
+    "algo.learning_rate": "there are algo.double, algo.loss",
     "nothing_like_it": "see dqn-train --help",
 }
 

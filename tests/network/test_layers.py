@@ -10,7 +10,7 @@ from dqn_cli.maths import array, tensor
 from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.layers import ACTIVATIONS, Linear, Stack, features, prepare, product
 from dqn_cli.network.mlp import MLP
-from dqn_cli.types import Space
+from dqn_cli.types import Inputs, Space
 
 NUMPY = [(np.zeros(1), np.zeros(1))]  # weights of a network on a CPU
 ODD = [Linear("first", 5, 33), Linear("second", 33, 17), Linear("last", 17, 2)]
@@ -124,16 +124,18 @@ def test_networks_compute_in_numpy_unless_autograd_watches(space) -> None:
     assert {type(x) for x in (*watched[0], prepare(obs, space(3), watched))} == {torch.Tensor}
 
 
-def dueling(hidden, streams, kind, space, act) -> Dueling:
-    return Dueling(space, hidden=hidden, streams=streams, activation=act, aggregate=kind)
+def dueling(hidden, streams, kind, space, atoms, act) -> Dueling:
+    keys = {"hidden": hidden, "streams": streams, "activation": act, "aggregate": kind}
+    return Dueling(space, atoms, trunk_gradient=1.0, **keys)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("atoms", [1, 3])
 @pytest.mark.parametrize(
     "build",
     [
-        lambda space, act: MLP(space, hidden=[33, 17], activation=act),
-        lambda space, act: MLP(space, hidden=[], activation=act),
+        lambda space, atoms, act: MLP(space, atoms, hidden=[33, 17], activation=act),
+        lambda space, atoms, act: MLP(space, atoms, hidden=[], activation=act),
         *(
             functools.partial(dueling, hidden, streams, kind)
             for hidden, streams in (([20], []), ([], [9]), ([20, 7], [9, 5]))
@@ -141,18 +143,23 @@ def dueling(hidden, streams, kind, space, act) -> Dueling:
         ),
     ],
 )
-def test_backward_is_the_gradient_that_autograd_finds(build, activation) -> None:
-    net = build(Space((3,), np.dtype(np.float32), 5), activation)
+def test_vjp_is_the_gradient_that_autograd_finds(build, atoms, activation) -> None:
+    net = build(Space((3,), np.dtype(np.float32), 5), atoms, activation)
     draw = torch.Generator().manual_seed(1)
     params = net.init([4, 5]).requires_grad_()
-    obs, dq = torch.randn(2, 6, 3, generator=draw), torch.randn(2, 6, 5, generator=draw)
-    (expected,) = torch.autograd.grad((net(params, obs) * dq).sum(), params)
+    inputs = Inputs(torch.randn(2, 6, 3, generator=draw))
+    d_values = torch.randn(2, 6, 5, atoms, generator=draw)
+    watched = net.forward(net.split(params), inputs).values
+    (expected,) = torch.autograd.grad((watched * d_values).sum(), params)
 
     weights = net.split(params.detach())
-    _, tape = net.forward(weights, obs)
-    grad = torch.zeros_like(expected)
-    net.backward(weights, tape, dq, net.split(grad))
+    output, pullback = net.vjp(weights, inputs)
+    assert torch.equal(output.values, net.forward(weights, inputs).values)
+    grad = torch.full_like(expected, torch.nan)  # it is written, and not added to
+    before = d_values.clone()
+    pullback(d_values, net.split(grad))
     torch.testing.assert_close(grad, expected)
+    assert torch.equal(d_values, before)
 
 
 SHAPES = [(64, 4, 64), (64, 64, 2), (128, 120, 84), (5, 7, 3), (1, 33, 17), (32, 3, 1)]

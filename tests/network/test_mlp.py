@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from dqn_cli.network.mlp import MLP
+from dqn_cli.types import Inputs
 
 SIZES = [  # obs, hidden, actions: odd ones, one action, no hidden layer, the default
     (4, [64, 64], 2),
@@ -30,24 +31,26 @@ def sequential(net: MLP, row: Tensor, activation: str = "relu") -> nn.Sequential
 
 @pytest.mark.parametrize(("obs", "hidden", "actions"), SIZES)
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("atoms", [1, 3])
 def test_every_lane_equals_a_network_of_nn_linear(
-    space, obs: int, hidden: list[int], actions: int, activation: str
+    space, obs: int, hidden: list[int], actions: int, activation: str, atoms: int
 ) -> None:
-    net = MLP(space(obs, actions), hidden=hidden, activation=activation)
+    """The numbers of an action are neighbours among the outputs of the last layer."""
+    net = MLP(space(obs, actions), atoms, hidden=hidden, activation=activation)
     params = net.init([0, 1])
     x = torch.randn(2, 9, obs, generator=torch.Generator().manual_seed(0))
-    q = net(params, x)
-    assert q.shape == (2, 9, actions)
+    values = net.forward(net.split(params), Inputs(x)).values
+    assert values.shape == (2, 9, actions, atoms)
     for lane in range(2):
         expected = sequential(net, params[lane], activation)(x[lane])
-        torch.testing.assert_close(q[lane], expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(values[lane].flatten(1), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_gradient_equals_that_of_nn_linear(space) -> None:
-    net = MLP(space(3, 3), hidden=[33, 17], activation="relu")
+def test_gradient_equals_that_of_nn_linear(space, q_values) -> None:
+    net = MLP(space(3, 3), 1, hidden=[33, 17], activation="relu")
     params = net.init([0, 1]).requires_grad_()
     x = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
-    (grad,) = torch.autograd.grad(net(params, x).square().sum(), params)
+    (grad,) = torch.autograd.grad(q_values(net, params, x).square().sum(), params)
     for lane in range(2):
         theirs = sequential(net, params[lane].detach())
         theirs(x[lane]).square().sum().backward()
@@ -58,7 +61,7 @@ def test_gradient_equals_that_of_nn_linear(space) -> None:
 
 
 def test_the_names_of_the_layers(space) -> None:
-    net = MLP(space(3, 2), hidden=[5, 6], activation="relu")
+    net = MLP(space(3, 2), 1, hidden=[5, 6], activation="relu")
     named = net.named(net.init([1])[0])
     assert list(named) == [
         f"{layer}.{kind}" for layer in ("hidden.0", "hidden.1", "q") for kind in ("weight", "bias")
@@ -66,12 +69,12 @@ def test_the_names_of_the_layers(space) -> None:
     assert torch.equal(net.flat(named), net.init([1])[0])
 
 
-def test_pictures_of_bytes(space) -> None:
+def test_pictures_of_bytes(space, q_values) -> None:
     """[S, N, 4, 4, 3] uint8: the same as its numbers / 255 in one row."""
-    net = MLP(space((4, 4, 3), 3, np.uint8), hidden=[20], activation="relu")
+    net = MLP(space((4, 4, 3), 3, np.uint8), 1, hidden=[20], activation="relu")
     params = net.init([2])
     picture = torch.randint(256, (1, 5, 4, 4, 3), generator=torch.Generator().manual_seed(0))
-    q = net(params, picture.to(torch.uint8))
+    q = q_values(net, params, picture.to(torch.uint8))
     expected = sequential(net, params[0])(picture[0].flatten(1) / 255)
     torch.testing.assert_close(q[0], expected, rtol=1e-4, atol=1e-6)
 
@@ -82,15 +85,15 @@ def test_a_lane_of_a_stack_has_the_bits_it_has_alone(
     space, obs: int, hidden: list[int], actions: int, rows: int
 ) -> None:
     """Q-values and gradient, wherever it lies; on one thread, as conftest.py sets it."""
-    net = MLP(space(obs, actions), hidden=hidden, activation="relu")
+    net = MLP(space(obs, actions), 1, hidden=hidden, activation="relu")
     params = net.init(range(5))
     x = torch.randn(5, rows, obs, generator=torch.Generator().manual_seed(0))
 
     def bits(lanes: list[int]) -> tuple[Tensor, Tensor]:
         weights, grad = net.split(params[lanes]), torch.zeros_like(params[lanes])
-        q, tape = net.forward(weights, x[lanes])
-        net.backward(weights, tape, q.clone(), net.split(grad))
-        return q, grad
+        output, pullback = net.vjp(weights, Inputs(x[lanes]))
+        pullback(output.values.clone(), net.split(grad))
+        return output.values, grad
 
     alone = [bits([lane]) for lane in range(5)]
     for company in ([0, 1], [4, 2, 0], [4, 3, 2, 1, 0]):
@@ -100,9 +103,9 @@ def test_a_lane_of_a_stack_has_the_bits_it_has_alone(
             assert torch.equal(grad[place], alone[lane][1][0])
 
 
-def test_bits_do_not_depend_on_where_observations_lie_in_memory(space) -> None:
+def test_bits_do_not_depend_on_where_observations_lie_in_memory(space, q_values) -> None:
     """NumPy aligns to 16 bytes only, and a batch is a view of what was gathered."""
-    net = MLP(space(16, 3), hidden=[33], activation="relu")
+    net = MLP(space(16, 3), 1, hidden=[33], activation="relu")
     params = net.init([0])
     memory = np.random.default_rng(0).standard_normal(16 * 8 + 16).astype(np.float32)
     reference = torch.from_numpy(memory[:128].copy()).view(1, 8, 16)
@@ -110,4 +113,4 @@ def test_bits_do_not_depend_on_where_observations_lie_in_memory(space) -> None:
         moved = np.empty(128 + shift, np.float32)
         moved[shift:] = memory[:128]
         x = torch.from_numpy(moved[shift:]).view(1, 8, 16)
-        assert torch.equal(net(params, x), net(params, reference))
+        assert torch.equal(q_values(net, params, x), q_values(net, params, reference))

@@ -50,8 +50,8 @@ def test_equal_checkpoints_are_equal_bytes() -> None:
     assert dump(SAVED._replace(params=params)) == BYTES
 
 
-def test_a_saved_network_computes_what_the_stack_did(space, tmp_path: Path) -> None:
-    network = MLP(space(4, 2), hidden=[5], activation="relu")
+def test_a_saved_network_computes_what_the_stack_did(space, q_values, tmp_path: Path) -> None:
+    network = MLP(space(4, 2), 1, hidden=[5], activation="relu")
     params = network.init([1, 2])
     (tmp_path / "a.pt").write_bytes(dump(SAVED._replace(params=network.named(params[1]))))
     weights = load(tmp_path / "a.pt").params
@@ -59,7 +59,7 @@ def test_a_saved_network_computes_what_the_stack_did(space, tmp_path: Path) -> N
     plain = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 2))
     plain.load_state_dict(dict(zip(plain.state_dict(), weights.values(), strict=True)))
     obs = torch.randn(2, 3, 4)
-    torch.testing.assert_close(plain(obs[1]), network(params, obs)[1])
+    torch.testing.assert_close(plain(obs[1]), q_values(network, params, obs)[1])
 
 
 NO_CHECKPOINT = {

@@ -30,7 +30,7 @@ ROOMS = {
     "plain": ("seed=[1,2,3]",),
     "everything": (
         *("seed=[1,2]", "algo=ddqn", "buffer=per", "network=dueling", "target=polyak"),
-        *("optimizer=rmsprop", "grad_clip_norm=1", "loss=huber", "updates=2"),
+        *("optimizer=rmsprop", "grad_clip_norm=1", "algo.loss=huber", "updates=2"),
     ),
     "by rank": (
         *("seed=[1,2,3]", "buffer=per_rank", "buffer.sort_every_updates=7", "buffer.capacity=300"),

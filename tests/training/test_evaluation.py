@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dqn_cli.algo.dqn import DQN
 from dqn_cli.env.gym import Gym
 from dqn_cli.events import Episode, Evaluated, RunError
 from dqn_cli.network.mlp import MLP
@@ -21,6 +22,8 @@ from dqn_cli.training.evaluation import (
     fresh_seeds,
     greedy_returns,
 )
+from dqn_cli.training.policy import Greedy
+from dqn_cli.types import Inputs, Space
 
 SEEDS = [[1, 2, 3], [4, 5, 6], [1, 2, 3], [7, 8, 9]]  # of four networks, three episodes each
 
@@ -30,18 +33,25 @@ def cartpole() -> Gym:
     return Gym(id="CartPole-v1", import_=None, wrappers=[], kwargs={"max_episode_steps": 60})
 
 
-class Recorder:
-    """A network that keeps the Q-values it gave under each row of parameters."""
+class Recorder(Greedy):
+    """It keeps the Q-values that it gave under each row of parameters."""
 
-    def __init__(self, network: MLP) -> None:
-        self.network = network
+    def __init__(self, greedy: Greedy) -> None:
+        super().__init__(greedy.network, greedy.algo)
         self.given: dict[float, list[Tensor]] = {}
 
-    def __call__(self, params: Tensor, obs: Tensor) -> Tensor:
-        q = self.network(params, obs)
-        for row, values in zip(params, q, strict=True):
-            self.given.setdefault(row[0].item(), []).append(values)
+    def q(self, weights: Any, inputs: Inputs) -> Tensor:
+        q = super().q(weights, inputs)
+        assert inputs.noise is None
+        for first, values in zip(weights[0][0][:, 0, 0].tolist(), q, strict=True):
+            self.given.setdefault(first, []).append(values)
         return q
+
+
+def playing(space: Space, hidden: list[int]) -> Greedy:
+    """What plays an MLP."""
+    network = MLP(space, 1, hidden=hidden, activation="relu")
+    return Greedy(network, DQN(loss="mse", double=False))
 
 
 def played(*arguments: Any, **more: Any) -> NDArray[np.float64]:
@@ -50,12 +60,15 @@ def played(*arguments: Any, **more: Any) -> NDArray[np.float64]:
     return found.returns
 
 
-def by_a_plain_loop(network: MLP, row: Tensor, seed: int) -> float:
+def by_a_plain_loop(greedy: Greedy, row: Tensor, seed: int) -> float:
+    network = greedy.network
+    weights = network.split(row[None])
     env = gymnasium.make("CartPole-v1", max_episode_steps=60)
     obs, _ = env.reset(seed=seed)
     total, done = 0.0, False
     while not done:
-        action = network(row[None], torch.from_numpy(obs)[None, None]).argmax().item()
+        values = network.forward(weights, Inputs(torch.from_numpy(obs)[None, None])).values
+        action = values.argmax().item()  # of one number per action
         obs, reward, terminated, truncated, _ = env.step(action)
         total += float(reward)
         done = terminated or truncated
@@ -63,9 +76,10 @@ def by_a_plain_loop(network: MLP, row: Tensor, seed: int) -> float:
     return total
 
 
-def networks(cartpole: Gym, hidden: int = 33) -> tuple[MLP, Tensor]:
+def networks(cartpole: Gym, hidden: int = 33) -> tuple[Greedy, Tensor]:
     """Four of them; the second balances for long, so that they end at different times."""
-    network = MLP(cartpole.space, hidden=[hidden], activation="relu")
+    greedy = playing(cartpole.space, [hidden])
+    network = greedy.network
     params = network.init([0, 1, 2, 3])
     named = network.named(params[1])
     named["hidden.0.weight"].zero_()
@@ -76,14 +90,14 @@ def networks(cartpole: Gym, hidden: int = 33) -> tuple[MLP, Tensor]:
     named["q.weight"][1, 0] = named["q.weight"][0, 1] = 1.0
     named["q.bias"].zero_()
     params[1] = network.flat(named)
-    return network, params
+    return greedy, params
 
 
 def test_returns_equal_a_plain_loop(cartpole) -> None:
-    network, params = networks(cartpole)
-    returns = played(network, params, cartpole.make(12), SEEDS)
+    greedy, params = networks(cartpole)
+    returns = played(greedy, params, cartpole.make(12), SEEDS)
     expected = [
-        [by_a_plain_loop(network, row, seed) for seed in seeds]
+        [by_a_plain_loop(greedy, row, seed) for seed in seeds]
         for row, seeds in zip(params, SEEDS, strict=True)
     ]
     assert returns.tolist() == expected
@@ -93,11 +107,11 @@ def test_returns_equal_a_plain_loop(cartpole) -> None:
 
 def test_a_network_has_the_same_results_in_any_company(cartpole) -> None:
     """Every bit of its Q-values, too: company that ends early or late, rows it has played in."""
-    network, params = networks(cartpole)
+    greedy, params = networks(cartpole)
     envs = cartpole.make(13)
 
     def play(*which: int) -> tuple[dict[int, Any], dict[float, list[Tensor]]]:
-        recorder = Recorder(network)
+        recorder = Recorder(greedy)
         lanes = list(which)
         seeds = [SEEDS[lane] for lane in lanes]
         returns = played(recorder, params[lanes], envs, seeds)
@@ -117,26 +131,26 @@ def test_a_network_has_the_same_results_in_any_company(cartpole) -> None:
 def test_returns_are_undiscounted_sums_of_the_rewards_of_one_episode() -> None:
     """Acrobot: -1 for each of 25 steps."""
     env = Gym(id="Acrobot-v1", import_=None, wrappers=[], kwargs={"max_episode_steps": 25})
-    network = MLP(env.space, hidden=[], activation="relu")
-    returns = played(network, network.init([1, 2]), env.make(4), [[1, 2], [3, 4]])
+    greedy = playing(env.space, [])
+    returns = played(greedy, greedy.network.init([1, 2]), env.make(4), [[1, 2], [3, 4]])
     assert returns.tolist() == [[-25.0, -25.0], [-25.0, -25.0]]
 
 
 def test_watch_sees_every_step_of_the_first_episode(cartpole) -> None:
-    network, params = networks(cartpole)
+    greedy, params = networks(cartpole)
     envs, seen = cartpole.make(2), []
-    returns = played(network, params[:1], envs, [[1, 2]], watch=seen.append)
+    returns = played(greedy, params[:1], envs, [[1, 2]], watch=seen.append)
     assert seen == [envs] * (int(returns[0, 0]) + 1)  # the first picture is before any step
 
 
 def test_evaluation_pollutes_training(cartpole) -> None:
     """Trap: evaluation that draws from training's streams or leaves something behind. Twice in
     the same environments is the same, and no global generator has moved."""
-    network, params = networks(cartpole)
+    greedy, params = networks(cartpole)
     envs, before = cartpole.make(12), params.clone()
     torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()[1].copy()
-    first = played(network, params, envs, SEEDS)
-    assert np.array_equal(played(network, params, envs, SEEDS), first)
+    first = played(greedy, params, envs, SEEDS)
+    assert np.array_equal(played(greedy, params, envs, SEEDS), first)
     assert torch.equal(torch.random.get_rng_state(), torch_state)
     assert np.array_equal(np.random.get_state()[1], numpy_state)
     assert torch.equal(params, before)
@@ -200,14 +214,14 @@ def counted(**kwargs: Any) -> Gym:
 
 def test_an_episode_without_an_end_is_cut_and_counted() -> None:
     env = counted(endless=True)
-    network = MLP(env.space, hidden=[], activation="relu")
-    found = greedy_returns(network, network.init([1]), env.make(2), [[1, 2]], max_steps=30)
+    greedy = playing(env.space, [])
+    found = greedy_returns(greedy, greedy.network.init([1]), env.make(2), [[1, 2]], max_steps=30)
     starts = [gymnasium.make("dqn_cli_tests/Counted-v0").reset(seed=s)[0][0] for s in (1, 2)]
     assert found is not None
     assert found.returns.tolist() == [[30 * (start % 7) for start in starts]]
     assert found.cut.tolist() == [[True, True]]
     whole = counted()
-    found = greedy_returns(network, network.init([1]), whole.make(2), [[1, 2]], max_steps=5)
+    found = greedy_returns(greedy, greedy.network.init([1]), whole.make(2), [[1, 2]], max_steps=5)
     assert found is not None and not found.cut.any()  # it ended by itself in its last step
 
 
@@ -218,19 +232,22 @@ def test_it_stops_within_a_step() -> None:
         asked.append(None)
         return len(asked) > 7
 
-    network = MLP(env.space, hidden=[], activation="relu")
+    greedy = playing(env.space, [])
     envs = env.make(1)
     never = 10**12  # steps
-    assert greedy_returns(network, network.init([1]), envs, [[1]], never, stopped=stopped) is None
+    assert (
+        greedy_returns(greedy, greedy.network.init([1]), envs, [[1]], never, stopped=stopped)
+        is None
+    )
     assert len(asked) == 8
 
 
 def test_one_environment_gives_the_same_returns_as_many() -> None:
     """Every bit: the rows of a network stay together, played or not."""
     env = Gym(id="Acrobot-v1", import_=None, wrappers=[], kwargs={"max_episode_steps": 200})
-    network = MLP(env.space, hidden=[33], activation="relu")
-    recorded = [Recorder(network), Recorder(network)]
-    params = network.init([4])
+    greedy = playing(env.space, [33])
+    recorded = [Recorder(greedy), Recorder(greedy)]
+    params = greedy.network.init([4])
     params *= 3  # so that actions differ
     many = played(recorded[0], params, env.make(3), [[1, 2, 3]])
     one = played(recorded[1], params, env.make(1), [[1, 2, 3]], at_once=1)
@@ -313,34 +330,34 @@ def test_the_limit_of_an_evaluation_is_the_user_s_then_the_environment_s(cartpol
 
 def test_fresh_episodes_leave_no_environment_open() -> None:
     env = counted()
-    network = MLP(env.space, hidden=[], activation="relu")
-    rows = {1: network.init([1])[0]}
-    assert len(fresh_scores(env, network, rows, Evaluation(1, None, 2), 3, lambda: False)) == 1
+    greedy = playing(env.space, [])
+    rows = {1: greedy.network.init([1])[0]}
+    assert len(fresh_scores(env, greedy, rows, Evaluation(1, None, 2), 3, lambda: False)) == 1
     assert (Counted.there, Counted.most) == (0, 2)
 
 
 def test_fresh_scores_are_those_of_a_plain_loop(cartpole) -> None:
     """Of episodes that no evaluation has; in groups of three: two of the last are left out."""
-    network, params = networks(cartpole)
+    greedy, params = networks(cartpole)
     rows = {12: params[0], 34: params[1]}
     every = Evaluation(1, None, 3)
-    found = fresh_scores(cartpole, network, rows, every, 7, lambda: False)
+    found = fresh_scores(cartpole, greedy, rows, every, 7, lambda: False)
     expected = {
-        seed: np.mean([by_a_plain_loop(network, row, s) for s in fresh_seeds(seed, range(7))])
+        seed: np.mean([by_a_plain_loop(greedy, row, s) for s in fresh_seeds(seed, range(7))])
         for seed, row in rows.items()
     }
     assert found == expected
-    alone = fresh_scores(cartpole, network, {34: params[1]}, every, 7, lambda: False)
+    alone = fresh_scores(cartpole, greedy, {34: params[1]}, every, 7, lambda: False)
     assert alone == {34: expected[34]}
-    assert fresh_scores(cartpole, network, rows, every, 7, lambda: True) == {}
+    assert fresh_scores(cartpole, greedy, rows, every, 7, lambda: True) == {}
     scoring = {s for step in range(500) for s in evaluation_seeds(12, step, range(5))}
     assert not scoring & set(fresh_seeds(12, range(100)))
 
 
 def test_what_waits_for_its_score_is_a_copy_of_the_parameters(cartpole: Gym) -> None:
     """Training goes on meanwhile, in place."""
-    network, params = networks(cartpole)
-    made = Scorer(cartpole, network, Evaluation(1, None, 1), lambda: False)
+    greedy, params = networks(cartpole)
+    made = Scorer(cartpole, greedy, Evaluation(1, None, 1), lambda: False)
     made.hold(Evaluated(12, 1, 0, None, 0, None, extra=False), params[0])
     before = params[0].clone()
     params[0].zero_()
@@ -350,8 +367,8 @@ def test_what_waits_for_its_score_is_a_copy_of_the_parameters(cartpole: Gym) -> 
 
 def scorer(cartpole: Gym, scores: list[float]) -> Scorer:
     """Of a network whose evaluations have these scores, one after another."""
-    network, params = networks(cartpole)
-    made = Scorer(cartpole, network, Evaluation(1, None, 1), lambda: False)
+    greedy, params = networks(cartpole)
+    made = Scorer(cartpole, greedy, Evaluation(1, None, 1), lambda: False)
     found = iter(scores)
     made._scores = lambda group: [(next(found), 0) for _ in group]  # type: ignore[method-assign]
     for number in range(len(scores)):

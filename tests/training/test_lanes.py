@@ -19,7 +19,7 @@ SMALL = ("network.hidden=[33,17]", "episodes=9", "learning_starts=30", "batch_si
 ROOMS = {
     "plain": (),
     "all at once": ("algo=ddqn", "buffer=per", "network=dueling", "target=polyak"),
-    "clipped adam": ("optimizer=adam", "grad_clip_norm=1", "loss=huber", "update_every=3"),
+    "clipped adam": ("optimizer=adam", "grad_clip_norm=1", "algo.loss=huber", "update_every=3"),
     "bounded replay": ("buffer=per", "buffer.capacity=90", "target.every_steps=7"),
     "by rank": (
         *(
@@ -119,7 +119,7 @@ def test_a_seed_that_is_done_leaves_and_the_others_go_on(compose):
 def test_what_is_saved_of_a_seed_is_the_same_alone_and_after_another_has_left(compose) -> None:
     """To the last array, but for what waits for its score: that is told when a seed leaves."""
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def after(step: int, seeds: str) -> dict[int, bytes]:
         loop = build.loop(compose(*SMALL, "buffer=per", f"seed={seeds}"))
         while loop.step < step:
@@ -194,7 +194,9 @@ def test_evaluating_by_steps_scores_the_network_of_that_very_step(compose) -> No
             envs = loop.env.make(every.episodes)
             seeds = [evaluation_seeds(seed, event.step, range(every.episodes))]
             params = torch.from_numpy(end.params)[None]
-            played = greedy_returns(loop.network, params, envs, seeds, every.limit(loop.env))
+            played = greedy_returns(
+                loop.exploring.greedy, params, envs, seeds, every.limit(loop.env)
+            )
             assert played is not None and played.returns.mean() == event.score
     rows = told(compose, *STEPS, *limits)
     done = [sum(dict(row)["step"] <= 100 for row in rows[1][:-1])]

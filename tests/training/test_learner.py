@@ -1,6 +1,7 @@
 """The learner between stand-ins that keep a record, and against plain PyTorch loops."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,18 @@ from dqn_cli.buffer.per import Prioritized
 from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.mlp import MLP
 from dqn_cli.optimizer.adam import Adam
+from dqn_cli.seeding import Stream
+from dqn_cli.state import State, stack
 from dqn_cli.target.hard import Hard
 from dqn_cli.target.none import NoTarget
 from dqn_cli.target.polyak import Polyak
 from dqn_cli.training.learner import Learner
-from dqn_cli.types import Batch, Step, Target
+from dqn_cli.training.policy import Greedy
+from dqn_cli.types import Batch, Inputs, Noise, Output, Pullback, Step, Target, Weights
 
 
-class Replay:
-    """A buffer that hands out the given batches, one after another, and notes what it is told."""
+class Given:
+    """A replay that hands out the given batches, one after another, and notes what it is told."""
 
     def __init__(self, batches: Sequence[Batch]) -> None:
         self.batches = batches
@@ -36,6 +40,16 @@ class Replay:
     def update(self, index: Any, priority: Tensor) -> None:
         self.told.append((index, priority))
 
+    def keep(self, lanes: list[int]) -> None:
+        parts = [[getattr(batch, f.name)[lanes] for f in fields(Batch)] for batch in self.batches]
+        self.batches = [Batch(*part) for part in parts]
+
+    def state(self, lane: int) -> State:
+        return {}
+
+    def load(self, seeds: Sequence[int], state: State, step: int, updates: int) -> None:
+        """It has no state."""
+
 
 class SGD:
     """The plain gradient: unlike RMSprop and Adam it does not hide a wrong scale."""
@@ -45,6 +59,15 @@ class SGD:
 
     def step(self, params: Tensor, grad: Tensor, step: int) -> None:
         params -= self.lr * grad
+
+    def keep(self, lanes: Sequence[int]) -> None:
+        """It has no state."""
+
+    def state(self, lane: int) -> State:
+        return {}
+
+    def load(self, lanes: int, state: State, updates: int) -> None:
+        """It has no state."""
 
 
 def batch_of(**fields: Any) -> Batch:
@@ -67,13 +90,14 @@ def learner(space) -> Callable[..., Learner]:
     """learner(batch, ...): a linear network, all zeros, of as many lanes as the batch has."""
 
     def make(batch: Batch, loss: str = "mse", **keys: Any) -> Learner:
-        net = MLP(space(2, 3), hidden=[], activation="relu")
+        net = MLP(space(2, 3), 1, hidden=[], activation="relu")
         lanes = len(batch.reward)
         parts = {
+            "seeds": range(lanes),
             "online": torch.zeros_like(net.init(range(lanes))),
             "network": net,
-            "algo": DQN(loss, double=False),
-            "buffer": Replay([batch]),
+            "algo": DQN(loss=loss, double=False),
+            "replay": Given([batch]),
             "optimizer": SGD(0.1),
             "target": Hard(every_steps=10**6),
         }
@@ -174,7 +198,7 @@ def test_priority_is_the_absolute_error_from_before_the_step(learner) -> None:
     batch = batch_of(reward=[[2.0, -4.0]], weight=[[0.5, 0.25]])
     one = learner(batch)
     one.learn(1)
-    ((index, priority),) = one.buffer.told
+    ((index, priority),) = one.replay.told
     assert index is batch.index
     assert priority.tolist() == [[2.0, 4.0]]
     assert not priority.requires_grad
@@ -228,13 +252,14 @@ def test_twelve_updates_equal_a_plain_pytorch_loop(
         )
 
     batches = [batch() for _ in range(12)]
-    net = MLP(space(3, 4), hidden=[5], activation="relu")
+    net = MLP(space(3, 4), 1, hidden=[5], activation="relu")
     params = net.init([0, 1])
     ours = Learner(
+        [0, 1],
         params.clone(),
         net,
-        DQN(loss, double=double),
-        Replay(batches),
+        DQN(loss=loss, double=double),
+        Given(batches),
         SGD(0.1),
         target,
         batch_size=B,
@@ -278,7 +303,7 @@ def test_twelve_updates_equal_a_plain_pytorch_loop(
             losses.append(total.item())
             if number % (2 * per_step) == 0 and isinstance(target, Hard):
                 behind.load_state_dict(q.state_dict())
-        for network, params_after in ((q, ours.online), (behind, ours.behind)):
+        for network, params_after in ((q, ours.online), (behind, ours.target_params)):
             named = net.named(params_after[lane])
             for parameter, value in zip(network.parameters(), named.values(), strict=True):
                 torch.testing.assert_close(value, parameter.detach(), rtol=1e-4, atol=1e-5)
@@ -305,7 +330,7 @@ def test_updates_are_counted_in_env_steps(
     one = learner(batch_of(reward=[[1.0]]), **keys)
     for step in range(1, 11):
         one.learn(step)
-    assert one.buffer.sampled == expected
+    assert one.replay.sampled == expected
 
 
 def test_target_update_unit(learner) -> None:
@@ -316,7 +341,7 @@ def test_target_update_unit(learner) -> None:
     class Spy(NoTarget):
         def sync(self, online: Tensor, target: Tensor, step: int) -> None:
             asked.append(
-                (step, len(one.buffer.sampled), online is one.online, target is one.behind)
+                (step, len(one.replay.sampled), online is one.online, target is one.target_params)
             )
 
     one = learner(batch_of(reward=[[1.0]]), target=Spy(), update_every=2, updates=3)
@@ -328,12 +353,12 @@ def test_target_update_unit(learner) -> None:
 def test_the_target_network_begins_as_a_copy_and_follows_when_told(learner) -> None:
     one = learner(batch_of(reward=[[1.0]]), target=Hard(every_steps=2))
     one.learn(1)
-    assert not one.behind.any()
+    assert not one.target_params.any()
     assert one.online.any()
     one.learn(2)
-    assert torch.equal(one.behind, one.online)
+    assert torch.equal(one.target_params, one.online)
     one.learn(3)
-    assert not torch.equal(one.behind, one.online)
+    assert not torch.equal(one.target_params, one.online)
 
 
 # What is told
@@ -365,7 +390,7 @@ def test_report_tells_the_q_of_the_actions_taken(learner) -> None:
 
 @pytest.mark.parametrize(("reduction", "expected"), [("mean", 4.25), ("sum", 17.0)])
 def test_under_per_the_loss_is_weighted_and_q_is_not(
-    learner, space, reduction: str, expected: float
+    learner, replay, reduction: str, expected: float
 ) -> None:
     """Q of actions 0 and 1 is 1 and 3, the rewards of rows 0 and 1 are 2 and 7: losses 1 and 16.
     Priorities 1 and 3 over four equal shares draw row 0 once and row 1 three times; P is 1/4 and
@@ -374,48 +399,114 @@ def test_under_per_the_loss_is_weighted_and_q_is_not(
     q: (1 + 3 * 3) / 4 = 2.5; with weights (1 + 3 * 1/3 * 3) / 4 = 1, over their sum (of 2) 2"""
     keys: dict[str, Any] = {"capacity": 5, "alpha": 1.0, "epsilon": 1e-12, "normalize": "batch"}
     keys |= {"beta": 1.0, "beta_end": 1.0, "beta_steps": 1}
-    buffer = Prioritized([0], space(2, 3), 4, 0.9, torch.device("cpu"), **keys)
+    buffer = replay(Prioritized([0], 4, **keys), 1)
     for action, reward in enumerate((2.0, 7.0)):
-        nothing, end = np.zeros((1, 2), np.float32), np.array([True])
-        buffer.add(Step(nothing, np.array([action]), np.array([reward]), nothing, end))
+        nothing, end, cut = np.zeros((1, 2), np.float32), np.array([True]), np.array([False])
+        buffer.add(Step(nothing, np.array([action]), np.array([reward]), nothing, end, cut))
     buffer.update(np.array([[0, 1]]), torch.tensor([[1.0, 3.0]]))
     shape = batch_of(reward=[[0.0] * 4])
-    one = learner(shape, buffer=buffer, reduction=reduction, optimizer=SGD(0.0))
+    one = learner(shape, replay=buffer, reduction=reduction, optimizer=SGD(0.0))
     values = one.network.named(one.online[0]) | {"q.bias": torch.tensor([1.0, 3.0, 0.0])}
     one.online.copy_(one.network.flat(values)[None])
     one.learn(1)
     assert one.report(0) == (pytest.approx(expected), pytest.approx(2.5))
 
 
-def test_act_is_the_best_action_of_each_lane_s_own_network(learner) -> None:
-    two = learner(batch_of(reward=[[1.0], [1.0]]))
-    named = two.network.named(two.online[0])
-    ahead = {"q.weight": torch.tensor([[1.0, 0], [0, 1], [0, 0]]), "q.bias": named["q.bias"]}
-    other = {**ahead, "q.bias": torch.tensor([0, 0, 9.0])}
-    two.online.copy_(torch.stack([two.network.flat(ahead), two.network.flat(other)]))
-    obs = torch.tensor([[3.0, 1.0], [3.0, 1.0]])
-    assert two.act(obs).tolist() == [0, 2]
-    assert two.act(obs.flip(1)).tolist() == [1, 2]
-    assert not two.act(obs).requires_grad
+# Noise
+
+
+class Noisy(MLP):
+    """It asks for two normal numbers a row, and keeps what it is given."""
+
+    given: list[tuple[str, Tensor | None]]
+
+    def noise(self, rows: int) -> Noise:
+        return Noise((rows, 2), normal=True)
+
+    def forward(self, weights: Weights, inputs: Inputs) -> Output:
+        self.given.append(("forward", inputs.noise))
+        return super().vjp(weights, inputs)[0]
+
+    def vjp(self, weights: Weights, inputs: Inputs) -> tuple[Output, Pullback]:
+        self.given.append(("vjp", inputs.noise))
+        return super().vjp(weights, inputs)
+
+
+@pytest.fixture
+def noisy(learner, space) -> Callable[..., Learner]:
+    """noisy([7, 3]): Double DQN, three forwards in each of two updates per env step."""
+
+    def make(seeds: list[int], kind: type[Noisy] = Noisy) -> Learner:
+        net = kind(space(2, 3), 1, hidden=[], activation="relu")
+        net.given = []
+        batch = batch_of(reward=[[2.0, 4.0]] * len(seeds))
+        algo = DQN(loss="mse", double=True)
+        return learner(batch, seeds=seeds, network=net, algo=algo, updates=2)
+
+    return make
+
+
+def noise_of(seeds: list[int], *ticks: int) -> list[Any]:
+    stream = Stream.of(Noise((2, 2), normal=True), seeds, "noise.learn")
+    return [stream.at(tick).astype(np.float32).tolist() for tick in ticks]
+
+
+def given_to(one: Learner) -> list[Any]:
+    """The noise that its network was given since it was last asked."""
+    given = [noise.tolist() for _, noise in one.network.given]
+    one.network.given.clear()
+    return given
+
+
+def test_every_forward_of_every_update_has_noise_of_its_own(noisy) -> None:
+    """Trap: one draw for the online and the target network. Update u has those from 4 u on."""
+    two = noisy([7, 3])
+    two.learn(1)
+    two.learn(2)
+    assert [kind for kind, _ in two.network.given] == ["vjp", "forward", "forward"] * 4
+    assert given_to(two) == noise_of([7, 3], 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14)
+
+
+def test_noise_goes_on_for_lanes_that_stay_and_for_those_taken_up(noisy) -> None:
+    two, other = noisy([7, 3]), noisy([5])
+    two.learn(1)
+    given_to(two)
+    other.load([3, 7], stack([two.state(1), two.state(0)]), 1)
+    other.replay.keep([0, 0])
+    two.keep([1])
+    for one, seeds in ((two, [3]), (other, [3, 7])):
+        one.learn(2)
+        assert given_to(one) == noise_of(seeds, 8, 9, 10, 12, 13, 14)
+
+
+def test_a_network_that_asks_for_no_noise_is_given_none(noisy) -> None:
+    class Silent(Noisy):
+        def noise(self, rows: int) -> None:
+            return None
+
+    one = noisy([7], Silent)
+    one.learn(1)
+    assert [noise for _, noise in one.network.given] == [None] * 6
 
 
 # Lanes
 
 
-def test_a_lane_is_the_same_bits_in_company_and_after_others_left(space) -> None:
+def test_a_lane_is_the_same_bits_in_company_and_after_others_left(space, replay) -> None:
     """Everything real and awkward: PER, dueling, Double, Adam, clip, Huber, Polyak, odd sizes."""
 
     def learner(seeds: list[int]) -> Learner:
-        net = Dueling(space(3, 3), hidden=[33], streams=[17], activation="relu", aggregate="mean")
+        shape: dict[str, Any] = {"hidden": [33], "streams": [17], "activation": "relu"}
+        net = Dueling(space(3, 3), 1, **shape, aggregate="mean", trunk_gradient=1.0)
         online = net.init(seeds)
-        cpu = torch.device("cpu")
         keys: dict[str, Any] = {"capacity": 37, "alpha": 0.6, "epsilon": 1e-6, "normalize": "batch"}
         keys |= {"beta": 0.4, "beta_end": 1.0, "beta_steps": 30}
         return Learner(
+            seeds,
             online,
             net,
-            DQN("huber", double=True),
-            Prioritized(seeds, space(3, 3), 9, 0.9, cpu, **keys),
+            DQN(loss="huber", double=True),
+            replay(Prioritized(seeds, 9, **keys), len(seeds), 3, 3),
             Adam(online, lr=1e-2, lr_end=1e-2, lr_steps=1, beta1=0.9, beta2=0.999, eps=1e-8),
             Polyak(tau=0.05, every_steps=1),
             batch_size=9,
@@ -436,6 +527,7 @@ def test_a_lane_is_the_same_bits_in_company_and_after_others_left(space) -> None
             np.array([draw.standard_normal() for draw in draws]),
             np.stack([pair[1] for pair in obs]),
             np.array([draw.random() < 0.2 for draw in draws]),
+            np.array([draw.random() < 0.1 for draw in draws]),
         )
 
     company, seeds = learner([4, 5, 6]), [4, 5, 6]
@@ -444,15 +536,18 @@ def test_a_lane_is_the_same_bits_in_company_and_after_others_left(space) -> None
         if number == 30:
             company.keep([2, 0])
             seeds = [6, 4]
-        company.buffer.add(step(seeds, number))
+        company.replay.add(step(seeds, number))
         company.learn(number)
         for seed in seeds:
-            alone[seed].buffer.add(step([seed], number))
+            alone[seed].replay.add(step([seed], number))
             alone[seed].learn(number)
     assert company.online.shape[0] == 2
     for lane, seed in enumerate(seeds):
         assert torch.equal(company.online[lane], alone[seed].online[0])
-        assert torch.equal(company.behind[lane], alone[seed].behind[0])
-        obs = torch.ones(2, 3)
-        assert company.act(obs)[lane] == alone[seed].act(obs[:1])[0]
+        assert torch.equal(company.target_params[lane], alone[seed].target_params[0])
+        q, solo = (
+            Greedy(one.network, one.algo).q(one.weights, Inputs(torch.ones(len(one.online), 1, 3)))
+            for one in (company, alone[seed])
+        )
+        assert torch.equal(q[lane], solo[0])
         assert company.report(lane) == alone[seed].report(0)

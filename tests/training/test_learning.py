@@ -97,7 +97,7 @@ def test_identity_is_learned_by_every_seed(compose, target):
     ],
     ids=" ".join,
 )
-def test_the_chain_is_worth_what_it_is_worth(compose, rooms):
+def test_the_chain_is_worth_what_it_is_worth(compose, q_values, rooms):
     """Q(s, right) = 0.9^(4 - s), Q(s, left) = 0.1: by hand, from the end backwards."""
     config = compose(*FAST, *rooms, "env.id=dqn_cli_tests/Chain-v0", "gamma=0.9", "steps=4000")
     loop = build.loop(config)
@@ -106,7 +106,7 @@ def test_the_chain_is_worth_what_it_is_worth(compose, rooms):
     states = torch.eye(6)[:4]
     right = torch.tensor([0.6561, 0.729, 0.81, 0.9])
     for event in finished:
-        q = loop.network(torch.from_numpy(event.params)[None], states[None])[0]
+        q = q_values(loop.learner.network, torch.from_numpy(event.params)[None], states[None])[0]
         torch.testing.assert_close(q[:, 1], right, atol=0.05, rtol=0)
         torch.testing.assert_close(q[:, 0], torch.full((4,), 0.1), atol=0.05, rtol=0)
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from dqn_cli.events import Finished
-from dqn_cli.seeding import Uniforms
+from dqn_cli.seeding import Stream
 from dqn_cli.training import build
 
 SMALL = (
@@ -72,10 +72,11 @@ class Stored(NamedTuple):
     action: NDArray[np.int64]  # [S, T]
     discount: NDArray[np.float32]  # [S, T]
     greedy: NDArray[np.int64]  # [S, T], by the parameters it ended with
+    ends: NDArray[np.bool_]  # [S, T], whether an episode ended with it
 
 
 @pytest.fixture
-def stored(compose) -> Callable[..., Stored]:
+def stored(compose, q_values) -> Callable[..., Stored]:
     """stored("steps=100", ...): what a run stores that learns nothing."""
 
     def run(*overrides: str) -> Stored:
@@ -83,13 +84,13 @@ def stored(compose) -> Callable[..., Stored]:
         events = loop.run()
         while not isinstance(next(events), Finished):  # all seeds are still there
             pass
-        ring, params = loop.learner.buffer.ring, loop.learner.online
-        index = np.tile(np.arange(len(ring)), (len(params), 1))
-        batch = ring.gather(index, torch.ones(index.shape))
-        greedy = loop.network(params, batch.obs).argmax(-1)
+        storage, params = loop.learner.replay.storage, loop.learner.online
+        index = np.tile(np.arange(len(storage)), (len(params), 1))
+        batch = storage.gather(index, torch.ones(index.shape))
+        greedy = q_values(loop.learner.network, params, batch.obs).argmax(-1)
         events.close()
         tensors = (batch.obs, batch.action, batch.discount, greedy)
-        return Stored(*(tensor.numpy() for tensor in tensors))
+        return Stored(*(tensor.numpy() for tensor in tensors), storage.ends)
 
     return run
 
@@ -99,7 +100,7 @@ COLOURS = ("env.id=dqn_cli_tests/Colours-v0", "seed=[1,2,3]", "steps=1000")
 
 def draws() -> NDArray[np.float64]:
     """The chance and the choice [2, S, T] of each of these steps."""
-    stream = Uniforms([1, 2, 3], "explore", (2,))
+    stream = Stream([1, 2, 3], "explore", (2,))
     return np.stack([stream.at(tick).copy() for tick in range(1000)]).transpose(2, 1, 0)
 
 
@@ -139,10 +140,10 @@ def test_an_action_is_random_where_the_chance_is_below_epsilon(
 ) -> None:
     """Both ends are meant: of a number in [0, 1), none is below 0 and all are below 1."""
     loop = build.loop(compose(*SMALL, *COLOURS, "steps=1", f"exploration.start={epsilon}"))
-    loop.draws.at = lambda tick: np.array([[chance, 0.99]] * 3)
-    loop.learner.act = lambda obs: torch.tensor([1, 1, 1])
+    loop.exploring.uniforms.at = lambda tick: np.array([[chance, 0.99]] * 3)
+    loop.exploring.greedy.q = lambda weights, inputs: torch.tensor([[[0.0, 1.0, 0.0, 0.0]]] * 3)
     done = []
-    loop.learner.buffer.add = lambda step: done.append(step.action.tolist())
+    loop.learner.replay.add = lambda step: done.append(step.action.tolist())
     list(loop.run())
     assert done == [[3, 3, 3] if random else [1, 1, 1]]
 
@@ -153,6 +154,7 @@ def test_what_is_stored_of_a_truncated_episode_goes_on_at_gamma(stored) -> None:
     acrobot = ("env=acrobot", "+env.kwargs.max_episode_steps=20", "seed=[1,2,3]")
     rows = stored(*acrobot, "exploration.start=1", "steps=80", "gamma=0.9")
     assert rows.discount.tolist() == [[np.float32(0.9)] * 80] * 3
+    assert rows.ends[:, :80].tolist() == [([False] * 19 + [True]) * 4] * 3
     # the limit has ended episodes: every 20 steps each hangs almost still
     assert (np.abs(rows.obs[:, ::20, 4:]) <= 0.1).all()
     assert (np.abs(rows.obs[:, 19::20, 4:]) > 0.1).any()
@@ -163,4 +165,5 @@ def test_what_is_stored_of_a_terminated_episode_ends_there(stored) -> None:
     ends = ("env.id=dqn_cli_tests/Endings-v0", "seed=[1,2]", "steps=18", "gamma=0.5")
     rows = stored(*ends, "exploration.start=1")
     assert rows.discount.tolist() == [[0.5, 0.5, 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0] * 2] * 2
+    assert rows.ends[:, :18].tolist() == [[False, False, True] * 6] * 2
     assert rows.obs[0, ::3].tolist() == [[episode, 0] for episode in range(6)]

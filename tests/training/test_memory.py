@@ -8,12 +8,12 @@ import pytest
 from dqn_cli.config import BadInput
 from dqn_cli.training import memory
 
-BYTES = 2 * 2 * 4 + 12  # of a row: two observations of two float32; action, reward, discount
+BYTES = 2 * 2 * 4 + 12 + 1  # of two float32 twice; action, reward, discount; whether it ends
 
 
-def test_a_row_is_two_observations_and_three_numbers(space) -> None:
-    assert memory.row_bytes(space(2)) == BYTES == 28
-    assert memory.row_bytes(space((3, 5), dtype="uint8")) == 2 * 15 + 12
+def test_a_row_is_two_observations_three_numbers_and_an_end(space) -> None:
+    assert memory.row_bytes(space(2)) == BYTES == 29
+    assert memory.row_bytes(space((3, 5), dtype="uint8")) == 2 * 15 + 12 + 1
 
 
 @pytest.mark.parametrize(
