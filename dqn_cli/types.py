@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -122,6 +122,14 @@ class Algo(Protocol):
         """The loss of each sample. now: the online network's output for batch.obs, the only part
         that a gradient flows through; `online` and `target` compute others', each call with noise
         of its own."""
+
+
+@runtime_checkable
+class Advises(Protocol):
+    """An algorithm that can tell beforehand what will not go well."""
+
+    def notes(self, rewards: tuple[float, float]) -> list[str]:
+        """One line each, given the smallest and the largest reward that the environment showed."""
 
 
 class Sampler(Protocol):
@@ -241,6 +249,13 @@ class Envs(Protocol):
         """Close them all; what went wrong."""
 
 
+class Rehearsal(NamedTuple):
+    """What the first steps of an episode show of an environment."""
+
+    notes: list[str]  # what cannot be promised of it
+    rewards: tuple[float, float]  # the smallest and the largest seen
+
+
 class EnvMaker(Protocol):
     id: str
     space: Space
@@ -260,8 +275,8 @@ class EnvMaker(Protocol):
     def action(self, number: int) -> Any:
         """The environment's own action for one of 0 .. A-1."""
 
-    def rehearse(self) -> list[str]:
-        """What cannot be promised of it, seen by playing a few steps."""
+    def rehearse(self) -> Rehearsal:
+        """Play a few steps, twice the same."""
 
 
 class Device(Protocol):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from dqn_cli import code
 from dqn_cli.env.cartpole import CartPoleRow
 from dqn_cli.env.spaces import FLOAT, LARGEST, encoder, kind_of
-from dqn_cli.types import EnvError, Envs, Space
+from dqn_cli.types import EnvError, Envs, Rehearsal, Space
 
 FPS = 30.0  # of an environment that names none
 REHEARSED = 8  # steps in which an environment shows whether it repeats itself
@@ -124,7 +124,7 @@ class Gym:
         found: np.integer[Any] = self.acted.dtype.type(number + self.acted.start)
         return found
 
-    def rehearse(self) -> list[str]:
+    def rehearse(self) -> Rehearsal:
         """What cannot be promised of this environment, seen by playing the first steps of one
         episode twice. What else is wrong with it is for the run to find, where it happens."""
         row, where = GymRow(self, 1, {}), np.zeros(1, np.int64)
@@ -138,9 +138,11 @@ class Gym:
                     break
             return seen
 
-        notes = []
+        notes, rewards = [], (0.0, 0.0)
         try:
             first, second = play(), play()
+            seen = np.concatenate(first[2::4])
+            rewards = (float(seen.min()), float(seen.max()))
             if [part.tobytes() for part in first] != [part.tobytes() for part in second]:
                 notes.append(
                     "the same seed and actions lead elsewhere: a rerun, resume and dqn-play "
@@ -154,7 +156,9 @@ class Gym:
                 )
         except EnvError:
             pass
-        return [f"environment {self.id}: {note}" for note in [*notes, *row.close()]]
+        return Rehearsal(
+            [f"environment {self.id}: {note}" for note in [*notes, *row.close()]], rewards
+        )
 
 
 def wrapper(number: int, keys: dict[str, Any]) -> functools.partial[Any]:

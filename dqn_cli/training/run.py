@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import torch
 from omegaconf import OmegaConf
 
@@ -41,7 +42,7 @@ from dqn_cli.training import build
 from dqn_cli.training.evaluation import fresh_scores
 from dqn_cli.training.signals import Stopped, stopped_by_signals
 from dqn_cli.training.workers import Alone, Workers
-from dqn_cli.types import EnvError
+from dqn_cli.types import Advises, EnvError
 
 log = logging.getLogger("dqn_cli")
 
@@ -63,7 +64,7 @@ def train(
     build.part(config, "device").apply()
     log.info("seeds %s into %s", config.seeds, directory)
     env = source.env
-    notes = dict.fromkeys([*(resumed.notes if resumed else env.rehearse()), *env.notes])
+    notes = dict.fromkeys([*(resumed.notes if resumed else rehearsed(source)), *env.notes])
     for note in notes:
         say(note)
     with RunWriter(
@@ -117,6 +118,24 @@ def train(
         raise Stopped(signals[0])
     if len(run.diverged) == len(config.seeds):
         raise AllDiverged("every seed diverged: their losses or Q-values are no numbers any more")
+
+
+def rehearsed(source: Alone | Workers) -> list[str]:
+    """Notes on what a few steps of the environment show, for it and for the algorithm; and on a
+    network that explores by itself beside an exploration that does, too."""
+    notes, rewards = source.env.rehearse()
+    algo, network = source.greedy.algo, source.greedy.network
+    if isinstance(algo, Advises):
+        notes = [*notes, *algo.notes(rewards)]
+    noise = network.noise(1)
+    epsilon = source.exploring.exploration.epsilon(0, np.ones(1, np.int64))
+    if noise is not None and noise.normal and epsilon is not None and np.any(epsilon > 0):
+        notes = [
+            *notes,
+            "network: it explores by its own noise, and the exploration adds random actions; "
+            "exploration=greedy adds none",
+        ]
+    return notes
 
 
 def name_of(device: torch.device) -> str:

@@ -56,6 +56,7 @@ class Alone:
     def __init__(self, config: Config, loop: Loop, files: Mapping[int, Path]) -> None:
         self.seeds = loop.seeds[:]
         self.env = loop.env
+        self.exploring = loop.exploring
         self.greedy = loop.exploring.greedy
         self.device = loop.learner.online.device
         self.loop = loop
@@ -110,6 +111,7 @@ class Workers:
     def __init__(self, config: Config, loop: Loop, files: Mapping[int, Path], count: int) -> None:
         self.seeds = loop.seeds
         self.env = loop.env
+        self.exploring = loop.exploring
         self.greedy = loop.exploring.greedy
         self.device = loop.learner.online.device
         self.shares = [
