@@ -1,0 +1,122 @@
+"""dqn_cli.load: what comes out of a run acts as in it, and can be exported."""
+
+import io
+import json
+import warnings
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+import dqn_cli
+from dqn_cli.agent import Agent
+from dqn_cli.types import Inputs
+
+pytestmark = [pytest.mark.usefixtures("undrawn"), pytest.mark.filterwarnings("ignore")]
+SMALL = (
+    *("seed=[1,2]", "steps=300", "learning_starts=32", "batch_size=8", "hydra.run.dir=run"),
+    *("eval.final_episodes=5", "eval.episodes=5"),
+)
+ROOMS = {
+    "mlp": ("network.hidden=[9,7]",),
+    "tanh": ("network.hidden=[]", "network.activation=tanh"),
+    "dueling": ("network=dueling", "network.hidden=[9]", "network.streams=[5]"),
+    "noisy c51": ("network=noisy_dueling", "network.hidden=[9]", "algo=c51"),
+    "quantiles": ("algo=qr", "network.hidden=[9]"),
+    "implicit": ("algo=iqn", "network.hidden=[9]", "network.head=[5]"),
+    "bytes": ("env=gridworld", "network.hidden=[9]"),
+    "choices": ("env.id=FrozenLake-v1", "network.hidden=[9]"),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("rooms", ROOMS.values(), ids=ROOMS)
+def test_an_agent_plays_its_score_and_its_module_says_the_same_wherever_it_goes(
+    dqn_train, tmp_path: Path, rooms: tuple[str, ...]
+) -> None:
+    assert dqn_train(*rooms, *SMALL).code == 0
+    agent = dqn_cli.load(tmp_path / "run", seed=2)
+    module = agent.module()
+    row = torch.from_numpy(observations(agent)).requires_grad_(False)
+    q = np.stack([agent.greedy.q(agent.weights, Inputs(r[None, None]))[0, 0].numpy() for r in row])
+    np.testing.assert_allclose(module(row).detach().numpy(), q, rtol=1e-4, atol=1e-4)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's of its own exporter
+        traced = torch.jit.trace(module, row[:3])
+        file = io.BytesIO()
+        named = {"input_names": ["obs"], "output_names": ["q"]}
+        axes = {"obs": {0: "n"}, "q": {0: "n"}}
+        torch.onnx.export(module, (row[:3],), file, dynamo=False, dynamic_axes=axes, **named)
+    np.testing.assert_allclose(traced(row).detach().numpy(), q, rtol=1e-4, atol=1e-4)
+    (found,) = onnxruntime.InferenceSession(file.getvalue()).run(None, {"obs": row.numpy()})
+    np.testing.assert_allclose(found, q, rtol=1e-4, atol=1e-4)
+
+    if row.dtype == torch.float32:
+        leaf = row[:5].clone().requires_grad_()
+        module(leaf).sum().backward()
+        assert leaf.grad is not None and leaf.grad.abs().sum() > 0
+        assert module.params.grad is not None
+
+
+def observations(agent: Agent) -> np.ndarray:
+    """A thousand, as networks see them."""
+    draws, space = np.random.default_rng(0), agent.env.space
+    shape = (1000, *space.obs_shape)
+    if space.obs_dtype == np.uint8:
+        return draws.integers(0, 2, shape, np.uint8)
+    return draws.normal(size=shape).astype(np.float32)
+
+
+@pytest.fixture
+def run(dqn_train, tmp_path: Path) -> Path:
+    assert dqn_train("network.hidden=[9]", *SMALL).code == 0
+    return tmp_path / "run"
+
+
+def test_it_acts_in_the_environment_itself(run: Path) -> None:
+    agent = dqn_cli.load(run)
+    env = gymnasium.make("CartPole-v1")
+    obs, _ = env.reset(seed=3)
+    for _ in range(5):
+        action = agent.act(obs)
+        assert env.action_space.contains(action)
+        assert action == agent.q(obs).argmax()
+        obs, *_ = env.step(action)
+
+
+def test_which_network_and_whose(run: Path) -> None:
+    said = json.loads((run / "summary.json").read_text())["seeds"]
+    best, last = dqn_cli.load(run, 2), dqn_cli.load(run, 2, "last")
+    assert said["2"]["best_step"] < 300
+    assert not torch.equal(best.params, last.params)
+    assert torch.equal(dqn_cli.load(str(run)).params, dqn_cli.load(run, seed=1).params)
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ({"run": "nowhere"}, "nowhere"),
+        ({"seed": 7}, "seed=7: the run has 1, 2"),
+        ({"which": "first"}, "which=first: expected best or last"),
+    ],
+)
+def test_what_is_not_there_is_one_line(run: Path, keys: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem) as caught:
+        dqn_cli.load(**{"run": run, **keys})
+    assert "\n" not in str(caught.value)
+
+
+def test_an_observation_that_is_none_is_one_line(run: Path) -> None:
+    with pytest.raises(ValueError, match=r"of shape \(3,\)"):
+        dqn_cli.load(run).act(np.zeros(3, np.float32))
+
+
+def test_a_network_of_many_lanes_is_not_traced(run: Path) -> None:
+    """Trap: NumPy's results would be constants in what is exported."""
+    agent = dqn_cli.load(run)
+    with pytest.raises(RuntimeError, match=r"dqn_cli.load\(RUN\).module\(\) can"):
+        torch.jit.trace(lambda x: agent.greedy.q(agent.weights, Inputs(x)), torch.zeros(1, 1, 4))
