@@ -68,9 +68,9 @@ def play(
     score = recorded_score(read, seed, checkpoint.step)
     if scored and score is None:
         raise ValueError(f"--scored: seed {seed} has no score after step {checkpoint.step}")
-    # The bits of Q-values depend on threads; the run's own device may not be present here.
-    here = config.model_copy(update={"device": {**config.device, "name": "cpu"}})
-    build.part(here, "device").apply()
+    # The bits of Q-values depend on threads. The run's own device may not be present here.
+    device = {key: "cpu" if key == "name" else value for key, value in config.device.items()}
+    build.part(config.model_copy(update={"device": device}), "device").apply()
     env = build.part(config, "env")
     greedy = build.greedy(config, env)
     try:
