@@ -128,8 +128,8 @@ def test_a_directory_that_cannot_be_made_is_a_result_error(tmp_path: Path) -> No
         (12, row(1), "episode 1 comes after episode 1"),
         (12, row(0), "episode 0 comes after episode 1"),
         (12, row(2, reward=1.0), "no such column: reward"),
-        (12, row(2, epsilon=None), "no value for epsilon"),
-        (12, {"episode": 2}, "no value for step, return, length, epsilon"),
+        (12, row(2, length=None), "no value for length"),
+        (12, {"episode": 2}, "no value for step, return, length"),
     ],
 )
 def test_an_impossible_row_is_refused_and_not_written(

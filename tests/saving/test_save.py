@@ -29,7 +29,7 @@ def test_no_checkpoint_is_written_twice_under_one_name(compose, tmp_path: Path) 
     assert len(files) == len(set(files)) == 4
 
 
-@pytest.mark.parametrize("name", ["online", "behind"])
+@pytest.mark.parametrize("name", ["online", "target"])
 def test_nothing_is_saved_of_a_network_or_target_that_is_no_numbers(
     compose, tmp_path: Path, name: str
 ) -> None:

@@ -228,7 +228,7 @@ def test_what_else_raises_in_a_process_is_told_with_its_place(compose, tmp_path:
     (tmp_path / "careless.py").write_text(
         "class Exploration:\n"
         "    def __init__(self, *, start: float): pass\n"
-        "    def __call__(self, step, episode):\n"
+        "    def epsilon(self, step, episode):\n"
         "        raise OSError('nobody\\nexplores')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
