@@ -76,7 +76,8 @@ class C51:
         if self.gamma == 1:
             return []
         worst, best = (reward / (1 - self.gamma) for reward in rewards)
-        if self.low <= min(worst, 0) and max(best, 0) <= self.high:
+        slack = 1e-6 * (self.high - self.low)  # 1 / (1 - 0.9) is a little more than 10
+        if self.low - slack <= min(worst, 0) and max(best, 0) <= self.high + slack:
             return []
         return [
             f"algo.low={self.low:g} algo.high={self.high:g}: with rewards from {rewards[0]:g} to "

@@ -21,8 +21,9 @@ from dqn_cli.types import Inputs, Noise, Output, Pullback, Space, Weights
 
 
 class Module:
-    """ValueError for a module that cannot be one network of many: it raises, gives other shapes, or
-    keeps something between forwards besides its parameters."""
+    """ValueError for a module that cannot be one network of many: it raises, gives other shapes,
+    draws random numbers, mixes observations, or keeps something between forwards besides its
+    parameters. Those that ask for no gradient stay as they are made."""
 
     def __init__(
         self, space: Space, atoms: int, *, module: code.Module, kwargs: dict[str, Any]
@@ -37,8 +38,10 @@ class Module:
         except Exception as error:  # a module of the user's may raise anything
             raise ValueError(f"module={module}: {one_line(error)}") from error
         self.net = self._make(0)
+        self._check_parameters()
         self.shapes = {name: value.shape for name, value in self.net.named_parameters()}
-        self._check()
+        self.frozen = {name for name, p in self.net.named_parameters() if not p.requires_grad}
+        self._check_values()
 
     def _make(self, seed: int) -> nn.Module:
         """A module whose first parameters depend on this seed alone."""
@@ -52,35 +55,59 @@ class Module:
             raise ValueError(f"module={self.name}: it makes no torch.nn.Module")
         return net
 
-    def _check(self) -> None:
+    def _check_parameters(self) -> None:
         place = f"module={self.name}"
         if kept := [name for name, _ in self.net.named_buffers()]:
             raise ValueError(
                 f"{place}: it has buffers ({', '.join(kept)}), as of BatchNorm, which would mix "
                 "training with acting; LayerNorm and GroupNorm have none"
             )
-        if other := [n for n, p in self.net.named_parameters() if p.dtype is not torch.float32]:
-            raise ValueError(f"{place}: {other[0]} is no float32")
-        if not self.shapes:
+        again = dict(self._make(0).named_parameters())
+        for name, value in self.net.named_parameters():
+            if nn.parameter.is_lazy(value):
+                raise ValueError(f"{place}: {name} is lazy, of no shape yet; give its layer's size")
+            if value.dtype is not torch.float32:
+                raise ValueError(f"{place}: {name} is no float32")
+            if not torch.equal(value, again[name]):
+                raise ValueError(
+                    f"{place}: {name} is another when it is made again from the same seed; its "
+                    "first values must come from PyTorch's generator"
+                )
+        if not again:
             raise ValueError(f"{place}: it has no parameters")
-        rows = torch.zeros(2, *self.space.obs_shape)
-        try:
-            with torch.no_grad():
-                first, second = self.net(rows), self.net(rows)
-        except Exception as error:
-            raise ValueError(
-                f"{place}: on observations {list(rows.shape)}: {one_line(error)}"
-            ) from error
+
+    def _check_values(self) -> None:
+        place = f"module={self.name}"
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(0)
+            rows = torch.rand(2, *self.space.obs_shape)
+            before = torch.get_rng_state()
+            values = []
+            for count in (2, 2, 1):
+                try:
+                    values.append(self.net(rows[:count]))
+                except Exception as error:
+                    shape = [count, *self.space.obs_shape]
+                    raise ValueError(
+                        f"{place}: on observations {shape}: {one_line(error)}"
+                    ) from error
+            drawn = not torch.equal(before, torch.get_rng_state())
+        first, second, single = values
         found = list(first.shape) if isinstance(first, Tensor) else type(first).__name__
         if found != [2, self.outputs]:
             raise ValueError(
                 f"{place}: it makes {found} of observations {list(rows.shape)}; expected "
                 f"{[2, self.outputs]}, {self.space.actions} actions x {self.atoms}"
             )
-        if not torch.equal(first, second):
+        if drawn or not torch.equal(first, second):
             raise ValueError(
                 f"{place}: the same observations give other values the second time, as with "
                 "Dropout; it must be a function of its parameters and observations"
+            )
+        if not torch.allclose(first[:1], single, rtol=1e-3, atol=1e-4):
+            raise ValueError(
+                f"{place}: an observation's values depend on the others in its batch, as with "
+                "BatchNorm"
             )
 
     def init(self, seeds: Sequence[int]) -> Tensor:
@@ -104,12 +131,13 @@ class Module:
 
     def forward(self, weights: Weights, inputs: Inputs) -> Output:
         obs = scaled(inputs.obs, self.space)
-        return self._output([self._values(*lane) for lane in zip(weights, obs, strict=True)])
+        lanes = [{name: alone(value) for name, value in lane.items()} for lane in weights]
+        return self._output([self._values(*lane) for lane in zip(lanes, obs, strict=True)])
 
     def vjp(self, weights: Weights, inputs: Inputs) -> tuple[Output, Pullback]:
         obs = scaled(inputs.obs, self.space)
         leaves = [
-            {name: value.detach().requires_grad_() for name, value in lane.items()}
+            {n: alone(value).requires_grad_(n not in self.frozen) for n, value in lane.items()}
             for lane in weights
         ]
         with torch.enable_grad():
@@ -117,17 +145,23 @@ class Module:
 
         def pullback(d_values: Tensor, grad: Weights) -> None:
             for lane, leaf in enumerate(leaves):
+                trained = {name: value for name, value in leaf.items() if value.requires_grad}
                 slopes = torch.autograd.grad(
-                    values[lane], list(leaf.values()), d_values[lane], materialize_grads=True
+                    values[lane],
+                    list(trained.values()),
+                    alone(d_values[lane]),
+                    materialize_grads=True,
                 )
-                for into, slope in zip(grad[lane].values(), slopes, strict=True):
-                    into.copy_(slope)
+                for name in self.frozen:
+                    grad[lane][name].zero_()
+                for name, slope in zip(trained, slopes, strict=True):
+                    grad[lane][name].copy_(slope)
 
         return self._output([lane.detach() for lane in values]), pullback
 
     def _values(self, weights: dict[str, Tensor], obs: Tensor) -> Tensor:
-        values: Tensor = functional_call(self.net, weights, (obs,))
-        return values.view(len(obs), self.space.actions, self.atoms)
+        values: Tensor = functional_call(self.net, weights, (alone(obs),))
+        return values.reshape(len(obs), self.space.actions, self.atoms)
 
     def _output(self, lanes: list[Tensor]) -> Output:
         return Output(torch.stack(lanes))
@@ -142,6 +176,12 @@ class Module:
         if found != self.shapes:
             raise ValueError(f"parameters {found} where the network has {self.shapes}")
         return torch.cat([named[name].reshape(-1) for name in self.shapes])
+
+
+def alone(piece: Tensor) -> Tensor:
+    """A copy in memory of its own. Where a piece of all lanes begins in memory depends on the lanes
+    before it, and on that the last bits of a matrix product."""
+    return piece.detach().clone(memory_format=torch.contiguous_format)
 
 
 def one_line(error: Exception) -> str:

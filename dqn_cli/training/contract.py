@@ -22,6 +22,7 @@ from dqn_cli.types import (
     EnvMaker,
     Exploration,
     Inputs,
+    Loss,
     Network,
     Optimizer,
     Output,
@@ -91,7 +92,11 @@ def rehearse(
     with _blamed(config, "network"):
         weights, grad = network.split(params), torch.zeros_like(params)
         now, pullback = network.vjp(weights, inputs)
-    _check(config, "network", "vjp gives values", now.values, (*lead, space.actions, None))
+        again = network.forward(weights, inputs)
+    for method, output in (("vjp", now), ("forward", again)):
+        _check_type(config, "network", method, output, Output)
+        shape = (*lead, space.actions, None)
+        _check(config, "network", f"{method} gives values", output.values, shape)
     _fit(config, algo, now)
     with _blamed(config, "algo"):
         q = algo.q(now.values)
@@ -105,6 +110,7 @@ def rehearse(
     index = np.zeros(lead, np.int64)
     with _blamed(config, "algo"):
         loss = algo.loss(now, forward, forward, Batch(obs, action, ones, obs, ones, ones, index))
+    _check_type(config, "algo", "loss", loss, Loss)
     for name in ("per_sample", "priority", "q"):
         _check(config, "algo", f"loss gives {name}", getattr(loss, name), lead)
     _check(config, "algo", "loss gives d_values", loss.d_values, tuple(now.values.shape))
@@ -133,11 +139,20 @@ def _explore(config: Config, exploration: Exploration, q: np.ndarray[Any, Any]) 
     episode = np.ones(lanes, np.int64)
     with _blamed(config, "exploration"):
         chosen = exploration.act(lambda: q, actions, np.full((lanes, 2), 0.5), 0, episode)
-        exploration.epsilon(0, episode)
+        epsilon = exploration.epsilon(0, episode)
     right = isinstance(chosen, np.ndarray) and chosen.dtype == np.int64 and chosen.shape == (lanes,)
     if not (right and ((chosen >= 0) & (chosen < actions)).all()):
         what = f"act gives {' '.join(str(chosen).split())}"
         _refuse(config, "exploration", what, f"int64 [{lanes}], actions from 0 to {actions - 1}")
+    number = epsilon is None or (np.isscalar(epsilon) and not isinstance(epsilon, str | bytes))
+    if not (number or (isinstance(epsilon, np.ndarray) and epsilon.shape == (lanes,))):
+        what = f"epsilon gives {' '.join(str(epsilon).split())}"
+        _refuse(config, "exploration", what, f"a number, an array [{lanes}] or None")
+
+
+def _check_type(config: Config, group: str, method: str, found: object, kind: type) -> None:
+    if not isinstance(found, kind):
+        _refuse(config, group, f"{method} gives {type(found).__name__}", kind.__name__)
 
 
 def _check(
