@@ -1,4 +1,5 @@
-"""docs/extending.md: its files are written down as they stand, its commands are run."""
+"""Choices of the reader's own, in README.md and docs/extending.md: the files are written down as
+they stand there, the commands are run."""
 
 import re
 import shlex
@@ -6,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-TEXT = (Path(__file__).parents[1] / "docs/extending.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+TEXT = "\n".join(
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/extending.md")
+)
+OWN = re.compile(r"--config-dir|=(mine|nets)\.")
 # "`name.py`, ...:" or "`name.yaml`:", and the block that follows
 FILES = re.findall(
     r"^`([\w/]+\.(?:py|yaml))`[^\n]*(?:\n[^\n`]+)*\n\n```\w+\n(.*?)```", TEXT, re.M | re.S
@@ -15,15 +20,17 @@ COMMANDS = [
     line
     for block in re.findall(r"```sh\n(.*?)```", TEXT, re.S)
     for line in block.splitlines()
-    if line.startswith("dqn-train ")
+    if line.startswith("dqn-train ") and OWN.search(line)
 ]
 SHORT = ("steps=500", "seed=[1,2]", "learning_starts=50", "eval.final_episodes=null")
 
 
 def test_nothing_of_it_is_passed_over() -> None:
-    names = [name for name, _ in FILES]
-    assert len(names) == TEXT.count("```python") + TEXT.count("```yaml") == 5
-    assert len(COMMANDS) == TEXT.count("dqn-train network") + TEXT.count("dqn-train --config-dir")
+    assert [name for name, _ in FILES] == [
+        *("mine.py", "nets.py", "conservative.py", "mine/algo/conservative.yaml"),
+        *("wavering.py", "mine/exploration/wavering.yaml"),
+    ]
+    assert len(COMMANDS) == 7
 
 
 @pytest.mark.long

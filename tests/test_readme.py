@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMANDS = ("dqn-train", "dqn-plot", "dqn-play")
+OWN = re.compile(r"--config-dir|=(mine|nets)\.")  # these are run by test_extending.py
 
 
 def shown(text: str) -> Iterator[list[str]]:
@@ -70,19 +71,9 @@ def compile_line(words: list[str], compose) -> object:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("line", [line for line in LINES if "--config-dir" not in line])
+@pytest.mark.parametrize("line", [line for line in LINES if not OWN.search(line)])
 def test_a_command_line_that_is_shown_works(compose, line: str) -> None:
     assert compile_line(LINES[line], compose)
-
-
-def test_a_choice_of_the_reader_s_own(dqn_train, tmp_path: Path) -> None:
-    (own,) = [words for line, words in LINES.items() if "--config-dir" in line]
-    mine = tmp_path / "DIR/algo/mine.yaml"
-    mine.parent.mkdir(parents=True)
-    mine.write_text("_target_: dqn_cli.algo.dqn.DQN\ndouble: true\nloss: mse\n")
-    done = dqn_train(*own[1:], "seed=1", "episodes=1", "network.hidden=[8]", "hydra.run.dir=run")
-    assert done.code == 0
-    assert '"algo": "mine"' in (tmp_path / "run/summary.json").read_text()
 
 
 def test_the_documents_show_every_command() -> None:
