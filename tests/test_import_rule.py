@@ -27,9 +27,10 @@ ALLOWED = {
     "saving": ("results config types state events", f"{ARRAYS} threadpoolctl"),
     "results": ("", "numpy pandas yaml filelock matplotlib"),
     **dict.fromkeys(
-        GROUPS, ("seeding maths types state code", f"{ARRAYS} gymnasium threadpoolctl")
+        GROUPS, ("kernels seeding maths types state code", f"{ARRAYS} gymnasium threadpoolctl")
     ),
     "storage": ("maths types state", "numpy torch"),
+    "kernels": ("maths", "numpy torch"),
     "config": ("types code", "pydantic annotated_types"),
     "seeding": ("types", ARRAYS),
     "maths": ("types", ARRAYS),

@@ -14,8 +14,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from dqn_cli.kernels.lanes import Activation
 from dqn_cli.maths import array, tensor
-from dqn_cli.network.layers import Activation, Chain, Linear, Stack, alike, features, prepare
+from dqn_cli.network.layers import Chain, Linear, Stack
+from dqn_cli.network.observations import alike, features, prepare
 from dqn_cli.types import Count, Inputs, Noise, Output, Pullback, Space, Weights
 
 

@@ -7,76 +7,16 @@ optimising or saving a lane is an operation on its row.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dqn_cli.maths import Array, array, tensor, traced
+from dqn_cli.kernels.lanes import ACTIVATIONS, Activation, add_bias, product, sum_rows
+from dqn_cli.maths import Array, array, tensor
 from dqn_cli.seeding import uniform_init
-from dqn_cli.types import Noise, Space, Weights
-
-Activation = Literal["relu", "tanh"]  # others round differently along a vector's length
-
-
-def add_bias(x: Array, bias: Array) -> Array:
-    """x [S, N, M] += bias [S, 1, M]."""
-    return np.add(x, bias, out=x) if small(x) else same(tensor(x).add_(tensor(bias)), x)
-
-
-def relu(x: Array) -> Array:
-    return np.maximum(x, 0, out=x) if small(x) else same(torch.relu_(tensor(x)), x)
-
-
-def relu_slope(dx: Array, y: Array) -> Array:
-    """Gradient [...] of the input, given that of the output y [...]."""
-    if small(y):
-        np.putmask(dx, y <= 0, 0)  # and not dx * (y > 0), which is nan where dx is infinite
-        return dx
-    return same(torch.ops.aten.threshold_backward(tensor(dx), tensor(y), 0), dx)
-
-
-def tanh(x: Array) -> Array:
-    return same(torch.tanh_(tensor(x)), x)
-
-
-def tanh_slope(dx: Array, y: Array) -> Array:
-    return same(torch.ops.aten.tanh_backward(tensor(dx), tensor(y)), dx)
-
-
-def same(result: Tensor, x: Array) -> Array:
-    """The result as an array, if x is one."""
-    return result.numpy() if isinstance(x, np.ndarray) else result
-
-
-def small(x: Array) -> bool:
-    """Whether NumPy's calls are quicker than PyTorch's; the result is the same, up to the sign of
-    a zero."""
-    return isinstance(x, np.ndarray) and x.size < 2**14
-
-
-ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]] = {
-    "relu": (relu, relu_slope),
-    "tanh": (tanh, tanh_slope),
-}
-
-
-def product(a: Array, b: Array, out: Array) -> None:
-    """The matrix product [S, N, M] of a [S, N, K] and b [S, K, M], lane by lane, into `out`."""
-    if isinstance(a, np.ndarray):
-        np.matmul(a, b, out=out)
-    else:
-        out.copy_(a @ b)
-
-
-def sum_rows(x: Array, out: Array) -> None:
-    """The sum over N of x [S, N, M], into `out` [S, 1, M]. NumPy is quickest by a product."""
-    if isinstance(x, np.ndarray):
-        np.matmul(np.ones((1, 1, x.shape[1]), x.dtype), x, out=out)
-    else:
-        out.copy_(x.sum(1, keepdim=True))
+from dqn_cli.types import Noise, Weights
 
 
 class Linear(NamedTuple):
@@ -190,43 +130,3 @@ class Chain:
             if i or through:
                 dx = dx @ weights[self.layers][i][0].swapaxes(1, 2)
         return dx
-
-
-MOST = 2**14  # numbers of a picture that a fully connected layer may look at
-
-
-def features(space: Space) -> int:
-    """Numbers in one observation; ValueError for a picture that is too large to be taken apart."""
-    numbers = int(np.prod(space.obs_shape))
-    if numbers > MOST and len(space.obs_shape) > 1:
-        raise ValueError(
-            f"hidden: an observation of {' x '.join(map(str, space.obs_shape))} has {numbers} "
-            f"numbers, too many for fully connected layers (up to {MOST}); make it smaller, as by "
-            "env.wrappers=[{_target_: gymnasium.wrappers.GrayscaleObservation},"
-            "{_target_: gymnasium.wrappers.ResizeObservation,shape:[42,42]}]"
-        )
-    return numbers
-
-
-def scaled(obs: Tensor, space: Space) -> Tensor:
-    """Observations [..., *obs] as float32; bytes are divided by the space's high."""
-    if obs.dtype != torch.uint8:
-        return obs
-    high = space.high
-    divisor = high if isinstance(high, float) else torch.from_numpy(high).to(obs.device)
-    return obs.float() / divisor
-
-
-def prepare(obs: Tensor, space: Space, weights: Weights) -> Array:
-    """Observations [S, N, *obs] as rows [S, N, features], of the kind that these weights are."""
-    return alike(scaled(obs, space).reshape(*obs.shape[:2], -1), weights)
-
-
-def alike(x: Tensor, weights: Weights) -> Array:
-    """x as a NumPy array, or as the tensor that it is, as these weights are. RuntimeError if
-    they are arrays and PyTorch traces."""
-    if not isinstance(weights[0][0], np.ndarray):
-        return x
-    if traced():
-        raise RuntimeError("this network cannot be traced; dqn_cli.load(RUN).module() can")
-    return array(x)

@@ -6,8 +6,10 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from dqn_cli.kernels.lanes import Activation
 from dqn_cli.maths import array, tensor
-from dqn_cli.network.layers import Activation, Chain, Linear, Stack, features, prepare
+from dqn_cli.network.layers import Chain, Linear, Stack
+from dqn_cli.network.observations import features, prepare
 from dqn_cli.types import Count, Inputs, Output, Pullback, Space, Weights
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from dqn_cli import code
-from dqn_cli.network.layers import scaled
+from dqn_cli.network.observations import scaled
 from dqn_cli.seeding import episode_seed
 from dqn_cli.types import Inputs, Noise, Output, Pullback, Space, Weights
 

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dqn_cli.kernels.lanes import Activation
 from dqn_cli.maths import Array, array
 from dqn_cli.network.dueling import Aggregate, Dueling
-from dqn_cli.network.layers import Activation
 from dqn_cli.network.mlp import MLP
 from dqn_cli.types import (
     Count,

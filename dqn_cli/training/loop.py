@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dqn_cli.events import (
     Diverged,
@@ -31,6 +29,7 @@ from dqn_cli.state import Known, Lane, stack
 from dqn_cli.training.evaluation import Evaluation, Scorer
 from dqn_cli.training.learner import Learner
 from dqn_cli.training.policy import Exploring
+from dqn_cli.training.rejoin import Episodes
 from dqn_cli.types import EnvError, EnvMaker, Step
 
 TICK = 256  # env steps between signs of life
@@ -68,6 +67,7 @@ class Loop:
 
         self.envs = env.make(len(seeds))
         self.row = {seed: row for row, seed in enumerate(seeds)}  # the environment it plays in
+        self.episodes = Episodes(env.id, self.envs, self.row)
         shared = (self.envs, self.row) if evaluation.envs == "shared" else None
         self.scorer = Scorer(env, exploring.greedy, evaluation, self._out_of_time, shared)
         self.episode = np.ones(len(seeds), np.int64)  # number of the open episode, from 1
@@ -300,7 +300,9 @@ class Loop:
             return
         self.step = self.later[0].step
         joining = [lane for lane in self.later if lane.step == self.step]
-        rebuilt = [self._rebuild(lane) for lane in joining]  # nothing has changed if this fails
+        rebuilt = [
+            self.episodes.rebuild(lane) for lane in joining
+        ]  # nothing has changed if this fails
         self.later = self.later[len(joining) :]
         lanes = [self.lane(lane) for lane in self.lanes.tolist()] + joining
         states = stack([lane.learner for lane in lanes])
@@ -320,54 +322,15 @@ class Loop:
         self.beginning = True
         self._index()
 
-    def _rebuild(self, lane: Lane) -> tuple[float, NDArray[Any]]:
-        """The open episode's return and observation. Before it, the last whole one is played again:
-        an environment that remembers more than its seed and actions gives itself away, also if no
-        episode is open."""
-        if lane.known is not None:
-            total, obs, ended = self._replay(lane.seed, lane.episode, lane.known.actions)
-            whole = ended == len(lane.known.actions) and total == lane.known.return_
-            if not whole or obs.tobytes() != lane.known.obs.numpy().tobytes():
-                raise self._unlike(lane.seed, lane.episode)
-        if not len(lane.actions):
-            return 0.0, lane.obs.numpy()
-        total, obs, ended = self._replay(lane.seed, lane.episode + 1, lane.actions)
-        if ended or obs.tobytes() != lane.obs.numpy().tobytes():
-            raise self._unlike(lane.seed, lane.episode + 1)
-        return total, obs
-
     def _restore(self) -> None:
         """Bring environments in which networks were scored back to where their episodes were."""
         disturbed, self.scorer.disturbed = self.scorer.disturbed, set()
         for lane in np.flatnonzero(self.lengths).tolist():
-            if self.seeds[lane] not in disturbed:
-                continue
-            actions = torch.from_numpy(self.actions[lane, : self.lengths[lane]])
-            episode = int(self.episode[lane])
-            total, obs, ended = self._replay(self.seeds[lane], episode, actions)
-            same = total == self.returns[lane] and obs.tobytes() == self.obs[lane].tobytes()
-            if ended or not same:
-                raise self._unlike(self.seeds[lane], episode)
-
-    def _replay(self, seed: int, episode: int, actions: Tensor) -> tuple[float, NDArray[Any], int]:
-        """An episode's return and observation after these actions, since an episode is a function
-        of seed, number and actions; and after which of them it ended, 0 if it is open."""
-        row, total, ended = self.row[seed], 0.0, 0
-        try:
-            obs = self.envs.reset(row, episode_seed(seed, "env", episode))
-            for number, action in enumerate(actions.numpy()[:, None], 1):
-                next_obs, reward, terminated, truncated = self.envs.step(np.array([row]), action)
-                obs, total = next_obs[0], total + float(reward[0])
-                ended = number if ended == 0 and (terminated[0] | truncated[0]) else ended
-        except EnvError as error:
-            raise RunError(
-                f"environment {self.env.id} failed as episode {episode} of seed {seed} was played "
-                f"again: {error}"
-            ) from error
-        return total, obs, ended
-
-    def _unlike(self, seed: int, episode: int) -> RunError:
-        return RunError(
-            f"environment {self.env.id} did not repeat itself in seed {seed}, episode {episode}: "
-            "the same seed and actions led elsewhere, so the run cannot go on to the same scores"
-        )
+            if self.seeds[lane] in disturbed:
+                self.episodes.restore(
+                    self.seeds[lane],
+                    int(self.episode[lane]),
+                    torch.from_numpy(self.actions[lane, : self.lengths[lane]]),
+                    float(self.returns[lane]),
+                    self.obs[lane],
+                )

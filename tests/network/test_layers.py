@@ -6,10 +6,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from dqn_cli.kernels.lanes import ACTIVATIONS, product
 from dqn_cli.maths import array, tensor
 from dqn_cli.network.dueling import Dueling
-from dqn_cli.network.layers import ACTIVATIONS, Linear, Stack, features, prepare, product
+from dqn_cli.network.layers import Linear, Stack
 from dqn_cli.network.mlp import MLP
+from dqn_cli.network.observations import features, prepare
 from dqn_cli.types import Inputs, Space
 
 NUMPY = [(np.zeros(1), np.zeros(1))]  # weights of a network on a CPU

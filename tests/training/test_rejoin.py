@@ -77,7 +77,7 @@ def test_an_episode_that_is_played_again_must_be_the_same(compose, changed: str)
         case "last observation":
             lane = lane._replace(known=known._replace(obs=known.obs + 1))
         case "end":  # all but the last step
-            total, obs, _ = again._replay(1, number, known.actions[:-1])
+            total, obs, _ = again.episodes.play(1, number, known.actions[:-1])
             lane = lane._replace(known=Known(known.actions[:-1], torch.from_numpy(obs), total))
         case "open":
             lane, number = lane._replace(obs=lane.obs + 1), number + 1
