@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.reproduction.report import write
-from benchmarks.reproduction.runs import ROOT, RUNS, trained
+from benchmarks.reproduction.runs import PLANNED, ROOT, RUNS, trained
 from dqn_cli.results.schema import ResultError
 
 
@@ -19,7 +19,8 @@ def command(name: str) -> str:
     """What trains it; if the run is there already, it goes on, to the seeds and length of RUNS."""
     if not (ROOT / name / "config.yaml").is_file():
         return trained(name)
-    extent = [a for a in RUNS[name].split() if a.startswith(("seed=", "episodes=", "steps="))]
+    given = (RUNS | PLANNED)[name].split()
+    extent = [a for a in given if a.startswith(("seed=", "episodes=", "steps="))]
     return " ".join(["dqn-train", f"resume={ROOT / name}", *extent])
 
 
@@ -37,9 +38,10 @@ def main() -> None:
         except (ResultError, ValueError) as error:
             parser.error(str(error))
         return
-    if unknown := [name for name in args.names if name not in RUNS]:
-        parser.error(f"{unknown[0]}: no such run; there are {', '.join(RUNS)}")
-    for name in args.names or RUNS:
+    runs = RUNS | PLANNED
+    if unknown := [name for name in args.names if name not in runs]:
+        parser.error(f"{unknown[0]}: no such run; there are {', '.join(runs)}")
+    for name in args.names or runs:
         print(command(name))
         subprocess.run(command(name).split(), check=True)
 

@@ -421,6 +421,53 @@ settings, and scored by ten greedy episodes at the very end (needs the extra `be
 )
 SECTIONS = [BERTA, CARAYOL, LANGE, PENG, CLEANRL, ZOO]
 
+FAMILY = Section(  # not run yet: see runs.PLANNED
+    "The Rainbow family, small control",
+    """\
+Presets `experiment=cleanrl/c51`, `zoo/qrdqn_...`, `rainbow/...`, `dopamine/...` and
+`munchausen/cartpole`. CleanRL reports the training return at the end of 500 000 steps, of three
+seeds, with the standard deviation; the zoo evaluates one trained agent, with the standard deviation
+over episodes. "Revisiting Rainbow" (2021) shows 100 runs in figures and prints no numbers, and its
+CartPole ends after 200 steps where ours does after 500. Dopamine publishes no scores for small
+control, nor does the paper on Munchausen.""",
+    [],
+    [
+        *tables(
+            [RETURN_100],
+            {
+                "cleanrl/c51_cartpole": ["481.20 ± 20.53"],
+                "cleanrl/c51_acrobot": ["-87.70 ± 5.52"],
+                "cleanrl/c51_mountaincar": ["-166.38 ± 27.94"],
+            },
+        ),
+        *tables(
+            [SCORE_LAST],
+            {
+                "zoo/qrdqn_cartpole": ["500.0 ± 0.0"],
+                "zoo/qrdqn_acrobot": ["-69.1 ± 10.0"],
+                "zoo/qrdqn_mountaincar": ["-106.0 ± 15.5"],
+                "zoo/qrdqn_lunarlander": ["70.2 ± 225.5 (v2)"],
+                **{
+                    f"rainbow/{name}": ["figure only"]
+                    for name in (
+                        *("cartpole", "acrobot", "lunarlander"),
+                        *("without_double", "without_per", "without_dueling"),
+                        *("without_n_step", "without_c51", "without_noisy"),
+                    )
+                },
+                "dopamine/dqn": ["no figure"],
+                "dopamine/c51": ["no figure"],
+                "dopamine/rainbow": ["no figure"],
+                "dopamine/quantile": ["figure only"],
+                "dopamine/iqn": ["figure only"],
+                "munchausen/cartpole": ["no figure"],
+            },
+        ),
+    ],
+    [],
+    [],
+)
+
 # What an error in a document changes, where a key reproduces it: as printed, less as said.
 ERRATA = [
     Claim("Berta: priorities that never change", "berta/per_as_printed", "berta/per", SCORE_25),

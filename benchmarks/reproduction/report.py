@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.compose import composed
 from benchmarks.reproduction.published import (
     ERRATA,
+    FAMILY,
     SECTIONS,
     Claim,
     Figure,
@@ -31,6 +32,7 @@ from dqn_cli.results.stats import curve
 
 FEW = 5  # seeds from which on a mean has an interval
 SAME = {"berta/per_as_printed": "berta/ddqn"}  # the same configuration, trained once
+TO_COME = "not run yet"
 PEER = "stable_baselines3.csv"  # a seed's score, as benchmarks/reproduction/peer.py writes it
 Values = NDArray[np.float64]
 
@@ -285,6 +287,19 @@ def section_lines(runs: Runs, section: Section, folder: Path) -> list[str]:
     return [*lines, "```", ""]
 
 
+def planned_lines(section: Section) -> list[str]:
+    """What is published, and the commands, of runs that are not there yet."""
+    lines = [f"## {section.title}", "", section.text, ""]
+    heads = ["experiment", "published", "fresh seeds"]
+    for table in section.tables:
+        lines += [f"**{table.quantity.title}**", ""]
+        lines += [row_line(heads), row_line(["---"] * len(heads))]
+        lines += [row_line([f"`{row.run}`", row.published, TO_COME]) for row in table.rows]
+        lines.append("")
+    names = [row.run for table in section.tables for row in table.rows]
+    return [*lines, "To train each row:", "", "```sh", *map(trained, names), "```", ""]
+
+
 HEAD = """# The published experiments, again
 
 Made by `make reproduction ARGS=report` from the run directories in outputs/reproduction, which
@@ -318,6 +333,7 @@ def write(root: Path, folder: Path, page: Path) -> None:
     for section in SECTIONS:
         lines += section_lines(runs, section, folder)
     lines += [
+        *planned_lines(FAMILY),
         "## What the errors change",
         "",
         "As printed - as said, where a key reproduces it; see [errata.md](errata.md).",
