@@ -84,7 +84,10 @@ MUTANTS = [
         "training/test_lanes.py::test_the_end_is_always_scored",
     ),
     Mutant(
-        "training/loop.py", " and not scored", "", "training/test_lanes.py::test_the_end_is_always_scored"
+        "training/loop.py",
+        " and not scored",
+        "",
+        "training/test_lanes.py::test_the_end_is_always_scored",
     ),
     Mutant(
         "training/loop.py",
@@ -422,7 +425,9 @@ MUTANTS = [
         "NamesCode(lambda value: False)",
         "saving/test_resume.py::test_code_that_a_run_names_is_not_run",
     ),
-    Mutant("code.py", "(?!Record)", "", "saving/test_resume.py::test_code_that_a_run_names_is_not_run"),
+    Mutant(
+        "code.py", "(?!Record)", "", "saving/test_resume.py::test_code_that_a_run_names_is_not_run"
+    ),
     Mutant(
         "code.py",
         'and not any(":" in text for text in _strings(wrapper))',
