@@ -1,6 +1,6 @@
 """What a configuration may say: every key's type and range, checked before anything is made.
 
-The run's own keys are the fields of `Config`. The keys of a room are the keyword-only arguments
+The run's own keys are the fields of `Config`. The keys of a group are the keyword-only arguments
 of the part that its `_target_` names, so a part's signature is its schema and nothing is said
 twice. Whatever is wrong is one `BadInput` line: key, value, what is allowed.
 """
@@ -28,7 +28,7 @@ from pydantic import (
 from dqn_cli import code
 from dqn_cli.types import Count, Fraction, Positive
 
-ROOMS = (
+GROUPS = (
     "env", "algo", "buffer", "network", "target", "exploration", "optimizer", "device",
 )  # fmt: skip
 Seed = Annotated[int, Ge(0), Le(2**63 - 1)]
@@ -89,7 +89,7 @@ class Command(Strict):
 
 
 class Config(Strict):
-    """A run: its own keys checked; its rooms as dicts that `build` turns into parts."""
+    """A run: its own keys checked; its groups as dicts that `build` turns into parts."""
 
     seed: Seed | Annotated[list[Seed], MinLen(1)]
     episodes: Count | None
@@ -129,13 +129,13 @@ def command(values: dict[str, Any]) -> tuple[Command, dict[str, Any]]:
 def check(values: dict[str, Any]) -> Config:
     """The configuration, or BadInput."""
     config = _validate(Config, values, "")
-    for room in ROOMS:
-        section = dict(getattr(config, room))
+    for group in GROUPS:
+        section = dict(getattr(config, group))
         if open_ := [key for key, value in section.items() if value == "???"]:
-            raise BadInput(f"{room}.{open_[0]}: it must be given; its file in conf/ says how")
-        part = locate(room, section.pop("_target_", None))
-        checked = _validate(schema(part), section, f"{room}.").model_dump()
-        getattr(config, room).update(checked)
+            raise BadInput(f"{group}.{open_[0]}: it must be given; its file in conf/ says how")
+        part = locate(group, section.pop("_target_", None))
+        checked = _validate(schema(part), section, f"{group}.").model_dump()
+        getattr(config, group).update(checked)
     repeated = [seed for seed, times in Counter(config.seeds).items() if times > 1]
     if repeated:
         raise BadInput(f"seed={values['seed']}: {repeated[0]} comes twice")
@@ -150,12 +150,12 @@ def check(values: dict[str, Any]) -> Config:
 def refuse_foreign(run: object, values: dict[str, Any], permit: str) -> None:
     """BadInput if a configuration found in a result directory names code that is not this package's
     own; `permit` is what lets it. Which keys can is marked in their types."""
-    for room in ROOMS:
-        section = values.get(room)
+    for group in GROUPS:
+        section = values.get(group)
         if not isinstance(section, dict):
             continue
         name = str(section.get("_target_"))
-        found = re.fullmatch(rf"dqn_cli\.{room}\.\w+\.\w+", name) and locate(room, name)
+        found = re.fullmatch(rf"dqn_cli\.{group}\.\w+\.\w+", name) and locate(group, name)
         foreign = {}
         if not found or found.__module__ != name.rpartition(".")[0]:
             foreign = {"_target_": name}
@@ -168,19 +168,19 @@ def refuse_foreign(run: object, values: dict[str, Any], permit: str) -> None:
             }
         for key, value in foreign.items():
             raise BadInput(
-                f"{room}.{key}={value}: {run} would run code from outside dqn_cli; "
+                f"{group}.{key}={value}: {run} would run code from outside dqn_cli; "
                 f"{permit} allows it"
             )
 
 
-def locate(room: str, target: object) -> Any:
+def locate(group: str, target: object) -> Any:
     """The class that a `_target_` names."""
     try:
         found = code.attribute(str(target))
     except Exception as error:  # a module of the user's may raise anything
-        raise BadInput(f"{room}._target_={target}: {error}") from error
+        raise BadInput(f"{group}._target_={target}: {error}") from error
     if not isinstance(found, type):
-        raise BadInput(f"{room}._target_={target}: it is not a class")
+        raise BadInput(f"{group}._target_={target}: it is not a class")
     return found
 
 

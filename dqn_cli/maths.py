@@ -1,4 +1,4 @@
-"""Pure functions shared by the rooms. They name trailing axes only; leading ones come free."""
+"""Pure functions that the groups share. They name trailing axes only; leading ones come free."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 from dqn_cli.cli.train import CONF
-from dqn_cli.config import ROOMS, BadInput, Command, Config, check, command, locate
+from dqn_cli.config import GROUPS, BadInput, Command, Config, check, command, locate
 from dqn_cli.events import Episode, Evaluated, Finished, Saved
 from dqn_cli.results.reader import Run, read_summary
 from dqn_cli.results.variants import variants
@@ -45,7 +45,7 @@ CONTENT = {name: load(path) for name, path in sorted(FILES.items())}
 RESIDENTS = {
     name: keys.get(room, keys)
     for name, keys in CONTENT.items()
-    if (room := name.split("/")[0]) in ROOMS
+    if (room := name.split("/")[0]) in GROUPS
 }
 EXPERIMENTS = [name for name in CONTENT if name.startswith("experiment/")]
 SMALL = (
@@ -119,7 +119,7 @@ def said(name: str) -> set[str]:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_says_all_that_counts(compose, name: str) -> None:
     composed = set(leaves(compose(*chosen(name)[:1]).model_dump()))
-    targets = {f"{room}._target_" for room in ROOMS}
+    targets = {f"{room}._target_" for room in GROUPS}
     assert composed - said(name) <= LEFT | targets
 
 
@@ -166,7 +166,7 @@ def test_nfq_goes_with_every_choice(compose, buffer: str, network: str, target: 
 # nfq is DQN's backup in another regime: see above
 BACKUPS = [
     [name for name in RESIDENTS if name.startswith(f"{room}/") and name != "algo/nfq"]
-    for room in ROOMS[1:5]
+    for room in GROUPS[1:5]
 ]
 REST = [
     [name for name in RESIDENTS if name.startswith(f"{room}/")]
@@ -195,9 +195,9 @@ def test_every_combination_trains(small: Values, names: tuple[str, ...]) -> None
 
 
 def test_every_combination_is_every_room() -> None:
-    assert ROOMS[1:5] == ("algo", "buffer", "network", "target")
+    assert GROUPS[1:5] == ("algo", "buffer", "network", "target")
     assert all(len(names) >= 2 for names in BACKUPS + REST)
-    assert {path.name for path in CONF.iterdir() if path.is_dir()} - {"experiment"} == set(ROOMS)
+    assert {path.name for path in CONF.iterdir() if path.is_dir()} - {"experiment"} == set(GROUPS)
 
 
 @pytest.mark.parametrize("name", RESIDENTS)
@@ -219,7 +219,7 @@ def test_a_file_points_into_its_own_room(name: str) -> None:
 
 
 def modules() -> Iterator[Path]:
-    for room in ROOMS:
+    for room in GROUPS:
         yield from sorted(set((PACKAGE / room).glob("*.py")) - {PACKAGE / room / "__init__.py"})
 
 

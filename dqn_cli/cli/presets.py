@@ -38,14 +38,14 @@ def replaced_groups(
     they mean the same: a buffer's capacity, but not a hard target's period, which is too long for a
     soft one. values: the composed configuration.
     """
-    from dqn_cli.config import ROOMS
+    from dqn_cli.config import GROUPS
 
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     typed = {o.key_or_group for o in parsed}
     chosen = {
         o.key_or_group: str(o.value())
         for o in parsed
-        if o.key_or_group in ROOMS and f"{o.key_or_group}={o.value()}" != overlay
+        if o.key_or_group in GROUPS and f"{o.key_or_group}={o.value()}" != overlay
     }
     alone = [str(o.input_line) for o in parsed if o.key_or_group.split(".")[0] not in chosen]
     own = hydra.compose("config", alone, return_hydra_config=True).hydra.runtime.choices

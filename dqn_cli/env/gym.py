@@ -132,9 +132,9 @@ class Gym:
         def play() -> list[NDArray[Any]]:
             seen: list[NDArray[Any]] = [row.reset(0, 0)[None]]
             for number in range(REHEARSED):
-                told = row.step(where, where + number % self.space.actions)
-                seen += told
-                if told[2] | told[3]:
+                found = row.step(where, where + number % self.space.actions)
+                seen += found
+                if found[2] | found[3]:
                     break
             return seen
 

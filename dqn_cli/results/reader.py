@@ -60,14 +60,14 @@ class Run:
     @property
     def diverged(self) -> list[int]:
         """The seeds whose numbers became none."""
-        told = self.summary.get("seeds", {})
-        return [s for s in self.scores if told.get(str(s), {}).get("diverged") is True]
+        seeds = self.summary.get("seeds", {})
+        return [s for s in self.scores if seeds.get(str(s), {}).get("diverged") is True]
 
     @property
     def fresh(self) -> dict[int, float]:
         """What the best network of each seed is worth on fresh episodes, where that is known."""
-        told = self.summary.get("seeds", {})
-        values = {s: told.get(str(s), {}).get("best_fresh_score") for s in self.scores}
+        seeds = self.summary.get("seeds", {})
+        values = {s: seeds.get(str(s), {}).get("best_fresh_score") for s in self.scores}
         return {s: float(v) for s, v in values.items() if type(v) in (int, float)}
 
     @property

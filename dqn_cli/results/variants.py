@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Keys in which pooled runs may differ: whose run it is, and how it was carried out.
 NOT_COMPARED = ("seed", "resume", "checkpoint.every_seconds", "device.workers")
-MAIN_ROOMS = ("algo", "buffer", "network", "target")  # these name a variant that stands alone
+MAIN_GROUPS = ("algo", "buffer", "network", "target")  # these name a variant that stands alone
 LABEL_LENGTH = 60
 VALUE_LENGTH = 20
 
@@ -146,7 +146,7 @@ def _labels(configs: list[Flat], pools: list[list[Run]]) -> list[str]:
     ladders = []
     for name, difference, choice, pool in zip(names, differences, choices, pools, strict=True):
         path = pool[0].path
-        alone = " ".join(choice[room] for room in MAIN_ROOMS if room in choice) or path.name
+        alone = " ".join(choice[group] for group in MAIN_GROUPS if group in choice) or path.name
         what = shorten(difference or alone, LABEL_LENGTH)
         ladder = [what]
         if name not in (None, ""):
@@ -163,8 +163,8 @@ def _labels(configs: list[Flat], pools: list[list[Run]]) -> list[str]:
 
 
 def _differences(configs: list[Flat], choices: list[dict[str, str]]) -> list[str]:
-    """What tells each pool from the others: the options it chose in the rooms where they differ,
-    then `key=value`. The keys of a room are compared among the pools that chose the same option
+    """What tells each pool from the others: the options it chose in the groups where they differ,
+    then `key=value`. The keys of a group are compared among the pools that chose the same option
     there, because another option has other keys.
     """
     groups = list(dict.fromkeys(group for choice in choices for group in choice))
@@ -175,7 +175,7 @@ def _differences(configs: list[Flat], choices: list[dict[str, str]]) -> list[str
         first, last = key.split(".")[0], key.split(".")[-1]
         if last == "_target_" or key == "name":
             continue
-        values: dict[str | None, set[str | None]] = {}  # option chosen in the key's room -> values
+        values: dict[str | None, set[str | None]] = {}  # option chosen in the key's group -> values
         for config, choice in zip(configs, choices, strict=True):
             values.setdefault(choice.get(first), set()).add(config.get(key))
         for i, (config, choice) in enumerate(zip(configs, choices, strict=True)):

@@ -1,7 +1,7 @@
 """The run: environment -> action -> replay -> learner, for all seeds in step with each other.
 
-`Loop.run` is a generator of plain events. Files, progress and plots are made by whoever
-iterates, and nothing they do can change the run.
+`Loop.run` is a generator of plain events. Loggers turn them into files, progress and plots, and
+nothing that they do can change the run.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Loop:
         """Until every seed is finished or `stop` is called; then everything is closed. What still
         waits for its score then is a part of the lanes' states.
 
-        RunError if an environment fails, once everything known so far has been told.
+        RunError if an environment fails, after the events up to there.
         """
         # Inference mode saves a sixth of the time of small networks, and forbids autograd.
         mode = torch.no_grad() if self.autograd else torch.inference_mode()
@@ -124,7 +124,7 @@ class Loop:
             raise failure
 
     def _step(self) -> Iterator[Event]:
-        """One env step of every lane, and what is to be told of it."""
+        """Do one env step of every lane; the events that come of it."""
         if self.later:
             self._join()
             if any(map(self._at_limit, self.lanes.tolist())):  # it had been stopped at its very end
@@ -169,7 +169,7 @@ class Loop:
                 self.scorer.hold(event, self.learner.online[lane])
 
     def _leave(self, diverged: Sequence[int]) -> Iterator[Event]:
-        """The lanes that have diverged or are at their limit go no further, once all is told."""
+        """Drop the lanes that have diverged or are at their limit, after the events that wait."""
         yield from self.scorer.tell()
         if self.scorer.waiting:  # stopped: they will leave when the run is taken up again
             return
@@ -248,9 +248,9 @@ class Loop:
         return Finished(self.seeds[lane], self.step, self.learner.online[lane].cpu().numpy().copy())
 
     def _tick(self) -> Tick:
-        told = Tick(self.seeds, self.step, self.lane_steps, self.scorer.seconds)
+        tick = Tick(self.seeds, self.step, self.lane_steps, self.scorer.seconds)
         self.lane_steps, self.scorer.seconds = 0, 0.0
-        return told
+        return tick
 
     def _keep(self, lanes: Sequence[int]) -> None:
         chosen = list(lanes)

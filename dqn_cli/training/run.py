@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 
-from dqn_cli.config import ROOMS, Config
+from dqn_cli.config import GROUPS, Config
 from dqn_cli.events import (
     AllDiverged,
     Diverged,
@@ -70,7 +70,7 @@ def train(
     with RunWriter(
         directory,
         config=OmegaConf.to_yaml(OmegaConf.create(config.model_dump())),
-        choices=resumed.choices if resumed else {r: choices[r] for r in ROOMS if choices.get(r)},
+        choices=resumed.choices if resumed else {r: choices[r] for r in GROUPS if choices.get(r)},
         seeds=config.seeds,
         threshold=env.threshold,
         versions=versions(),

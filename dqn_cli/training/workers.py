@@ -238,7 +238,7 @@ def work(
             parent.send(event)
         parent.send(None)
     except ConnectionError:
-        pass  # the parent is gone, and nobody is left to tell
+        pass  # the parent has ended
     except Exception as error:
         line = " ".join(str(error).split()) or type(error).__name__
         trace = None if isinstance(error, RunError) else traceback.format_exc()

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dqn_cli.config import ROOMS, BadInput, Config, check
+from dqn_cli.config import GROUPS, BadInput, Config, check
 
 FAR = "9" * 30
 NAN, INF = float("nan"), float("inf")
@@ -272,7 +272,7 @@ def places(values: dict[str, Any]) -> list[tuple[str, ...]]:
 def test_any_value_of_any_key_is_accepted_or_refused_in_one_line(
     default: dict[str, Any],
 ) -> None:
-    rooms = st.sampled_from([*ROOMS, "eval"])
+    rooms = st.sampled_from([*GROUPS, "eval"])
     anywhere = st.sampled_from(places(default)) | st.tuples(rooms, NAMES) | st.tuples(NAMES)
     refused = 0
 
