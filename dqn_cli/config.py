@@ -186,7 +186,12 @@ def locate(group: str, target: object) -> Any:
 
 def hints(part: Any) -> dict[str, Any]:
     """The types of the part's keys: its keyword-only arguments (`import_` is the key `import`)."""
-    types = get_type_hints(part.__init__, include_extras=True)
+    try:
+        types = get_type_hints(part.__init__, include_extras=True)
+    except NameError as error:  # a name that is imported for type checkers only
+        raise BadInput(
+            f"{part.__module__}.{part.__qualname__}: its annotations: {error}"
+        ) from error
     return {
         name.rstrip("_"): types.get(name, Any)
         for name, parameter in inspect.signature(part).parameters.items()

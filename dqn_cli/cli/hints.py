@@ -47,7 +47,7 @@ CALLED = {
     "algo.loss": "loss loss_fn loss_function criterion",
     "grad_clip_norm": "max_grad_norm grad_clip gradient_clip gradient_clipping clip_grad "
     "clip_grad_norm grad_norm_clipping",
-    "target.tau": "soft_update_tau polyak_tau target_network_tau",
+    "target.tau": "tau soft_update_tau polyak_tau target_network_tau",
     "target.every_steps": "target_update_interval target_update_freq target_update_frequency "
     "target_update_period target_update_every target_update target_network_frequency "
     "target_network_update_freq target_network_update_frequency target_freq sync_every "

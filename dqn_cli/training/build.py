@@ -39,6 +39,11 @@ def part(config: Config, group: str, **offers: Any) -> Any:
         made = build(**{name: offers[name] for name in asked}, **keys)
     except ValueError as error:
         raise BadInput(f"{group}.{error}") from error
+    except (MemoryError, RuntimeError):  # the machine has not what it takes
+        raise
+    except Exception as error:  # a class of the user's may raise anything
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BadInput(f"{group}._target_={target}: {line}") from error
     check_members(config, group, made)
     return made
 
@@ -102,14 +107,11 @@ def _loop(config: Config) -> Loop:
 def replay(config: Config, offers: Mapping[str, Any]) -> Replay:
     """The replay of all seeds; offers as for `part`."""
     sampler = part(config, "buffer", **offers)
-    storage = Transitions(
-        len(offers["seeds"]),
-        offers["space"],
-        sampler.capacity,
-        config.gamma,
-        config.n_step,
-        offers["device"],
-    )
+    lanes, space, device = len(offers["seeds"]), offers["space"], offers["device"]
+    try:
+        storage = Transitions(lanes, space, sampler.capacity, config.gamma, config.n_step, device)
+    except ValueError as error:
+        raise BadInput(f"buffer.{error}") from error
     return Replay(storage, sampler)
 
 

@@ -42,6 +42,9 @@ CONTRACTS: dict[str, type] = {
     "target": Target,
 }
 ROWS = 3  # of the batch that is tried
+FORWARDS = (
+    4  # of an update, each with noise of its own: that of the samples, and up to three others
+)
 
 
 def check_members(config: Config, group: str, part: object) -> None:
@@ -102,7 +105,11 @@ def rehearse(
         q = algo.q(now.values)
     _check(config, "algo", "q gives", q, (*lead, space.actions))
 
+    others = 0
+
     def forward(rows: Tensor) -> Output:
+        nonlocal others
+        others += 1
         return network.forward(weights, Inputs(rows, inputs.noise))
 
     action = torch.zeros(lead, dtype=torch.int64, device=device)
@@ -110,6 +117,9 @@ def rehearse(
     index = np.zeros(lead, np.int64)
     with _blamed(config, "algo"):
         loss = algo.loss(now, forward, forward, Batch(obs, action, ones, obs, ones, ones, index))
+    if others >= FORWARDS:  # two would share their noise
+        most = f"at most {FORWARDS - 1} forwards besides that of the samples"
+        _refuse(config, "algo", f"loss computes {others}", most)
     _check_type(config, "algo", "loss", loss, Loss)
     for name in ("per_sample", "priority", "q"):
         _check(config, "algo", f"loss gives {name}", getattr(loss, name), lead)

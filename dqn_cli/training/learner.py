@@ -16,10 +16,9 @@ from torch import Tensor
 from dqn_cli.maths import clip_lanes
 from dqn_cli.seeding import Stream
 from dqn_cli.state import State, nested, take, within
+from dqn_cli.training.contract import FORWARDS
 from dqn_cli.training.replay import Replay
 from dqn_cli.types import Algo, Inputs, Network, Optimizer, Output, Target
-
-FORWARDS = 4  # of an update, each with noise of its own: one of the samples, and up to three others
 
 
 class Learner:

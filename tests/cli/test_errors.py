@@ -20,7 +20,7 @@ NAN, INF = float("nan"), float("inf")
 # A command line, and what its message must say.
 LINES = {
     # no such group, choice or key
-    "algo=dqnn": "algo=dqnn: no such choice; there are ddqn, dqn",
+    "algo=dqnn": "algo=dqnn: no such choice; there are c51, ddqn, dqn",
     "experiment=berta": "experiment=berta: no such choice; there are berta/ddqn, berta/dqn,",
     "experiment=berta/dqn algo=nfq": "experiment=berta/dqn algo=nfq: each sets keys of the whole",
     "experiment=berta/ddq": "experiment=berta/ddq: no such choice; did you mean berta/ddqn?",

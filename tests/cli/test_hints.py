@@ -21,7 +21,7 @@ MEANT = {
     # the same last name as keys of ours
     "every_steps": "use eval.every_steps or target.every_steps",
     "start": "use exploration.start",
-    "streams": "use network.streams with network=dueling",
+    "streams": "use network.streams with network=dueling or network=noisy_dueling",
     # right, but of another choice
     "optimizer.alpha": "it comes with optimizer=rmsprop",
     # a group that has no such thing tells what it has
