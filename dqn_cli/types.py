@@ -17,8 +17,8 @@ whatever builds the run:
     params: Tensor            the online parameters [S, P] (for an optimizer)
     device: torch.device      where parameters and replay lie
 
-`env` and `device` are built first and may ask for nothing, `algo` for `space`, `gamma`, `seeds` and
-`batch_size`, `network` for those, `atoms` and `device`, every other group for all of them.
+`env` and `device` are built first and may ask for nothing, `algo` for `seeds`, `space`, `gamma`,
+`batch_size` and `device`, `network` for those and `atoms`, every other group for all of them.
 """
 
 from __future__ import annotations
@@ -281,3 +281,6 @@ class EnvMaker(Protocol):
 
 class Device(Protocol):
     torch: torch.device
+
+    def apply(self) -> None:
+        """Set what holds for the whole process, such as threads; once, before anything computes."""

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from dqn_cli.config import BadInput, Config, locate
 from dqn_cli.storage.transitions import Transitions
 from dqn_cli.training.contract import check_members, uses_autograd
@@ -122,6 +124,7 @@ def greedy(config: Config, env: Any) -> Greedy:
         "space": env.space,
         "gamma": config.gamma,
         "batch_size": config.batch_size,
+        "device": torch.device("cpu"),
     }
     algo = part(config, "algo", **offers)
     return Greedy(part(config, "network", **offers, atoms=algo.atoms or 1), algo)
