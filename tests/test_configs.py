@@ -17,6 +17,7 @@ import torch
 from hydra import compose as compose_config
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
+from torch import nn
 
 from dqn_cli.cli.train import CONF
 from dqn_cli.config import GROUPS, BadInput, Command, Config, check, command, locate
@@ -43,21 +44,42 @@ FILES = {path.relative_to(CONF).with_suffix("").as_posix(): path for path in CON
 CONTENT = {name: load(path) for name, path in sorted(FILES.items())}
 # What each says of its own room; a choice of an algorithm may say more (`# @package _global_`).
 RESIDENTS = {
-    name: keys.get(room, keys)
+    name: {key: value for key, value in keys.get(room, keys).items() if key != "defaults"}
     for name, keys in CONTENT.items()
     if (room := name.split("/")[0]) in GROUPS
 }
 EXPERIMENTS = [name for name in CONTENT if name.startswith("experiment/")]
 SMALL = (
     *("seed=[1,2]", "episodes=null", "steps=40", "learning_starts=8", "batch_size=4"),
-    *("update_every=1", "updates=1", "network.hidden=[8]", "eval.episodes=1"),
+    *("update_every=1", "updates=1", "eval.episodes=1"),
 )
+HIDDEN = "network.hidden=[8]"
+
+
+class Net(nn.Sequential):
+    """For network=module."""
+
+    def __init__(self, obs_shape: tuple[int, ...], outputs: int, width: int = 8) -> None:
+        super().__init__(nn.Linear(obs_shape[0], width), nn.Tanh(), nn.Linear(width, outputs))
+
+
+class Other(Net):
+    def __init__(self, obs_shape: tuple[int, ...], outputs: int, width: int = 5) -> None:
+        super().__init__(obs_shape, outputs, width)
+
+
+sys.modules["of_test_configs"] = sys.modules[__name__]  # as a user's module would be found
 
 
 def chosen(name: str) -> list[str]:
     """The arguments that put a file of conf/ in force, with a small buffer."""
     group, _, choice = name.partition("/")
     file = [f"{group}={choice}"] if choice else []
+    if name == "network/module":
+        return [*file, "network.module=of_test_configs.Net", "buffer.capacity=20"]
+    if name == "network/implicit":
+        file.append("algo=iqn")
+    file.append(HIDDEN)
     latest = name in (
         "algo/nfq",
         "buffer/latest",
@@ -177,7 +199,7 @@ REST = [
 @pytest.fixture(scope="module")
 def small() -> Values:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = OmegaConf.to_container(compose_config("config", [*SMALL]), resolve=True)
+        composed = OmegaConf.to_container(compose_config("config", [*SMALL, HIDDEN]), resolve=True)
     assert isinstance(composed, dict)
     return command({str(key): value for key, value in composed.items()})[1]
 
@@ -359,6 +381,24 @@ TRIES: dict[str, dict[str, Try]] = {
     "env/gridworld": ENV,
     "algo/dqn": {"double": Try(True, training), "loss": Try("huber", training)},
     "algo/ddqn": {"double": Try(False, training), "loss": Try("huber", training)},
+    "algo/c51": {
+        "atoms": Try(21, training),
+        "low": Try(-50.0, training),
+        "high": Try(50.0, training),
+        "double": Try(True, training),
+    },
+    "algo/qr": {
+        "quantiles": Try(7, training),
+        "kappa": Try(0.1, training),
+        "double": Try(True, training),
+    },
+    "algo/iqn": {"kappa": Try(0.1, training), "double": Try(True, training)},
+    "algo/munchausen": {
+        "alpha": Try(0.5, training),
+        "tau": Try(0.5, training),
+        "l0": Try(-0.01, training),
+        "loss": Try("huber", training),
+    },
     "algo/nfq": {
         "double": Try(True, training, ("target=hard", "target.every_steps=5")),
         "loss": Try("huber", training),
@@ -390,6 +430,36 @@ TRIES: dict[str, dict[str, Try]] = {
         "activation": Try("tanh", training),
         "aggregate": Try("max", training),
         "trunk_gradient": Try(0.7071, training),
+    },
+    "network/noisy": {
+        "hidden": Try([8, 8], training),
+        "activation": Try("tanh", training),
+        "sigma0": Try(0.1, training),
+    },
+    "network/noisy_dueling": {
+        "hidden": Try([8, 8], training),
+        "streams": Try([8], training),
+        "activation": Try("tanh", training),
+        "aggregate": Try("max", training),
+        "trunk_gradient": Try(0.7071, training),
+        "sigma0": Try(0.1, training),
+    },
+    "network/implicit": {
+        "hidden": Try([8, 8], training),
+        "head": Try([8], training),
+        "fractions": Try(8, training),
+        "cosines": Try(16, training),
+        "activation": Try("tanh", training),
+    },
+    "network/module": {
+        "module": Try("of_test_configs.Other", training),
+        "kwargs": Try({"width": 4}, training),
+    },
+    "exploration/greedy": {"start": Try(0.9, training)},
+    "exploration/boltzmann": {
+        "start": Try(100.0, training),
+        "end": Try(100.0, training, ("exploration.decay_steps=50",)),
+        "decay_steps": Try(50, training),
     },
     "target/hard": {"every_steps": Try(2, training)},
     "target/none": {},

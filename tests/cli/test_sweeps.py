@@ -159,8 +159,8 @@ def test_all_jobs_bad_is_said_of_each(dqn_train, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("algo=dqn,nope",), "algo=nope: no such choice; there are ddqn, dqn"),
-        (("algo=nope,dqn",), "algo=nope: no such choice; there are ddqn, dqn"),
+        (("algo=dqn,nope",), "algo=nope: no such choice; there are c51, ddqn, dqn"),
+        (("algo=nope,dqn",), "algo=nope: no such choice; there are c51, ddqn, dqn"),
         (("algo=dqn,ddqn", "btch_size=8"), "btch_size: no such key; did you mean batch_size?"),
         (("btch_size=8,16",), "btch_size: no such key; did you mean batch_size?"),
     ],

@@ -11,7 +11,7 @@ from dqn_cli.maths import array, tensor
 from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.layers import Linear, Stack
 from dqn_cli.network.mlp import MLP
-from dqn_cli.network.observations import features, prepare
+from dqn_cli.network.observations import prepare
 from dqn_cli.types import Inputs, Space
 
 NUMPY = [(np.zeros(1), np.zeros(1))]  # weights of a network on a CPU
@@ -99,24 +99,6 @@ def test_split_is_a_view_of_the_row() -> None:
     bias[0, 0, 3] = 8.0
     assert stack.named(params[1])["second.weight"][16, 32] == 7.0
     assert stack.named(params[0])["second.bias"][3] == 8.0
-
-
-def test_bytes_are_scaled_to_one_and_floats_are_left(space) -> None:
-    obs = torch.tensor([[[0, 51, 255]]], dtype=torch.uint8)
-    rows = prepare(obs, space(3, dtype=np.uint8), NUMPY)
-    assert rows.dtype == np.float32
-    np.testing.assert_allclose(rows, [[[0.0, 0.2, 1.0]]], rtol=1e-6)
-    floats = torch.tensor([[[0.0, 51.0, 255.0]]])
-    assert prepare(floats, space(3), NUMPY).tolist() == floats.tolist()
-
-
-@pytest.mark.parametrize("shape", [(), (3,), (16,), (2, 3, 4)])
-def test_observations_become_rows(space, shape: tuple[int, ...]) -> None:
-    obs = torch.randn(2, 5, *shape)
-    rows = prepare(obs, space(shape), NUMPY)
-    width = features(space(shape))
-    assert width == math.prod(shape)
-    assert np.array_equal(rows, obs.reshape(2, 5, width))
 
 
 def test_networks_compute_in_numpy_unless_autograd_watches(space) -> None:
