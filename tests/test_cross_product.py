@@ -109,7 +109,7 @@ def test_a_few_lines_cover_all_pairs() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("number", "line"), enumerate(covering(GOOD)))
+@pytest.mark.parametrize(("number", "line"), list(enumerate(covering(GOOD))))
 def test_every_two_choices_go_together(compose, number: int, line: Line) -> None:
     it_learns(compose, line, number)
 

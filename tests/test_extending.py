@@ -3,6 +3,7 @@ they stand there, the commands are run."""
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ def test_a_choice_of_one_s_own_trains(
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
+        monkeypatch.delitem(sys.modules, file.stem, raising=False)  # of another test's
     monkeypatch.syspath_prepend(tmp_path)
     words = [word for word in shlex.split(command)[1:] if not word.startswith("steps=")]
     done = dqn_train(*words, *SHORT, "hydra.run.dir=run")

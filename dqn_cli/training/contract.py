@@ -65,6 +65,8 @@ def uses_autograd(
 ) -> bool:
     """Whether the parts need more than inference mode. BadInput if they do not keep their contracts
     at all."""
+    if not len(params):  # no seed is left to train
+        return False
     try:
         with torch.inference_mode():
             rehearse(config, space, network, algo, exploration, params)

@@ -15,7 +15,7 @@ from dqn_cli.saving.checkpoint import load
 
 
 def test_events_become_rows_networks_and_a_summary(space, tmp_path: Path) -> None:
-    network = MLP(space(), hidden=[4], activation="relu")
+    network = MLP(space(), 1, hidden=[4], activation="relu")
     params = network.init([1, 2]).numpy()
     with RunWriter(
         tmp_path, config="seed: [1, 2]", choices={}, seeds=[1, 2], threshold=None, versions={}

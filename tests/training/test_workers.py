@@ -226,10 +226,11 @@ def test_an_environment_that_raises_in_a_process_is_told_in_one_line(
 def test_what_else_raises_in_a_process_is_told_with_its_place(compose, tmp_path: Path, monkeypatch):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "careless.py").write_text(
-        "class Exploration:\n"
-        "    def __init__(self, *, start: float): pass\n"
+        "from dqn_cli.exploration.constant import Constant\n"
+        "class Exploration(Constant):\n"
         "    def epsilon(self, step, episode):\n"
-        "        raise OSError('nobody\\nexplores')\n"
+        "        if step > 5: raise OSError('nobody\\nexplores')\n"
+        "        return super().epsilon(step, episode)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     mine = ("exploration=constant", "exploration._target_=careless.Exploration")
