@@ -56,7 +56,10 @@ class QModule(nn.Module):
         self.params = nn.Parameter(params.clone())
 
     def forward(self, obs: Tensor) -> Tensor:
-        weights = self.greedy.network.split(self.params.unsqueeze(0))
+        # One that wants a gradient is computed with as a tensor, also where only obs wants one.
+        wanted = self.params.requires_grad
+        params = self.params if wanted else self.params.detach().requires_grad_()
+        weights = self.greedy.network.split(params.unsqueeze(0))
         return self.greedy.q(weights, Inputs(obs.unsqueeze(0))).squeeze(0)
 
 

@@ -67,7 +67,7 @@ class Step(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """The random numbers that a network computes with, per lane and forward."""
+    """Of what kind the random numbers are that a network computes with, per lane and forward."""
 
     shape: tuple[int, ...]
     normal: bool  # from the standard normal distribution, else uniform in [0, 1)
@@ -139,7 +139,7 @@ class Sampler(Protocol):
         """Every lane stored a row at this position, in place of the one that was there."""
 
     def draw(self, rows: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Positions [S, B] out of the first `rows`, drawn with replacement, and their importance
+        """Positions [S, B] out of the first `rows`, and their importance
         weights [S, B], after `step` env steps (per seed)."""
 
     def update(self, index: NDArray[np.int64], priority: NDArray[np.float32]) -> None:

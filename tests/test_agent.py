@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from torch import nn
 
 import dqn_cli
 from dqn_cli.agent import Agent
@@ -69,6 +71,28 @@ def observations(agent: Agent) -> np.ndarray:
     if space.obs_dtype == np.uint8:
         return draws.integers(0, 2, shape, np.uint8)
     return draws.normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("rooms", [(), ("network=module", "network.module=of_test_agent.Net")])
+def test_a_module_is_differentiable_by_its_parameters_and_by_observations(
+    dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rooms: tuple[str, ...]
+) -> None:
+    monkeypatch.setitem(sys.modules, "of_test_agent", sys.modules[__name__])
+    assert dqn_train(*rooms, *SMALL).code == 0
+    module = dqn_cli.load(tmp_path / "run", trust=True).module()
+    obs = torch.randn(5, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    module(obs).sum().backward()
+    by_both = obs.grad
+    assert module.params.grad is not None and module.params.grad.abs().sum() > 0
+    obs.grad = None
+    module.requires_grad_(False)(obs).sum().backward()
+    assert by_both is not None and obs.grad is not None
+    assert torch.equal(obs.grad, by_both) and by_both.abs().sum() > 0
+
+
+class Net(nn.Sequential):
+    def __init__(self, obs_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(nn.Linear(obs_shape[0], 5), nn.Tanh(), nn.Linear(5, outputs))
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""Which Bellman backup: the loss of one sample and the priority it earns."""
+"""Which backup and loss: what a sample costs, and the priority it earns."""

@@ -2,8 +2,8 @@
 
 The network's K values of an action are the logits of K atoms z_i, evenly spaced from low to high.
 The distribution of r + discount * Z(s', a*) is projected onto the support (algorithm 1), and the
-loss is the cross-entropy with it. a* is the action of the largest mean, by the target network, or
-with `double` by the online network.
+loss is the cross-entropy with it, which prioritised replay goes by, too. a* is the action of the
+largest mean, by the target network, or with `double` by the online network.
 """
 
 from __future__ import annotations
@@ -68,8 +68,7 @@ class C51:
         log_p = logits.log_softmax(-1)
         cross_entropy = -(goal * log_p).sum(-1)
         d_values = scatter_action((log_p.exp() - goal).detach(), batch.action, now.values)
-        q = self.q(logits.unsqueeze(-2)).squeeze(-1)
-        return Loss(cross_entropy, d_values, cross_entropy, q)
+        return Loss(cross_entropy, d_values, cross_entropy, self.q(logits))
 
     def notes(self, rewards: tuple[float, float]) -> list[str]:
         """What the support cannot hold, given the smallest and the largest reward."""

@@ -1,1 +1,1 @@
-"""How often a random action is taken."""
+"""How the actions of training are chosen."""

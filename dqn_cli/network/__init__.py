@@ -1,1 +1,1 @@
-"""Which network: Q-values of all lanes from one matrix of parameters."""
+"""Which network: K values of each action, for all lanes, from one matrix of parameters."""

@@ -137,7 +137,10 @@ class Module:
     def vjp(self, weights: Weights, inputs: Inputs) -> tuple[Output, Pullback]:
         obs = scaled(inputs.obs, self.space)
         leaves = [
-            {n: alone(value).requires_grad_(n not in self.frozen) for n, value in lane.items()}
+            {
+                name: alone(value).detach().requires_grad_(name not in self.frozen)
+                for name, value in lane.items()
+            }
             for lane in weights
         ]
         with torch.enable_grad():
@@ -181,7 +184,7 @@ class Module:
 def alone(piece: Tensor) -> Tensor:
     """A copy in memory of its own. Where a piece of all lanes begins in memory depends on the lanes
     before it, and on that the last bits of a matrix product."""
-    return piece.detach().clone(memory_format=torch.contiguous_format)
+    return piece.clone(memory_format=torch.contiguous_format)
 
 
 def one_line(error: Exception) -> str:

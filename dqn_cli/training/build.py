@@ -110,6 +110,11 @@ def replay(config: Config, offers: Mapping[str, Any]) -> Replay:
     """The replay of all seeds; offers as for `part`."""
     sampler = part(config, "buffer", **offers)
     lanes, space, device = len(offers["seeds"]), offers["space"], offers["device"]
+    if config.n_step > sampler.capacity:
+        raise BadInput(
+            f"n_step={config.n_step}: the replay holds {sampler.capacity} rows, and returns end "
+            "at the newest one"
+        )
     try:
         storage = Transitions(lanes, space, sampler.capacity, config.gamma, config.n_step, device)
     except ValueError as error:

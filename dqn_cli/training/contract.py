@@ -119,12 +119,14 @@ def rehearse(
     index = np.zeros(lead, np.int64)
     with _blamed(config, "algo"):
         loss = algo.loss(now, forward, forward, Batch(obs, action, ones, obs, ones, ones, index))
-    if others >= FORWARDS:  # two would share their noise
+    if noise is not None and others >= FORWARDS:  # two would share their noise
         most = f"at most {FORWARDS - 1} forwards besides that of the samples"
         _refuse(config, "algo", f"loss computes {others}", most)
     _check_type(config, "algo", "loss", loss, Loss)
     for name in ("per_sample", "priority", "q"):
         _check(config, "algo", f"loss gives {name}", getattr(loss, name), lead)
+    if not bool((loss.priority >= 0).all()):
+        _refuse(config, "algo", "loss gives negative priorities", "numbers from 0 on")
     _check(config, "algo", "loss gives d_values", loss.d_values, tuple(now.values.shape))
     with _blamed(config, "network"):
         pullback(loss.d_values, network.split(grad))
@@ -160,6 +162,8 @@ def _explore(config: Config, exploration: Exploration, q: np.ndarray[Any, Any]) 
     if not (number or (isinstance(epsilon, np.ndarray) and epsilon.shape == (lanes,))):
         what = f"epsilon gives {' '.join(str(epsilon).split())}"
         _refuse(config, "exploration", what, f"a number, an array [{lanes}] or None")
+    if epsilon is not None and not ((np.asarray(epsilon) >= 0) & (np.asarray(epsilon) <= 1)).all():
+        _refuse(config, "exploration", f"epsilon gives {epsilon}", "a probability")
 
 
 def _check_type(config: Config, group: str, method: str, found: object, kind: type) -> None:

@@ -64,6 +64,7 @@ class Learner:
         self.loss_sum = torch.zeros(len(online), batch_size, device=online.device)
         self.q_sum = torch.zeros_like(self.loss_sum)
         self.count = 0  # updates made
+        self.forwards = 0  # of the present update
         self.reported = [0] * len(online)  # the count when each lane last reported
         self._draw_noise(seeds)
         self._split()
@@ -98,6 +99,10 @@ class Learner:
         """Observations, with noise that no other forward has."""
         if self.noise is None:
             return Inputs(obs)
+        if self.forwards == FORWARDS:
+            raise RuntimeError(
+                f"algo: more than {FORWARDS - 1} forwards besides that of the samples"
+            )
         tick = self.count * FORWARDS + self.forwards
         self.forwards += 1
         return Inputs(obs, self.noise.tensor(tick, self.online.device))

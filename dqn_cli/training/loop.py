@@ -221,6 +221,7 @@ class Loop:
         """Whether the lane may go on: its losses and Q-values are numbers."""
         loss, q = self.learner.report(lane)
         finite = loss is None or q is None or (math.isfinite(loss) and math.isfinite(q))
+        chance = epsilon[lane] if isinstance(epsilon, np.ndarray) else epsilon
         event = Episode(
             seed=self.seeds[lane],
             episode=int(self.episode[lane]),
@@ -228,7 +229,7 @@ class Loop:
             return_=float(self.returns[lane]),
             length=int(self.lengths[lane]),
             score=None,
-            epsilon=float(epsilon[lane]) if isinstance(epsilon, np.ndarray) else epsilon,
+            epsilon=None if chance is None else float(chance),
             loss=loss,
             q=q,
             cut=0,

@@ -129,7 +129,7 @@ def rehearsed(source: Alone | Workers) -> list[str]:
         notes = [*notes, *algo.notes(rewards)]
     noise = network.noise(1)
     epsilon = source.exploring.exploration.epsilon(0, np.ones(1, np.int64))
-    if noise is not None and noise.normal and epsilon is not None and np.any(epsilon > 0):
+    if noise is not None and noise.normal and (epsilon is None or np.any(epsilon > 0)):
         notes = [
             *notes,
             "network: it explores by its own noise, and the exploration adds random actions; "

@@ -20,6 +20,8 @@ NAN, INF = float("nan"), float("inf")
 # A command line, and what its message must say.
 LINES = {
     # no such group, choice or key
+    "n_step=200000 buffer.capacity=1000": "n_step=200000: the replay holds 1000 rows",
+    "n_step=3 buffer=latest batch_size=1": "n_step=3: the replay holds 1 rows",
     "algo=dqnn": "algo=dqnn: no such choice; there are c51, ddqn, dqn",
     "experiment=berta": "experiment=berta: no such choice; there are berta/ddqn, berta/dqn,",
     "experiment=berta/dqn algo=nfq": "experiment=berta/dqn algo=nfq: each sets keys of the whole",

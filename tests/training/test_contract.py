@@ -150,6 +150,24 @@ class EpsilonInWords(Constant):
         return np.zeros(len(uniform), np.int64)
 
 
+class EpsilonAboveOne(Constant):
+    def epsilon(self, step, episode):
+        return np.float64(1.5)
+
+
+class PriorityBelowNothing(DQN):
+    def loss(self, *arguments):
+        found = super().loss(*arguments)
+        return found._replace(priority=-found.priority - 1)
+
+
+class FourOthers(DQN):
+    def loss(self, now, online, target, batch):
+        for _ in range(3):
+            online(batch.next_obs)
+        return super().loss(now, online, target, batch)
+
+
 class AsksForMore(Constant):
     def __init__(self, weather, *, start: float):
         super().__init__(start=start)
@@ -172,6 +190,8 @@ BROKEN = [  # group, class, other arguments, what is said of it
     ("algo", LossAsTuple, (), "loss gives tuple; expected Loss"),
     ("algo", LossRaises, (), "KeyError"),
     ("algo", PriorityAsArray, (), "loss gives priority as ndarray; expected float32 [2, 3]"),
+    ("algo", PriorityBelowNothing, (), "loss gives negative priorities; expected numbers from 0"),
+    ("algo", FourOthers, ("network=noisy",), "loss computes 4; expected at most 3 forwards"),
     ("algo", AsksTooEarly, (), "asks for 'params'; on offer: batch_size, device, gamma"),
     ("network", NoNoise, (), "has no noise; expected all of init,"),
     ("network", Flat, (), "vjp gives values float32 [2, 3, 2]; expected float32 [2, 3, 2, any]"),
@@ -183,6 +203,7 @@ BROKEN = [  # group, class, other arguments, what is said of it
     ("exploration", ActionTooMany, (), "act gives [2 2]; expected int64 [2], actions from 0 to 1"),
     ("exploration", OneForAll, (), "act gives 1; expected int64 [2]"),
     ("exploration", EpsilonOfAnotherShape, (), "epsilon gives"),
+    ("exploration", EpsilonAboveOne, (), "epsilon gives 1.5; expected a probability"),
     ("exploration", EpsilonInWords, (), "epsilon gives little; expected"),
     ("exploration", AsksForMore, (), "asks for 'weather'; on offer: atoms, batch_size, device,"),
     ("buffer", NoDraw, (), "has no draw, update; expected all of added, draw, update,"),

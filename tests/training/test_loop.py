@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dqn_cli.events import Finished
+from dqn_cli.events import Episode, Finished
 from dqn_cli.seeding import Stream
 from dqn_cli.training import build
 
@@ -167,3 +167,12 @@ def test_what_is_stored_of_a_terminated_episode_ends_there(stored) -> None:
     assert rows.discount.tolist() == [[0.5, 0.5, 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0] * 2] * 2
     assert rows.ends[:, :18].tolist() == [[False, False, True] * 6] * 2
     assert rows.obs[0, ::3].tolist() == [[episode, 0] for episode in range(6)]
+
+
+def test_an_epsilon_of_numpy_s_is_a_plain_number_in_a_row(compose) -> None:
+    """A checkpoint with rows that wait for their score would not be read again otherwise."""
+    loop = build.loop(compose("seed=[1,2]", "episodes=2", "network.hidden=[8]"))
+    loop.exploring.exploration.epsilon = lambda step, episode: np.float64(0.25)
+    rows = [event.row for event in loop.run() if isinstance(event, Episode)]
+    assert {type(row["epsilon"]) for row in rows} == {float}
+    assert {row["epsilon"] for row in rows} == {0.25}
