@@ -1165,13 +1165,13 @@ MUTANTS = [
         "training/policy.py",
         "self.q(weights, Inputs(obs)).argmax(-1)",
         "self.q(weights, Inputs(obs)).argmin(-1)",
-        "test_policy.py::test_act_is_the_best_action_of_each_lane_s_own_network",
+        "training/test_policy.py::test_act_is_the_best_action_of_each_lane_s_own_network",
     ),
     Mutant(
         "training/policy.py",
         "self.noise.tensor(step, obs.device)",
         "self.noise.tensor(0, obs.device)",
-        "test_policy.py::test_training_acts_with_noise_of_each_step_and_the_greedy_network_has_none",
+        "training/test_policy.py::test_training_acts_with_noise_of_each_step_and_the_greedy_network_has_none",
     ),
     Mutant(
         "exploration/epsilon_greedy.py",
@@ -1207,7 +1207,7 @@ MUTANTS = [
         "training/build.py",
         "if name not in offers:",
         "if False:",
-        "test_build.py::test_a_request_that_cannot_be_met_is_one_line_with_what_can",
+        "training/test_build.py::test_a_request_that_cannot_be_met_is_one_line_with_what_can",
     ),
 ]
 

@@ -4,7 +4,7 @@ bytes, and each algorithm learns what is known of a chain of states."""
 import hashlib
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import gymnasium
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from dqn_cli.events import Episode, Finished
 from dqn_cli.saving.checkpoint import load_lane
 from dqn_cli.training import build
-from dqn_cli.training.learner import Learner
 from dqn_cli.types import Inputs
 
 FAMILY = {
@@ -83,34 +82,6 @@ def test_a_lane_in_company_is_the_same_seed_alone(compose, line: tuple[str, ...]
 
 
 # Exact resume
-
-
-class Killed(BaseException):
-    """Stands for a kill: nobody catches it to write anything down."""
-
-
-@pytest.fixture
-def killed_at(dqn_train, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """killed_at(700, *arguments): that command, ended by a kill in the learner's 700th step."""
-
-    def run(steps: int, *arguments: str) -> None:
-        count = 0
-        learn = Learner.learn
-
-        def learned(self: Learner, step: int) -> None:
-            nonlocal count
-            count += 1
-            if count > steps:
-                raise Killed
-            learn(self, step)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Learner, "learn", learned)
-            patch.setattr("dqn_cli.results.writer.RunWriter.finish", lambda *_, **__: None)
-            with pytest.raises(Killed):
-                dqn_train(*arguments)
-
-    return run
 
 
 def contents(run: Path) -> dict[str, bytes]:
