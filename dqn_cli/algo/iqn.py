@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dqn_cli.algo.qr import quantile_huber
-from dqn_cli.maths import gather_values, scatter_action
+from dqn_cli.algo.qr import quantile_loss
+from dqn_cli.maths import gather_values
 from dqn_cli.types import Batch, Forward, Loss, Output, Positive
 
 
@@ -29,10 +29,7 @@ class IQN:
         if now.fractions is None:
             raise ValueError("its values come without the fractions that they are quantiles at")
         following = target(batch.next_obs).values
+        # a forward of its own also with the target network: the choice has fractions of its own
         chooser = (online if self.double else target)(batch.next_obs).values
-        sample = gather_values(following, self.q(chooser).argmax(-1))
-        sample = batch.reward.unsqueeze(-1) + batch.discount.unsqueeze(-1) * sample
-        theta = gather_values(now.values, batch.action)
-        per_sample, slope = quantile_huber(theta, sample, now.fractions, self.kappa)
-        d_values = scatter_action(slope, batch.action, now.values)
-        return Loss(per_sample, d_values, per_sample, theta.mean(-1))
+        following = gather_values(following, self.q(chooser).argmax(-1))
+        return quantile_loss(now, following, now.fractions, batch, self.kappa)

@@ -36,6 +36,18 @@ def quantile_huber(
     return loss.mean(-1).sum(-1), slope.mean(-1)
 
 
+def quantile_loss(
+    now: Output, following: Tensor, fraction: Tensor, batch: Batch, kappa: float
+) -> Loss:
+    """The loss of the action taken, whose values are quantiles at `fraction` [..., K], given those
+    of the next action [..., M]."""
+    sample = batch.reward.unsqueeze(-1) + batch.discount.unsqueeze(-1) * following
+    theta = gather_values(now.values, batch.action)
+    per_sample, slope = quantile_huber(theta, sample, fraction, kappa)
+    d_values = scatter_action(slope, batch.action, now.values)
+    return Loss(per_sample, d_values, per_sample, theta.mean(-1))
+
+
 class QR:
     """`double`: the online network chooses the next action. kappa: up to where an error is squared,
     in the units of the return."""
@@ -52,10 +64,6 @@ class QR:
         """The best next action is that of the largest mean, not of each quantile by itself."""
         following = target(batch.next_obs).values
         chooser = online(batch.next_obs).values if self.double else following
-        sample = gather_values(following, self.q(chooser).argmax(-1))
-        sample = batch.reward.unsqueeze(-1) + batch.discount.unsqueeze(-1) * sample
-        theta = gather_values(now.values, batch.action)
-        fraction = midpoints(self.atoms, theta.device)
-        per_sample, slope = quantile_huber(theta, sample, fraction, self.kappa)
-        d_values = scatter_action(slope, batch.action, now.values)
-        return Loss(per_sample, d_values, per_sample, theta.mean(-1))
+        fraction = midpoints(self.atoms, following.device)
+        following = gather_values(following, self.q(chooser).argmax(-1))
+        return quantile_loss(now, following, fraction, batch, self.kappa)
