@@ -14,7 +14,7 @@ train plot play: $(READY)
 test: $(READY)
 	$(BIN)/pytest $(SHARED) $(PYTEST_ARGS)
 
-# What to run before a commit, two minutes: without the long tests.
+# What to run before a commit, three minutes: without the long tests.
 check: lint
 	$(BIN)/pytest $(SHARED) -m "not slow and not long" $(PYTEST_ARGS)
 
