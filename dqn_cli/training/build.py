@@ -10,7 +10,7 @@ import torch
 
 from dqn_cli.config import BadInput, Config, locate
 from dqn_cli.storage.transitions import Transitions
-from dqn_cli.training.contract import check_members, uses_autograd
+from dqn_cli.training.contract import Parts, check_members, uses_autograd
 from dqn_cli.training.evaluation import Evaluation
 from dqn_cli.training.learner import Learner
 from dqn_cli.training.loop import Loop
@@ -76,6 +76,14 @@ def _loop(config: Config) -> Loop:
         check_memory(config, env.space, env.max_steps)
     online = network.init(seeds).to(device.torch)
     offers["params"] = online
+    exploration = part(config, "exploration", **offers)
+    few = offers | {"seeds": seeds[:1], "params": online[:1]}
+
+    def tried() -> Parts:
+        made = (part(config, group, **few) for group in ("buffer", "optimizer", "target"))
+        return Parts(network, algo, exploration, *made)
+
+    autograd = uses_autograd(config, env.space, tried, online)
     learner = Learner(
         seeds,
         online,
@@ -93,7 +101,6 @@ def _loop(config: Config) -> Loop:
         grad_clip_norm=config.grad_clip_norm,
     )
     greedy = Greedy(network, algo)
-    exploration = part(config, "exploration", **offers)
     return Loop(
         seeds,
         env,
@@ -102,7 +109,7 @@ def _loop(config: Config) -> Loop:
         evaluation(config),
         episodes=config.episodes,
         steps=config.steps,
-        autograd=uses_autograd(config, env.space, network, algo, exploration, online),
+        autograd=autograd,
     )
 
 

@@ -5,9 +5,9 @@ A part that does not is one line: group, class, what it did and what was expecte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dqn_cli.config import BadInput, Config
 from dqn_cli.seeding import Stream
+from dqn_cli.state import State, stack
 from dqn_cli.types import (
     Algo,
     Batch,
@@ -55,38 +56,38 @@ def check_members(config: Config, group: str, part: object) -> None:
         _refuse(config, group, f"has no {', '.join(missing)}", f"all of {', '.join(names)}")
 
 
-def uses_autograd(
-    config: Config,
-    space: Space,
-    network: Network,
-    algo: Algo,
-    exploration: Exploration,
-    params: Tensor,
-) -> bool:
+class Parts(NamedTuple):
+    """What is tried. Those with a state are made for one seed and for nothing else."""
+
+    network: Network
+    algo: Algo
+    exploration: Exploration
+    buffer: Sampler
+    optimizer: Optimizer
+    target: Target
+
+
+def uses_autograd(config: Config, space: Space, make: Callable[[], Parts], params: Tensor) -> bool:
     """Whether the parts need more than inference mode. BadInput if they do not keep their contracts
     at all."""
     if not len(params):  # no seed is left to train
         return False
     try:
+        parts = make()
         with torch.inference_mode():
-            rehearse(config, space, network, algo, exploration, params)
+            rehearse(config, space, parts, params)
     except BadInput:
+        parts = make()  # the state of the first ones is of inference mode
         with torch.no_grad():
-            rehearse(config, space, network, algo, exploration, params)
+            rehearse(config, space, parts, params)
         return True
     return False
 
 
-def rehearse(
-    config: Config,
-    space: Space,
-    network: Network,
-    algo: Algo,
-    exploration: Exploration,
-    params: Tensor,
-) -> None:
-    """One forward, loss, backward and action of made-up observations, with parameters [S, P].
-    BadInput for what is not of the shape that it should be."""
+def rehearse(config: Config, space: Space, parts: Parts, params: Tensor) -> None:
+    """One forward, loss, backward, action, draw and optimizer step of made-up observations, with
+    parameters [S, P]. BadInput for what is not of the shape that it should be."""
+    network, algo = parts.network, parts.algo
     lanes, device = len(params), params.device
     noise = network.noise(ROWS)
     numbers = None if noise is None else Stream.of(noise, range(lanes), "rehearsal")
@@ -130,7 +131,10 @@ def rehearse(
     _check(config, "algo", "loss gives d_values", loss.d_values, tuple(now.values.shape))
     with _blamed(config, "network"):
         pullback(loss.d_values, network.split(grad))
-    _explore(config, exploration, q[:, 0].cpu().numpy())
+    _explore(config, parts.exploration, q[:, 0].cpu().numpy())
+    _replay(config, parts.buffer)
+    _optimize(config, parts.optimizer, params[:1].clone(), grad[:1])
+    _follow(config, parts.target, params[:1].clone(), params[:1].clone())
 
 
 def _fit(config: Config, algo: Algo, now: Output) -> None:
@@ -166,6 +170,63 @@ def _explore(config: Config, exploration: Exploration, q: np.ndarray[Any, Any]) 
         _refuse(config, "exploration", f"epsilon gives {epsilon}", "a probability")
 
 
+def _replay(config: Config, sampler: Sampler) -> None:
+    """Rows stored, drawn, ranked, and the state carried over; of one lane."""
+    rows = min(sampler.capacity, ROWS)
+    with _blamed(config, "buffer"):
+        for position in range(rows):
+            sampler.added(position)
+        drawn = sampler.draw(rows, rows)
+    shape = (1, config.batch_size)
+    if not (isinstance(drawn, tuple) and len(drawn) == 2):
+        _refuse(config, "buffer", f"draw gives {type(drawn).__name__}", "(positions, weights)")
+    for what, array, kind in zip(
+        ("positions", "weights"), drawn, ("int64", "float32"), strict=True
+    ):
+        found = (
+            f"{array.dtype} {list(array.shape)}"
+            if isinstance(array, np.ndarray)
+            else type(array).__name__
+        )
+        if found != f"{kind} {list(shape)}":
+            _refuse(config, "buffer", f"draw gives {what} {found}", f"{kind} {list(shape)}")
+    index, weight = drawn
+    if not ((index >= 0) & (index < rows)).all():
+        _refuse(config, "buffer", f"draw gives position {index.max()}", f"0 to {rows - 1}")
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        _refuse(config, "buffer", "draw gives weights below 0, or not finite", "numbers from 0 on")
+    with _blamed(config, "buffer"):
+        sampler.update(index, np.ones(shape, np.float32))
+        sampler.load([0], _saved(config, "buffer", sampler), rows, 1)
+        sampler.keep([0])
+
+
+def _optimize(config: Config, optimizer: Optimizer, params: Tensor, grad: Tensor) -> None:
+    shape = params.shape
+    with _blamed(config, "optimizer"):
+        optimizer.step(params, grad, 1)
+        optimizer.load(1, _saved(config, "optimizer", optimizer), 1)
+        optimizer.keep([0])
+    if params.shape != shape:
+        _refuse(config, "optimizer", f"step makes params {list(params.shape)}", f"{list(shape)}")
+
+
+def _follow(config: Config, target: Target, online: Tensor, behind: Tensor) -> None:
+    with _blamed(config, "target"):
+        chosen = target.choose(online, behind)
+        target.sync(online, behind, 1)
+    if chosen is not online and chosen is not behind:
+        _refuse(config, "target", "choose gives something of its own", "online or target, as it is")
+
+
+def _saved(config: Config, group: str, part: Sampler | Optimizer) -> State:
+    """The state of the one lane, as `load` takes it."""
+    state = part.state(0)
+    if not (isinstance(state, dict) and all(isinstance(v, Tensor) for v in state.values())):
+        _refuse(config, group, f"state gives {state!r:.60}", "tensors by name")
+    return stack([state])
+
+
 def _check_type(config: Config, group: str, method: str, found: object, kind: type) -> None:
     if not isinstance(found, kind):
         _refuse(config, group, f"{method} gives {type(found).__name__}", kind.__name__)
@@ -190,6 +251,8 @@ def _check(
 def _blamed(config: Config, group: str) -> Iterator[None]:
     try:
         yield
+    except BadInput:
+        raise
     except Exception as error:  # a part of the user's may raise anything
         line = " ".join(f"{type(error).__name__}: {error}".split())
         raise BadInput(f"{group}._target_={getattr(config, group)['_target_']}: {line}") from error

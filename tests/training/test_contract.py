@@ -49,6 +49,72 @@ class NoState(Adam):
     state = Gone()
 
 
+class DrawsFloats(Uniform):
+    def draw(self, rows, step):
+        index, weight = super().draw(rows, step)
+        return index.astype(float), weight
+
+
+class DrawsAll(Uniform):
+    """Whatever replay holds."""
+
+    def draw(self, rows, step):
+        index, weight = super().draw(self.capacity, step)
+        return index.clip(rows), weight
+
+
+class DrawsTooFew(Uniform):
+    def draw(self, rows, step):
+        index, weight = super().draw(rows, step)
+        return index, weight[:, 1:]
+
+
+class DrawsPositions(Uniform):
+    def draw(self, rows, step):
+        return super().draw(rows, step)[0]
+
+
+class WeighsByNothing(Uniform):
+    def draw(self, rows, step):
+        index, weight = super().draw(rows, step)
+        return index, weight * np.float32(np.nan)
+
+
+class UpdateRaises(Uniform):
+    def update(self, index, priority):
+        raise IndexError("priority")
+
+
+class SavesNumbers(Uniform):
+    def state(self, lane):
+        return {"lane": lane}
+
+
+class LoadRefuses(Uniform):
+    def load(self, seeds, state, step, updates):
+        raise ValueError("not of such a sampler")
+
+
+class StepRaises(Adam):
+    def step(self, params, grad, step):
+        raise ArithmeticError
+
+
+class SavesNothing(Adam):
+    def state(self, lane):
+        return None
+
+
+class MixesForChoice(Hard):
+    def choose(self, online, target):
+        return (online + target) / 2
+
+
+class SyncRaises(Hard):
+    def sync(self, online, target, step):
+        raise TypeError("sync")
+
+
 class LossOfOneNumber(DQN):
     def loss(self, *arguments):
         loss = super().loss(*arguments)
@@ -207,6 +273,18 @@ BROKEN = [  # group, class, other arguments, what is said of it
     ("exploration", EpsilonInWords, (), "epsilon gives little; expected"),
     ("exploration", AsksForMore, (), "asks for 'weather'; on offer: atoms, batch_size, device,"),
     ("buffer", NoDraw, (), "has no draw, update; expected all of added, draw, update,"),
+    ("buffer", DrawsFloats, (), "draw gives positions float64 [1, 8]; expected int64 [1, 8]"),
+    ("buffer", DrawsAll, (), "expected 0 to 2"),
+    ("buffer", DrawsTooFew, (), "draw gives weights float32 [1, 7]; expected float32 [1, 8]"),
+    ("buffer", DrawsPositions, (), "draw gives ndarray; expected (positions, weights)"),
+    ("buffer", WeighsByNothing, (), "draw gives weights below 0, or not finite; expected numbers"),
+    ("buffer", UpdateRaises, (), "IndexError: priority"),
+    ("buffer", SavesNumbers, (), "state gives {'lane': 0}; expected tensors by name"),
+    ("buffer", LoadRefuses, (), "ValueError: not of such a sampler"),
+    ("optimizer", StepRaises, (), "ArithmeticError"),
+    ("optimizer", SavesNothing, (), "state gives None; expected tensors by name"),
+    ("target", MixesForChoice, (), "choose gives something of its own; expected online or target"),
+    ("target", SyncRaises, (), "TypeError: sync"),
     ("target", NoSync, (), "has no sync"),
     ("optimizer", NoState, (), "has no state"),
 ]
