@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dqn_cli.config import check, refuse_foreign
+from dqn_cli.config import Config, check, refuse_foreign
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.schema import checkpoint_file
+from dqn_cli.saving.checkpoint import Checkpoint
 from dqn_cli.saving.checkpoint import load as load_checkpoint
 from dqn_cli.training import build
 from dqn_cli.training.policy import Greedy
@@ -83,9 +84,13 @@ def load(
     if not trust:
         refuse_foreign(directory, read.config, "trust=True")
     config = check(read.config)
-    seed = config.seeds[0] if seed is None else seed
+    return agent(directory, config, config.seeds[0] if seed is None else seed, which)[0]
+
+
+def agent(directory: Path, config: Config, seed: int, which: str) -> tuple[Agent, Checkpoint]:
+    """The agent of a seed, and the file that it is from. ValueError as for `load`."""
     if seed not in config.seeds:
-        raise ValueError(f"seed={seed}: the run has {', '.join(map(str, config.seeds))}")
+        raise ValueError(f"seed {seed}: the run has {', '.join(map(str, config.seeds))}")
     file = directory / checkpoint_file(seed, which)
     checkpoint = load_checkpoint(file)
     if checkpoint.seed != seed:
@@ -96,4 +101,4 @@ def load(
         params = greedy.network.flat(checkpoint.params)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
-    return Agent(env, greedy, params)
+    return Agent(env, greedy, params), checkpoint

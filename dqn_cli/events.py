@@ -64,7 +64,7 @@ class Diverged(NamedTuple):
     @property
     def line(self) -> str:
         """What happened, for people."""
-        return f"seed {self.seed} diverged: its loss or Q-values are no numbers any more"
+        return f"seed {self.seed} diverged: its loss or Q-values are not finite"
 
 
 class Saved(NamedTuple):

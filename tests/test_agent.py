@@ -124,7 +124,7 @@ def test_which_network_and_whose(run: Path) -> None:
     ("keys", "problem"),
     [
         ({"run": "nowhere"}, "nowhere"),
-        ({"seed": 7}, "seed=7: the run has 1, 2"),
+        ({"seed": 7}, "seed 7: the run has 1, 2"),
         ({"which": "first"}, "which=first: expected best or last"),
     ],
 )

@@ -43,10 +43,9 @@ def play(
 ) -> None:
     """Play greedy episodes with one seed's network and print their returns. ValueError for bad
     input, RunError if the environment fails."""
+    from dqn_cli.agent import agent
     from dqn_cli.config import check, refuse_foreign
     from dqn_cli.results.reader import read_run
-    from dqn_cli.results.schema import checkpoint_file
-    from dqn_cli.saving.checkpoint import load
     from dqn_cli.training import build
     from dqn_cli.training.evaluation import evaluation_seeds, fresh_seeds, greedy_returns
     from dqn_cli.types import EnvError
@@ -57,26 +56,15 @@ def play(
     if not trust:
         refuse_foreign(run, read.config, "--trust")
     config = check(read.config)
-    if seed is None:
-        seed = config.seeds[0]
-    if seed not in config.seeds:
-        raise ValueError(f"--seed {seed}: the run has {', '.join(map(str, config.seeds))}")
-    file = run / checkpoint_file(seed, kind)
-    checkpoint = load(file)
-    if checkpoint.seed != seed:
-        raise ValueError(f"{file}: it is of seed {checkpoint.seed}")
-    score = recorded_score(read, seed, checkpoint.step)
-    if scored and score is None:
-        raise ValueError(f"--scored: seed {seed} has no score after step {checkpoint.step}")
+    seed = config.seeds[0] if seed is None else seed
     # The bits of Q-values depend on threads. The run's own device may not be present here.
     device = {key: "cpu" if key == "name" else value for key, value in config.device.items()}
     build.part(config.model_copy(update={"device": device}), "device").apply()
-    env = build.part(config, "env")
-    greedy = build.greedy(config, env)
-    try:
-        params = greedy.network.flat(checkpoint.params).unsqueeze(0)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from None
+    player, checkpoint = agent(run, config, seed, kind)
+    env, greedy, params = player.env, player.greedy, player.params.unsqueeze(0)
+    score = recorded_score(read, seed, checkpoint.step)
+    if scored and score is None:
+        raise ValueError(f"--scored: seed {seed} has no score after step {checkpoint.step}")
 
     # In groups of the size that was scored: the same shapes, so the same actions to the bit.
     size, evaluation = config.eval.episodes, build.evaluation(config)

@@ -39,6 +39,7 @@ class Display:
         self.over = set(over)
         self.scores: dict[int, float] = {}
         self.lane_steps = 0  # since this display was made
+        self.evaluation = 0.0  # seconds of it
         self.steps_before = sum(self.seed_step.values())
         self.quiet = quiet
         self.begun = self.fraction
@@ -84,6 +85,7 @@ class Display:
         for seed in event.seeds:
             self.seed_step[seed] = event.step
         self.lane_steps += event.lane_steps
+        self.evaluation += event.seconds
         now = time.monotonic()
         if self.bar is not None:
             self.bar.update(self.task, completed=self.fraction, description=self.short)
@@ -120,14 +122,13 @@ class Display:
     @property
     def text(self) -> str:
         """Episode, steps, score and speed, in one line."""
-        elapsed = time.monotonic() - self.started
         episodes = f"/{self.limits[0]}" if self.limits[0] else ""
         parts = [f"episode {min(self.episode.values())}{episodes}", self.steps]
         if self.scores:
             values = self.scores.values()
             spread = f" [{min(values):.4g}, {max(values):.4g}]" if len(values) > 1 else ""
             parts.append(f"score {fmean(values):.4g}{spread}")
-        parts.append(f"{self.lane_steps / elapsed:,.0f} steps/s")
+        parts.append(f"{self.speed:,.0f} steps/s")
         return "  ".join(parts)
 
     @property
@@ -137,12 +138,16 @@ class Display:
         if self.scores:
             values = self.scores.values()
             score = f"{fmean(values):.4g} [{min(values):.4g}, {max(values):.4g}]"
-        speed = self.lane_steps / (time.monotonic() - self.started)
-        return f"ep {number}  {self.steps}  {score}  {speed:,.0f}/s{self.left}"
+        return f"ep {number}  {self.steps}  {score}  {self.speed:,.0f}/s{self.left}"
+
+    @property
+    def speed(self) -> float:
+        """Env steps of all seeds per second, without the time of evaluations: as summary.json."""
+        return self.lane_steps / (time.monotonic() - self.started - self.evaluation)
 
     @property
     def steps(self) -> str:
-        """The env steps of the seed furthest behind, if there is a limit; else of all seeds."""
+        """The env steps of the slowest seed, if there is a limit; else of all seeds."""
         if limit := self.limits[1]:
             left = [step for seed, step in self.seed_step.items() if seed not in self.over]
             return f"step {min(left, default=limit):,}/{limit:,}"

@@ -211,11 +211,11 @@ def _optimize(config: Config, optimizer: Optimizer, params: Tensor, grad: Tensor
         _refuse(config, "optimizer", f"step makes params {list(params.shape)}", f"{list(shape)}")
 
 
-def _follow(config: Config, target: Target, online: Tensor, behind: Tensor) -> None:
+def _follow(config: Config, target: Target, online: Tensor, other: Tensor) -> None:
     with _blamed(config, "target"):
-        chosen = target.choose(online, behind)
-        target.sync(online, behind, 1)
-    if chosen is not online and chosen is not behind:
+        chosen = target.choose(online, other)
+        target.sync(online, other, 1)
+    if chosen is not online and chosen is not other:
         _refuse(config, "target", "choose gives something of its own", "online or target, as it is")
 
 

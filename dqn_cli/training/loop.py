@@ -63,7 +63,7 @@ class Loop:
         self.lane_steps = 0  # of all seeds, since the last tick
         self.later: list[Lane] = []  # seeds taken up that wait for the others to come to their step
         self.stopping = False
-        self.patience_ends = math.inf  # when no evaluation goes on any more
+        self.patience_ends = math.inf  # when evaluations are given up
 
         self.envs = env.make(len(seeds))
         self.row = {seed: row for row, seed in enumerate(seeds)}  # the environment it plays in
@@ -266,8 +266,8 @@ class Loop:
         self.learner.keep(chosen)
         self._index()
 
-    # A run taken up again: its seeds may have come to different steps. The one furthest behind
-    # begins, and each of the others joins where it belongs.
+    # A run taken up again: its seeds may have come to different steps. The one with the fewest
+    # steps begins, and each of the others joins at its own step.
 
     def lane(self, lane: int) -> Lane:
         """All of a lane, between two steps; partly views of what changes with the next one."""

@@ -117,12 +117,12 @@ def train(
     if signals:
         raise Stopped(signals[0])
     if len(run.diverged) == len(config.seeds):
-        raise AllDiverged("every seed diverged: their losses or Q-values are no numbers any more")
+        raise AllDiverged("every seed diverged: their losses or Q-values are not finite")
 
 
 def rehearsed(source: Alone | Workers) -> list[str]:
     """Notes on what a few steps of the environment show, for it and for the algorithm; and on a
-    network that explores by itself beside an exploration that does, too."""
+    network and an exploration that both explore."""
     notes, rewards = source.env.rehearse()
     algo, network = source.greedy.algo, source.greedy.network
     if isinstance(algo, Advises):

@@ -265,7 +265,7 @@ def test_the_version_is_ours(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_bad_arguments_are_one_line(trained: Path, tmp_path: Path, refused) -> None:
     assert "RUN" in refused()
-    assert refused(trained, "--seed", "3") == "--seed 3: the run has 1, 2"
+    assert refused(trained, "--seed", "3") == "seed 3: the run has 1, 2"
     assert "--seed" in refused(trained, "--seed", "x")
     for episodes in ("0", "-1", "1.5", "x", "9" * 30):
         assert "--episodes" in refused(trained, "--episodes", episodes)

@@ -194,7 +194,7 @@ def test_a_seed_that_diverged_is_not_waited_for(capsys: pytest.CaptureFixture[st
     display.event(Diverged(2, 640))
     assert display.fraction == pytest.approx(0.75)
     assert capsys.readouterr().out == (
-        "seed 2 diverged: its loss or Q-values are no numbers any more (step 640)\n"
+        "seed 2 diverged: its loss or Q-values are not finite (step 640)\n"
     )
 
 
