@@ -72,6 +72,7 @@ def told(compose, *overrides: str) -> dict[int, list[object]]:
     return seeds
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("line", FAMILY.values(), ids=FAMILY)
 def test_a_lane_in_company_is_the_same_seed_alone(compose, line: tuple[str, ...]) -> None:
     alone = told(compose, "seed=41", *line)[41]

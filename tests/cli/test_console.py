@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SMALL = ("seed=1", "network.hidden=[8]", "learning_starts=8", "batch_size=8", "eval.episodes=1")
 
 
@@ -16,6 +18,7 @@ def run(folder: Path, *line: str, **environment: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout.decode("ascii"), done.stderr.decode("ascii")
 
 
+@pytest.mark.long
 def test_text_that_the_console_cannot_show_is_escaped(tmp_path: Path) -> None:
     code, out, err = run(
         tmp_path, "dqn-train", *SMALL, "episodes=2", "name='ε-größe'", "hydra.run.dir='läufe/ä'"
@@ -42,6 +45,7 @@ def test_text_that_the_console_cannot_show_is_escaped(tmp_path: Path) -> None:
     assert err.startswith(r"dqn-play: l\xe4ufe/\xf6/config.yaml: cannot be read")
 
 
+@pytest.mark.long
 def test_a_system_that_knows_no_letters_but_ascii(tmp_path: Path) -> None:
     (tmp_path / "läufe").mkdir()
     line = ("dqn-train", *SMALL, "episodes=1", "hydra.run.dir=run")
@@ -53,6 +57,7 @@ def test_a_system_that_knows_no_letters_but_ascii(tmp_path: Path) -> None:
     assert r"l\udcc3\udca4ufe/run" in log and "finished: " in log
 
 
+@pytest.mark.long
 def test_a_sweep_of_such_names(tmp_path: Path) -> None:
     line = ("-m", *SMALL, "episodes=1", "name='ä','ö'", "hydra.sweep.dir='läufe'")
     code, out, err = run(tmp_path, "dqn-train", *line)

@@ -271,6 +271,7 @@ def places(values: dict[str, Any]) -> list[tuple[str, ...]]:
     return [(top,) for top in values] + deep
 
 
+@pytest.mark.long
 def test_any_value_of_any_key_is_accepted_or_refused_in_one_line(
     default: dict[str, Any],
 ) -> None:

@@ -72,6 +72,7 @@ def test_experiments_are_swept_like_any_group(dqn_train, tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "line",
     [
@@ -88,6 +89,7 @@ def test_a_sweep_is_asked_for_anywhere_and_in_any_of_hydra_s_ways(
     assert {name[4:] for name in jobs(tmp_path / "sweep")} == {"algo=dqn", "algo=ddqn"}
 
 
+@pytest.mark.long
 def test_a_glob_finds_what_lies_in_a_folder_of_its_group(dqn_train, tmp_path: Path) -> None:
     mine = tmp_path / "conf/experiment/mine/twin.yaml"
     mine.parent.mkdir(parents=True)
@@ -211,6 +213,7 @@ def test_seeds_of_a_sweep_are_one_variant(
         assert (tmp_path / "sweep" / job / name).read_bytes() == (trained / name).read_bytes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "value",
     [

@@ -33,6 +33,7 @@ def test_the_document_has_them_all() -> None:
     assert rows == [f"| `{name}`: {kind.__doc__}" for name, kind in ODD.items()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ODD)
 def test_every_odd_environment_leads_to_its_line(dqn_train, name: str) -> None:
     """And one seed to the same line as three."""

@@ -92,6 +92,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stopped_in", [1, 5, "the last"])
 def test_a_run_stopped_in_an_evaluation_goes_on(
     contents, dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_in: int | str
@@ -132,6 +133,7 @@ def test_a_run_stopped_in_an_evaluation_goes_on(
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_a_run_evaluated_at_its_end_alone_can_be_made_longer(
     contents, dqn_train, tmp_path: Path
 ) -> None:
@@ -194,6 +196,7 @@ gymnasium.register("Endless-v0", Endless)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_ends_an_evaluation_without_an_end(tmp_path: Path, workers: str) -> None:
     """Within seconds, with everything saved up to the step that it came in."""
@@ -351,6 +354,7 @@ def test_with_nothing_left_to_do_nothing_changes(dqn_train, tmp_path: Path) -> N
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["a b", "000_algo=dqn,lr=1", "it's", "ä(1)[2]{3}"])
 def test_the_command_that_is_told_is_the_one_that_resumes(
     tmp_path: Path, dqn_train, monkeypatch: pytest.MonkeyPatch, name: str
@@ -629,6 +633,7 @@ def test_a_checkpoint_of_another_configuration_is_refused_and_kept(
     assert (finished / "checkpoints/seed_1_resume.pt").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "error",
     [MemoryError(), RuntimeError("can't allocate memory"), OSError(5, "Input/output error")],
