@@ -1,6 +1,8 @@
 """The report's figures, by hand."""
 
+import csv
 import json
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from benchmarks.reproduction import report
 from benchmarks.reproduction.__main__ import command
 from benchmarks.reproduction.published import (
     EARLY,
+    INDEPENDENT,
+    SCORE_25,
+    SECTIONS,
     Claim,
     Quantity,
     final_return,
@@ -23,19 +28,29 @@ from benchmarks.reproduction.published import (
     solved_at,
 )
 from benchmarks.reproduction.report import (
+    LOOP,
+    Kept,
     above,
     cell,
+    difference,
+    independent_lines,
     interval,
+    loop_scores,
     own_seeds,
+    page_lines,
+    picture,
     student,
     verdict,
     welch,
+    write,
 )
-from benchmarks.reproduction.runs import ROOT, RUNS, trained
+from benchmarks.reproduction.runs import PLANNED, ROOT, RUNS, trained
 from dqn_cli.results.reader import read_config
-from dqn_cli.results.schema import COLUMNS
+from dqn_cli.results.schema import COLUMNS, EVALUATION_COLUMNS
 
-KEPT = Path(__file__).parents[1] / "outputs/reference"
+HERE = Path(__file__).parents[1]
+FOLDER, PAGE = Path("outputs/reference"), Path("docs/reproduction.md")
+KEPT = HERE / FOLDER
 
 
 def rows(scores: list[float | None], returns: list[float]) -> pd.DataFrame:
@@ -158,7 +173,148 @@ def test_a_run_that_is_not_what_it_should_be_is_refused(
     (place / "summary.json").write_text(json.dumps({"status": status}))
     (place / "scores/seed_2001.csv").write_text(",".join(COLUMNS) + "\n")
     with pytest.raises(ValueError, match=problem) if problem else nullcontext():
-        report.Runs(tmp_path)
+        report.runs_below(tmp_path)
+
+
+def test_the_page_is_what_the_small_files_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE)
+    page = "\n".join(page_lines(Kept(FOLDER))).rstrip() + "\n"
+    assert page == PAGE.read_text(encoding="utf-8")
+
+
+def test_every_run_has_its_small_files_of_all_its_seeds() -> None:
+    for name in RUNS:
+        with (KEPT / name / "seeds.csv").open(encoding="utf-8", newline="") as file:
+            seeds = [int(row["seed"]) for row in csv.DictReader(file)]
+        assert seeds == sorted(read_config(KEPT / name)["seed"])
+        for metric in ("score", "return"):
+            head = (KEPT / name / f"{metric}.csv").read_text(encoding="utf-8").splitlines()[0]
+            assert head == "episode,seeds,mean,min,max"
+
+
+def test_every_row_has_a_run_or_is_to_come_and_every_figure_is_there() -> None:
+    rows = [row.run for section in SECTIONS for table in section.tables for row in table.rows]
+    assert {report.SAME.get(run, run) for run in rows} | set(INDEPENDENT.runs) == set(RUNS)
+    assert not set(RUNS) & set(PLANNED)
+    for section in SECTIONS:
+        for shown in section.figures:
+            assert picture(shown, KEPT).read_bytes().startswith(b"\x89PNG")
+            assert set(shown.runs) <= set(RUNS)
+
+
+def few_seeds(folder: Path, name: str, title: str, scores: dict[int, float]) -> None:
+    (folder / name).mkdir(parents=True)
+    lines = [f'seed,episodes,steps,"{title}"', *(f"{k},9,99,{v}" for k, v in scores.items())]
+    (folder / name / "seeds.csv").write_text("\n".join([*lines, ""]))
+
+
+def test_a_difference_is_taken_from_the_small_files(tmp_path: Path) -> None:
+    """1 .. 5 less 11 .. 15, whichever of them are the document's seeds."""
+    for name, first in (("berta/dqn", 1), ("berta/nfq", 11)):
+        scores = {seed: float(first + i) for i, seed in enumerate((12, 34, 2001, 2002, 2003))}
+        few_seeds(tmp_path, name, SCORE_25.title, scores)
+    kept = Kept(tmp_path)
+    middle, low, high, share = difference(kept, Claim("", "berta/dqn", "berta/nfq", SCORE_25))
+    assert (middle, low, high, share) == pytest.approx((-10, -12.306, -7.694, 0), abs=0.01)
+    assert kept.of("berta/dqn", SCORE_25, True).tolist() == [1, 2]
+    assert kept.of("berta/dqn", SCORE_25, False).tolist() == [3, 4, 5]
+
+
+def test_the_independent_loop_stands_beside_ours(tmp_path: Path) -> None:
+    """Ours 1 .. 5, the loop's 3, 4, 5: means 3 and 4; variances 2.5 and 1, so that the squared
+    standard error is 1/2 + 1/3, the freedom (5/6)^2 / (1/16 + 1/18) = 5.88 and the quantile 2.459.
+    Of 15 pairs ours is above in 3 and equal in 3."""
+    scores = {2001 + i: float(1 + i) for i in range(5)}
+    for name in {name for _, name, _ in INDEPENDENT.rows}:
+        few_seeds(tmp_path, name, SCORE_25.title, scores)
+    variants = dict.fromkeys(variant for variant, _, _ in INDEPENDENT.rows)
+    rows = [f"{variant},{seed},{seed + 2}.00" for variant in variants for seed in (1, 2, 3)]
+    (tmp_path / LOOP).write_text("\n".join(["variant,seed,score", *rows, ""]))
+    lines = independent_lines(Kept(tmp_path))
+    cells = "5: **3** (1 to 5) [1, 5] | 3: **4** [3, 5] | -1.0 (-3.2 to +1.2) | 0.30 |"
+    assert sum(line.endswith(cells) for line in lines) == len(INDEPENDENT.rows)
+    assert "python -m benchmarks.oracle dqn 1 2 3" in lines
+
+
+def test_what_is_kept_of_the_independent_loop() -> None:
+    scores = loop_scores(KEPT / LOOP)
+    assert list(scores) == ["dqn", "double", "per", "dueling", "all"]
+    assert all(list(seeds) == [1, 2, 3] for seeds in scores.values())
+    assert scores["all"] == {1: 490.66, 2: 439.85, 3: 493.34}
+
+
+def place_of_a_run(root: Path, name: str, status: str = "finished") -> Path:
+    """A run of the kept settings: seed 2000 + n returns 1 n, 2 n and scores 10 n by steps."""
+    place = root / name
+    for folder in ("scores", "evaluations"):
+        (place / folder).mkdir(parents=True)
+    shutil.copyfile(KEPT / name / "config.yaml", place / "config.yaml")
+    (place / "summary.json").write_text(json.dumps({"status": status}))
+    for seed in read_config(place)["seed"]:
+        n = seed - 2000
+        episodes = [f"{i},{i * 9},{i * n},9,,0.1,," for i in (1, 2)]
+        steps = [f"{step},{step // 10},{score}" for step, score in ((10, n), (20, 10 * n))]
+        lines = {"scores": [",".join(COLUMNS), *episodes]}
+        lines["evaluations"] = [",".join(EVALUATION_COLUMNS), *steps]
+        for folder, rows in lines.items():
+            (place / folder / f"seed_{seed}.csv").write_text("\n".join([*rows, ""]))
+    return place
+
+
+@pytest.fixture
+def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The page and the small files, to be written over."""
+    shutil.copytree(KEPT, tmp_path / FOLDER)
+    (tmp_path / "docs").mkdir()
+    shutil.copyfile(HERE / PAGE, tmp_path / PAGE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+def test_a_report_of_one_run_leaves_all_others_as_they_are(copies: Path) -> None:
+    """Its seeds scored 10, 20, .. 100 at the end, and their mean returns are 1.5, 3, .. 15."""
+    name, old, page = "zoo/qrdqn_cartpole", bytes_of(FOLDER), PAGE.read_text(encoding="utf-8")
+    place_of_a_run(copies / "runs", name)
+    assert write(copies / "runs", FOLDER, PAGE) == [name]
+    lines = page.splitlines()
+    (row,) = [i for i, line in enumerate(lines) if line.startswith(f"| `{name}`")]
+    lines[row] = f"| `{name}` | 500.0 ± 0.0 | 10: **55** (33.3 to 76.7) [10, 100] |"
+    assert PAGE.read_text(encoding="utf-8").splitlines() == lines
+    new = bytes_of(FOLDER)
+    files = [f"{name}/{file}" for file in ("return.csv", "score.csv", "seeds.csv")]
+    assert {file for file in new if new[file] != old[file]} == {f"{name}.png", *files}
+    assert new.keys() == old.keys()
+    assert new[f"{name}/seeds.csv"].decode().splitlines()[1] == "2001,2,18,1.5,10"
+    assert new[f"{name}/score.csv"].decode().splitlines()[1:] == ["1,10,5.5,1,10", "2,10,55,10,100"]
+
+
+@pytest.mark.parametrize(
+    ("run", "status", "lost", "problem"),
+    [
+        ("zoo/qrdqn_cartpole", "running", None, "not trained to its end; dqn-train"),
+        ("elsewhere", "finished", None, "holds no run of the report"),
+        ("zoo/qrdqn_cartpole", "finished", "peng/dqn/seeds.csv", "is not there, and no run to"),
+        ("zoo/qrdqn_cartpole", "finished", "berta/all.png", "is not there, and no run to"),
+    ],
+)
+def test_a_report_of_what_is_not_whole_writes_nothing(
+    copies: Path, run: str, status: str, lost: str | None, problem: str
+) -> None:
+    (copies / "runs").mkdir()
+    place_of_a_run(copies / "runs", "zoo/qrdqn_cartpole", status).rename(copies / "moved")
+    (copies / "runs" / run).parent.mkdir(exist_ok=True)
+    (copies / "moved").rename(copies / "runs" / run)
+    if lost:
+        (FOLDER / lost).unlink()
+    old = bytes_of(copies)
+    with pytest.raises(ValueError, match=problem):
+        write(copies / "runs", FOLDER, PAGE)
+    assert bytes_of(copies) == old
 
 
 def test_a_run_that_is_there_goes_on_to_what_the_report_wants(

@@ -1,7 +1,7 @@
 """Train the published experiments again, and write the report.
 
 python -m benchmarks.reproduction train [NAME ...]      all of them: hours; a killed one goes on
-python -m benchmarks.reproduction report
+python -m benchmarks.reproduction report [--runs DIR]   of the runs in DIR; others as they were
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ def main() -> None:
     train = todo.add_parser("train")
     train.add_argument("names", nargs="*", metavar="NAME", help="a directory, such as berta/dqn")
     report = todo.add_parser("report")
-    report.add_argument("--runs", type=Path, default=ROOT)
+    report.add_argument("--runs", type=Path, default=ROOT, metavar="DIR")
     args = parser.parse_args()
     if args.todo == "report":
         try:
-            write(args.runs, Path("outputs/reference"), Path("docs/reproduction.md"))
+            read = write(args.runs, Path("outputs/reference"), Path("docs/reproduction.md"))
         except (ResultError, ValueError) as error:
             parser.error(str(error))
+        print(f"renewed {', '.join(read)}; {len(RUNS) - len(read)} others are as they were")
         return
     runs = RUNS | PLANNED
     if unknown := [name for name in args.names if name not in runs]:

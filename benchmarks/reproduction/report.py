@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from benchmarks.compose import composed
 from benchmarks.reproduction.published import (
+    BERTA,
     ERRATA,
-    FAMILY,
+    INDEPENDENT,
+    PAGE,
+    SCORE_25,
     SECTIONS,
     Claim,
     Figure,
@@ -24,16 +27,19 @@ from benchmarks.reproduction.published import (
     Section,
     Table,
 )
-from benchmarks.reproduction.runs import DOCUMENT, RUNS, trained
+from benchmarks.reproduction.runs import DOCUMENT, PLANNED, RUNS, trained
 from dqn_cli.results.figure import draw
 from dqn_cli.results.files import write_atomic
 from dqn_cli.results.reader import Run, read_run
 from dqn_cli.results.stats import curve
+from dqn_cli.results.variants import variants
 
 FEW = 5  # seeds from which on a mean has an interval
 SAME = {"berta/per_as_printed": "berta/ddqn"}  # the same configuration, trained once
 TO_COME = "not run yet"
+SEEDS = "seeds.csv"  # the figures of every seed of a run
 PEER = "stable_baselines3.csv"  # a seed's score, as benchmarks/reproduction/peer.py writes it
+LOOP = "independent_loop.csv"  # variant, seed, final score, as benchmarks/oracle.py prints them
 Values = NDArray[np.float64]
 
 
@@ -48,25 +54,39 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept | {"seed": sorted(kept["seed"])}
 
 
-class Runs:
-    """Every run of RUNS, below `root`. ValueError for one that is not what it should be."""
+def runs_below(root: Path) -> dict[str, Run]:
+    """The runs of RUNS that lie below `root`. ValueError for one that is not what it should be."""
+    runs = {name: read_run(root / name) for name in RUNS if (root / name).is_dir()}
+    for name, run in runs.items():
+        if settings(run.config) != settings(composed(*RUNS[name].split()).model_dump()):
+            raise ValueError(f"{run.path}: its config.yaml is not that of {trained(name)}")
+        if run.summary.get("status") != "finished" or run.diverged:
+            raise ValueError(f"{run.path}: not trained to its end; {trained(name)}")
+    return runs
 
-    def __init__(self, root: Path) -> None:
-        self.runs = {name: read_run(root / name) for name in RUNS}
-        for name, run in self.runs.items():
-            if settings(run.config) != settings(composed(*RUNS[name].split()).model_dump()):
-                raise ValueError(f"{run.path}: its config.yaml is not that of {trained(name)}")
-            if run.summary.get("status") != "finished" or run.diverged:
-                raise ValueError(f"{run.path}: not trained to its end; {trained(name)}")
 
-    def __getitem__(self, name: str) -> Run:
-        return self.runs[SAME.get(name, name)]
+class Kept:
+    """The figures of every seed, from the small files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.read: dict[str, dict[str, dict[int, float]]] = {}
+
+    def scores(self, name: str, quantity: Quantity) -> dict[int, float]:
+        """The figure of each seed."""
+        name = SAME.get(name, name)
+        if name not in self.read:
+            with (self.folder / name / SEEDS).open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+            self.read[name] = {
+                title: {int(row["seed"]): float(row[title]) for row in rows} for title in rows[0]
+            }
+        return self.read[name][quantity.title]
 
     def of(self, name: str, quantity: Quantity, document: bool) -> Values:
-        """The figure of each seed: of those that the document names, or of the others."""
-        scores = self[name].scores
-        seeds = [seed for seed in scores if (seed in own_seeds(name)) == document]
-        return np.array([quantity.of(scores[seed]) for seed in seeds])
+        """Of the seeds that the document names, or of the others."""
+        scores = self.scores(name, quantity)
+        return np.array([scores[s] for s in scores if (s in own_seeds(name)) == document])
 
 
 def own_seeds(name: str) -> set[int]:
@@ -124,14 +144,13 @@ def cell(values: Values, quantity: Quantity) -> str:
     return text
 
 
-def difference(runs: Runs, claim: Claim) -> tuple[float, float, float, float]:
+def difference(kept: Kept, claim: Claim) -> tuple[float, float, float, float]:
     """Run less than, over all seeds of each: the difference of means, its interval, and how often a
     seed of one is above a seed of the other."""
-    sides = []
-    for name in (claim.run, claim.than):
-        scores = runs[name].scores
-        sides.append(np.array([claim.quantity.of(scores[seed]) for seed in scores]))
-    ours, theirs = sides
+    ours, theirs = (
+        np.array(list(kept.scores(name, claim.quantity).values()))
+        for name in (claim.run, claim.than)
+    )
     return *welch(ours, theirs), above(ours, theirs)
 
 
@@ -152,7 +171,7 @@ def verdict(claim: Claim, low: float, high: float) -> str:
     return "the opposite is seen" if high < 0 else "not seen: the interval includes 0"
 
 
-def table_lines(runs: Runs, table: Table) -> list[str]:
+def table_lines(kept: Kept, table: Table) -> list[str]:
     documents = any(own_seeds(row.run) for row in table.rows)
     heads = [
         "experiment",
@@ -163,7 +182,11 @@ def table_lines(runs: Runs, table: Table) -> list[str]:
     title = table.quantity.title + ", median" * table.quantity.median
     lines = [f"**{title}**", "", row_line(heads), row_line(["---"] * len(heads))]
     for row in table.rows:
-        same, fresh = (runs.of(row.run, table.quantity, document) for document in (True, False))
+        if row.run in PLANNED:
+            nothing = [TO_COME] * (len(heads) - 2)
+            lines.append(row_line([f"`{row.run}`", row.published, *nothing]))
+            continue
+        same, fresh = (kept.of(row.run, table.quantity, document) for document in (True, False))
         cells = [f"`{row.run}`", row.published]
         if documents:
             cells.append(f"{len(same)}: {cell(same, table.quantity)}")
@@ -175,12 +198,12 @@ def row_line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def claim_lines(runs: Runs, claims: Sequence[Claim], told: bool) -> list[str]:
+def claim_lines(kept: Kept, claims: Sequence[Claim], told: bool) -> list[str]:
     """One row for each claim; `told` adds what is to be thought of it."""
     heads = ["", "difference (95 % interval)", "P(a seed is above)", *(["verdict"] if told else [])]
     lines = [row_line(heads), row_line(["---"] * len(heads))]
     for claim in claims:
-        middle, low, high, share = difference(runs, claim)
+        middle, low, high, share = difference(kept, claim)
         cells = [
             f"{claim.text}: `{claim.run}` - `{claim.than}`, {lower(claim.quantity.title)}",
             f"{middle:+.1f} ({low:+.1f} to {high:+.1f})",
@@ -190,7 +213,7 @@ def claim_lines(runs: Runs, claims: Sequence[Claim], told: bool) -> list[str]:
     return [*lines, ""]
 
 
-def draw_figure(runs: Runs, shown: Figure, folder: Path) -> list[str]:
+def draw_figure(runs: Mapping[str, Run], shown: Figure, folder: Path) -> None:
     chosen = []
     for name in shown.runs:
         run = runs[name]
@@ -200,29 +223,32 @@ def draw_figure(runs: Runs, shown: Figure, folder: Path) -> list[str]:
             if not own_seeds(name) or (seed in own_seeds(name)) == shown.document
         }
         chosen.append(replace(run, scores=scores))
-    out = folder / f"{shown.file}.png"
+    out = picture(shown, folder)
     out.parent.mkdir(parents=True, exist_ok=True)
     metric: Any = shown.metric
     x: Any = shown.x
     draw(chosen, out, smooth=shown.smooth, x=x, metric=metric, title=shown.title)
-    return [f"![{shown.title}](../{out.as_posix()})", ""]
 
 
-def keep(runs: Runs, name: str, quantities: Sequence[Quantity], folder: Path) -> None:
+def picture(shown: Figure, folder: Path) -> Path:
+    return folder / f"{shown.file}.png"
+
+
+def keep(run: Run, place: Path, quantities: Sequence[Quantity]) -> None:
     """The small files of a run: its configuration, a row per seed, its mean curves."""
-    run, place = runs[name], folder / name
     place.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(run.path / "config.yaml", place / "config.yaml")
+    (pool,) = variants([run])
+    scored = pool.rows("score")  # with the evaluations by step
     rows = [
-        [seed, len(frame), int(frame["step"].iloc[-1]), *(f"{q.of(frame):.6g}" for q in quantities)]
+        [seed, len(frame), int(frame["step"].iloc[-1])]
+        + [f"{q.of(scored[seed] if q.scored else frame):.6g}" for q in quantities]
         for seed, frame in run.scores.items()
     ]
-    write_csv(
-        place / "seeds.csv", ["seed", "episodes", "steps", *(q.title for q in quantities)], rows
-    )
+    write_csv(place / SEEDS, ["seed", "episodes", "steps", *(q.title for q in quantities)], rows)
     metrics: tuple[Any, ...] = ("score", "return")
     for metric in metrics:
-        line = curve(run.scores, metric, "episode", 1)
+        line = curve(pool.rows(metric), metric, "episode", 1)
         numbers = zip(line.x, line.n, line.mean, line.low, line.high, strict=True)
         body = [[f"{value:.6g}" for value in row] for row in numbers]
         write_csv(place / f"{metric}.csv", ["episode", "seeds", "mean", "min", "max"], body)
@@ -234,78 +260,106 @@ def write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]])
     write_atomic(path, text.getvalue().encode())
 
 
-def peer_lines(runs: Runs, section: Section, folder: Path) -> list[str]:
+def beside(ours: Values, theirs: Values, quantity: Quantity) -> list[str]:
+    """The cells of both, and of their difference."""
+    middle, low, high = welch(ours, theirs)
+    return [
+        f"{len(ours)}: {cell(ours, quantity)}",
+        f"{len(theirs)}: {cell(theirs, quantity)}",
+        f"{middle:+.1f} ({low:+.1f} to {high:+.1f})",
+        f"{above(ours, theirs):.2f}",
+    ]
+
+
+def peer_lines(kept: Kept, section: Section) -> list[str]:
     """Ours beside the seeds that the other project's own code was trained with, by peer.py."""
     lines: list[str] = []
     for table in section.tables:
         for row in table.rows:
-            file = folder / row.run / PEER
+            file = kept.folder / row.run / PEER
             if not file.is_file():
                 continue
             head, *body = csv.reader(file.read_text(encoding="utf-8").splitlines())
             theirs = np.array([float(score) for _, score in body])
-            ours = runs.of(row.run, table.quantity, False)
-            middle, low, high = welch(ours, theirs)
-            cells = [
-                f"`{row.run}`",
-                f"{len(ours)}: {cell(ours, table.quantity)}",
-                f"{len(theirs)}: {cell(theirs, table.quantity)}",
-                f"{middle:+.1f} ({low:+.1f} to {high:+.1f})",
-                f"{above(ours, theirs):.2f}",
-            ]
+            ours = kept.of(row.run, table.quantity, False)
             if not lines:
                 heads = ["experiment", "ours", head[1], "difference", "P(a seed is above)"]
                 lines = [row_line(heads), row_line(["---"] * len(heads))]
-            lines.append(row_line(cells))
+            lines.append(row_line([f"`{row.run}`", *beside(ours, theirs, table.quantity)]))
     return [*lines, ""] if lines else []
 
 
-def section_lines(runs: Runs, section: Section, folder: Path) -> list[str]:
+def section_lines(kept: Kept, section: Section) -> list[str]:
     lines = [f"## {section.title}", "", section.text, ""]
     if section.walk:
         heads = ["in the document", "preset", "figure"]
         lines += [row_line(heads), row_line(["---"] * len(heads))]
-        for place, presets, picture in section.walk:
+        for place, presets, file in section.walk:
             linked = ", ".join(f"[{name}](../conf/experiment/{name}.yaml)" for name in presets)
-            link = f"[{picture}](../{folder.as_posix()}/{picture}.png)" if picture else "no figure"
+            link = f"[{file}](../{kept.folder.as_posix()}/{file}.png)" if file else "no figure"
             lines.append(row_line([place, linked, link]))
         lines.append("")
-    names = list(dict.fromkeys(row.run for table in section.tables for row in table.rows))
     for table in section.tables:
-        lines += table_lines(runs, table)
-    if peers := peer_lines(runs, section, folder):
+        lines += table_lines(kept, table)
+    if section.notes:
+        lines += [section.notes, ""]
+    if peers := peer_lines(kept, section):
         lines += [section.peers, "", *peers]
     if section.claims:
-        lines += ["What is claimed, or shown:", "", *claim_lines(runs, section.claims, told=True)]
+        lines += ["What is claimed, or shown:", "", *claim_lines(kept, section.claims, told=True)]
     for shown in section.figures:
-        lines += draw_figure(runs, shown, folder)
-    lines += ["To train each row again:", "", "```sh"]
-    for name in names:
-        if name not in SAME:
-            keep(runs, name, [table.quantity for table in section.tables], folder)
-            lines.append(trained(name))
-    return [*lines, "```", ""]
+        lines += [f"![{shown.title}](../{picture(shown, kept.folder).as_posix()})", ""]
+    names = [name for name in rows_of(section) if name not in PLANNED and name not in SAME]
+    lines += ["To train each row again:", "", *shell(map(trained, names))]
+    return [*lines, *planned_lines(section)]
 
 
 def planned_lines(section: Section) -> list[str]:
-    """What is published, and the commands, of runs that are not there yet."""
-    lines = [f"## {section.title}", "", section.text, ""]
-    heads = ["experiment", "published", "fresh seeds"]
-    for table in section.tables:
-        lines += [f"**{table.quantity.title}**", ""]
-        lines += [row_line(heads), row_line(["---"] * len(heads))]
-        lines += [row_line([f"`{row.run}`", row.published, TO_COME]) for row in table.rows]
-        lines.append("")
-    names = [row.run for table in section.tables for row in table.rows]
-    return [*lines, "To train each row:", "", "```sh", *map(trained, names), "```", ""]
+    """How to train what is not trained yet."""
+    names = [name for name in rows_of(section) if name in PLANNED]
+    return ["To train what is not run yet:", "", *shell(map(trained, names))] if names else []
+
+
+def rows_of(section: Section) -> list[str]:
+    """The runs of its tables, each once."""
+    return list(dict.fromkeys(row.run for table in section.tables for row in table.rows))
+
+
+def shell(commands: Iterable[str]) -> list[str]:
+    return ["```sh", *commands, "```", ""]
+
+
+def loop_scores(file: Path) -> dict[str, dict[int, float]]:
+    """Variant -> seed -> final score of the independent loop."""
+    scores: dict[str, dict[int, float]] = {}
+    for variant, seed, score in list(csv.reader(file.read_text(encoding="utf-8").splitlines()))[1:]:
+        scores.setdefault(variant, {})[int(seed)] = float(score)
+    return scores
+
+
+def independent_lines(kept: Kept) -> list[str]:
+    """Ours beside the seeds of benchmarks/oracle.py."""
+    loop = loop_scores(kept.folder / LOOP)
+    lines = [f"## {INDEPENDENT.title}", "", INDEPENDENT.text, ""]
+    heads = ["", "ours", "the independent loop", "difference", "P(a seed is above)"]
+    lines += [f"**{SCORE_25.title}**", "", row_line(heads), row_line(["---"] * len(heads))]
+    for variant, name, told in INDEPENDENT.rows:
+        theirs = np.array(list(loop[variant].values()))
+        cells = beside(kept.of(name, SCORE_25, False), theirs, SCORE_25)
+        lines.append(row_line([f"{told}: `{name}`, `{variant}`", *cells]))
+    lines += ["", INDEPENDENT.notes, "", "To train both again:", ""]
+    names = [name for _, name, _ in INDEPENDENT.rows if name in INDEPENDENT.runs]
+    again = [f"python -m benchmarks.oracle {v} {' '.join(map(str, loop[v]))}" for v in loop]
+    return [*lines, *shell([*again, *map(trained, names)])]
 
 
 HEAD = """# The published experiments, again
 
 Made by `make reproduction ARGS=report` from the run directories in outputs/reproduction, which
-`make reproduction ARGS=train` makes; do not edit. What is printed in each document and is wrong,
-and what it changes, is in [errata.md](errata.md); the settings are the presets in
-[conf/experiment](../conf/experiment), value by value with their source.
+`make reproduction ARGS=train` makes, or in another place (`ARGS="report --runs DIR"`); do not edit.
+A run whose directory is not there is shown from its small files, as it was. What is printed in each
+document and is wrong, and what it changes, is in [errata.md](errata.md); the settings are the
+presets in [conf/experiment](../conf/experiment), value by value with their source.
 
 A cell is the number of seeds, their mean in bold (or the median, without an interval), the mean's
 95 % interval in round brackets, and the smallest and largest seed in square ones. Intervals are
@@ -325,19 +379,43 @@ its mean, smallest and largest seed by episode, of all seeds and not smoothed (`
 """
 
 
-def write(root: Path, folder: Path, page: Path) -> None:
-    """Read every run below root; write the small files into the folder, and the page. ValueError if
-    a run is not what it should be; then nothing has been written."""
-    runs = Runs(root)
-    lines = [HEAD.format(claims=sum(len(section.claims) for section in SECTIONS))]
-    for section in SECTIONS:
-        lines += section_lines(runs, section, folder)
-    lines += [
-        *planned_lines(FAMILY),
+def page_lines(kept: Kept) -> list[str]:
+    lines = [HEAD.format(claims=sum(len(section.claims) for section in PAGE))]
+    for section in PAGE:
+        lines += section_lines(kept, section)
+    return [
+        *lines,
+        *independent_lines(kept),
         "## What the errors change",
         "",
         "As printed - as said, where a key reproduces it; see [errata.md](errata.md).",
         "",
-        *claim_lines(runs, ERRATA, told=False),
+        *claim_lines(kept, ERRATA, told=False),
     ]
-    write_atomic(page, "\n".join(lines).rstrip().encode() + b"\n")
+
+
+def write(root: Path, folder: Path, page: Path) -> list[str]:
+    """Read the runs below root, and renew their small files in the folder and the pictures all of
+    whose runs are there; then write the page from the small files. What has been read.
+
+    ValueError if a run is not what it should be, or there is nothing to show for one; then nothing
+    has been written."""
+    runs = runs_below(root)
+    if not runs:
+        raise ValueError(f"{root}: holds no run of the report")
+    figures = [shown for section in SECTIONS for shown in section.figures]
+    drawn = [shown for shown in figures if runs.keys() >= set(shown.runs)]
+    needed = [(name, folder / name / SEEDS) for name in RUNS if name not in runs]
+    needed += [(shown.runs[0], picture(shown, folder)) for shown in figures if shown not in drawn]
+    for name, file in needed:
+        if not file.is_file():
+            raise ValueError(f"{file}: is not there, and no run to make it from; {trained(name)}")
+    for section in SECTIONS:
+        for name in runs.keys() & set(rows_of(section)):
+            keep(runs[name], folder / name, [table.quantity for table in section.tables])
+    for name in runs.keys() & set(INDEPENDENT.runs):
+        keep(runs[name], folder / name, [table.quantity for table in BERTA.tables])
+    for shown in drawn:
+        draw_figure(runs, shown, folder)
+    write_atomic(page, "\n".join(page_lines(Kept(folder))).rstrip().encode() + b"\n")
+    return list(runs)
