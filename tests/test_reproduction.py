@@ -4,15 +4,17 @@ import csv
 import json
 import shutil
 from contextlib import nullcontext
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from numpy.typing import NDArray
 
 from benchmarks.reproduction import report
-from benchmarks.reproduction.__main__ import command
+from benchmarks.reproduction.__main__ import command, main
 from benchmarks.reproduction.published import (
     EARLY,
     INDEPENDENT,
@@ -236,6 +238,24 @@ def test_the_independent_loop_stands_beside_ours(tmp_path: Path) -> None:
     assert "python -m benchmarks.oracle dqn 1 2 3" in lines
 
 
+def exchanged(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+    """How often the means differ as much if the seeds of both sides are exchanged in all ways."""
+    pool, total = np.concatenate([ours, theirs]), float(ours.sum() + theirs.sum())
+    sums = np.array([sum(chosen) for chosen in combinations(pool, len(theirs))])
+    apart = np.abs(sums / len(theirs) - (total - sums) / len(ours))
+    return float((apart >= abs(ours.mean() - theirs.mean()) - 1e-9).mean())
+
+
+def test_what_is_said_of_an_exchange_of_seeds() -> None:
+    """1, 2 beside 3: of three ways 1 | 2, 3 and 3 | 1, 2 are 1.5 apart, the other one 0."""
+    assert exchanged(np.array([1.0, 2.0]), np.array([3.0])) == pytest.approx(2 / 3)
+    kept, loop = Kept(KEPT), loop_scores(KEPT / LOOP)
+    for variant, name, _ in INDEPENDENT.rows:
+        theirs = np.array(list(loop[variant].values()))
+        share = exchanged(kept.of(name, SCORE_25, False), theirs)
+        assert f"{share:.0%}".replace("%", " %") in INDEPENDENT.notes.replace("\n", " ")
+
+
 def test_what_is_kept_of_the_independent_loop() -> None:
     scores = loop_scores(KEPT / LOOP)
     assert list(scores) == ["dqn", "double", "per", "dueling", "all"]
@@ -276,11 +296,16 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 
-def test_a_report_of_one_run_leaves_all_others_as_they_are(copies: Path) -> None:
+def test_a_report_of_one_run_leaves_all_others_as_they_are(
+    copies: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Its seeds scored 10, 20, .. 100 at the end, and their mean returns are 1.5, 3, .. 15."""
     name, old, page = "zoo/qrdqn_cartpole", bytes_of(FOLDER), PAGE.read_text(encoding="utf-8")
     place_of_a_run(copies / "runs", name)
-    assert write(copies / "runs", FOLDER, PAGE) == [name]
+    monkeypatch.setattr("sys.argv", ["reproduction", "report", "--runs", "runs"])
+    main()
+    said = f"renewed {name}; {len(RUNS) - 1} others are as they were\n"
+    assert capsys.readouterr().out == said
     lines = page.splitlines()
     (row,) = [i for i, line in enumerate(lines) if line.startswith(f"| `{name}`")]
     lines[row] = f"| `{name}` | 500.0 ± 0.0 | 10: **55** (33.3 to 76.7) [10, 100] |"

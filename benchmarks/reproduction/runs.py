@@ -77,12 +77,19 @@ RUNS: dict[str, str] = {
         f"zoo/{name}": f"experiment=zoo/{name} seed=[{fresh(n)}]"
         for name, n in (
             *(("cartpole", 30), ("mountaincar", 10), ("acrobot", 5), ("lunarlander", 5)),
-            *(("qrdqn_cartpole", 10),),
+            *(("qrdqn_cartpole", 10), ("qrdqn_acrobot", 10)),
         )
     },
     **{
         f"cleanrl/c51_{env}": f"experiment=cleanrl/c51 env={env} seed=[{fresh(10)}]"
         for env in ("cartpole", "acrobot", "mountaincar")
+    },
+    **{
+        f"berta/oracle_{name}": (
+            "experiment=berta/ddqn optimizer.lr=7e-4 learning_starts=320 network=dueling"
+            f"{changes} seed=[{fresh(5)}]"
+        )
+        for name, changes in (("dueling", ""), ("all", f" {ORACLE_PER}"))
     },
 }
 
@@ -91,7 +98,7 @@ PLANNED: dict[str, str] = {
     **{
         name: f"experiment={name} seed=[{fresh(10)}]"
         for name in (
-            *("zoo/qrdqn_acrobot", "zoo/qrdqn_mountaincar", "zoo/qrdqn_lunarlander"),
+            *("zoo/qrdqn_mountaincar", "zoo/qrdqn_lunarlander"),
             *("rainbow/cartpole", "rainbow/acrobot", "rainbow/lunarlander"),
             *("rainbow/without_double", "rainbow/without_per", "rainbow/without_dueling"),
             *("rainbow/without_n_step", "rainbow/without_c51", "rainbow/without_noisy"),
