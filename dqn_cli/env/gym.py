@@ -13,13 +13,14 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.spaces import Discrete
-from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from numpy.typing import NDArray
 
 from dqn_cli import code
+from dqn_cli.env.acrobot import AcrobotRow
 from dqn_cli.env.cartpole import CartPoleRow
+from dqn_cli.env.mountaincar import MountainCarRow
+from dqn_cli.env.row import Row
 from dqn_cli.env.spaces import FLOAT, LARGEST, encoder, kind_of
 from dqn_cli.types import EnvError, Envs, Rehearsal, Space
 
@@ -49,14 +50,10 @@ def register(module: str) -> None:
         raise ValueError(f"import={module}: {one_line(error)}{where}") from error
 
 
-def is_cartpole(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether it is Gymnasium's CartPole as it comes, with no arguments and no wrapper beside
-    Gymnasium's own."""
-    if env.spec is None or env.spec.kwargs:
-        return False
-    while isinstance(env, TimeLimit | OrderEnforcing):
-        env = env.env
-    return type(env) is CartPoleEnv
+def row_for(env: gymnasium.Env[Any, Any]) -> type[Row] | None:
+    """The row that steps many of this environment as one, if there is one."""
+    kinds = CartPoleRow, AcrobotRow, MountainCarRow
+    return next((kind for kind in kinds if kind.stands_for(env)), None)
 
 
 class Gym:
@@ -98,7 +95,8 @@ class Gym:
         self.space = Space(self.encode.shape, self.encode.dtype, int(acted.n), self.encode.high)
         self.threshold = env.spec.reward_threshold if env.spec else None
         self.max_steps = env.spec.max_episode_steps if env.spec else None
-        self.together = is_cartpole(env)
+        self.row = row_for(env)
+        self.together = self.row is not None
         fps = env.metadata.get("render_fps")
         self.fps = fps if isinstance(fps, int | float) and 0.1 <= fps < math.inf else FPS
         self.observation = self.encode.text
@@ -108,8 +106,8 @@ class Gym:
         """`rows` environments; with `render`, frames can be asked of them."""
         if render:
             return GymRow(self, rows, {"render_mode": "rgb_array"})
-        if self.together:
-            return CartPoleRow(self.one(), rows)
+        if self.row:
+            return self.row(self.one(), rows)
         return GymRow(self, rows, {})
 
     def one(self, **extra: Any) -> gymnasium.Env[Any, Any]:

@@ -116,7 +116,7 @@ def test_fresh_episodes_are_played_unless_it_says_scored(
         begun.append(seed)
         return reset(self, row, seed)
 
-    monkeypatch.setattr("dqn_cli.env.gym.is_cartpole", lambda env: False)
+    monkeypatch.setattr("dqn_cli.env.gym.row_for", lambda env: None)
     monkeypatch.setattr(GymRow, "reset", noted)
     reconfigure(run, lambda values: values["eval"].update(episodes=2))
     lines = play(run, "--seed", 2, "--episodes", 3)
@@ -136,7 +136,7 @@ def test_an_environment_that_ignores_its_seed_is_told(
 
     assert not any(line.startswith("note") for line in play(run, "--scored"))
     monkeypatch.setattr(CartPoleEnv, "step", step)
-    monkeypatch.setattr("dqn_cli.env.gym.is_cartpole", lambda env: False)
+    monkeypatch.setattr("dqn_cli.env.gym.row_for", lambda env: None)
     score = told(run, 1, "best_score")
     assert play(run, "--scored")[-1] == (
         f"note: the recorded score is {score:g}: "
@@ -361,7 +361,7 @@ def test_an_environment_that_raises_is_one_line(
         raise RuntimeError("the pole\nbroke")
 
     monkeypatch.setattr(CartPoleEnv, "step", step)
-    monkeypatch.setattr("dqn_cli.env.gym.is_cartpole", lambda env: False)
+    monkeypatch.setattr("dqn_cli.env.gym.row_for", lambda env: None)
     with pytest.raises(SystemExit) as end:
         main([str(run)])
     err = capsys.readouterr().err

@@ -141,7 +141,7 @@ def test_a_job_that_fails_in_mid_run_is_named(
             raise RuntimeError("the pole\nbroke")
         return step(self, rows, action)
 
-    monkeypatch.setattr("dqn_cli.env.gym.is_cartpole", lambda env: False)
+    monkeypatch.setattr("dqn_cli.env.gym.row_for", lambda env: None)
     monkeypatch.setattr(GymRow, "step", failing)
     done = dqn_train("-m", *TINY, "gamma=0.9,0.8", "hydra.sweep.dir=sweep")
     assert done.code == 1
@@ -188,7 +188,7 @@ def test_an_interrupt_ends_the_sweep_and_keeps_what_there_is(
             raise KeyboardInterrupt
         return step(self, rows, action)
 
-    monkeypatch.setattr("dqn_cli.env.gym.is_cartpole", lambda env: False)
+    monkeypatch.setattr("dqn_cli.env.gym.row_for", lambda env: None)
     monkeypatch.setattr(GymRow, "step", failing)
     done = dqn_train("-m", *TINY, "gamma=0.9,0.8,0.7", "hydra.sweep.dir=sweep")
     assert done.code == 130
