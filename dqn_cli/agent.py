@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dqn_cli.config import Config, check, refuse_foreign
+from dqn_cli.kernels.kernels import Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.schema import checkpoint_file
 from dqn_cli.saving.checkpoint import Checkpoint
@@ -27,15 +29,15 @@ class Agent:
         self.env = env
         self.greedy = greedy
         self.params = params  # [P]
-        self.weights = greedy.network.split(params.unsqueeze(0))
+        self.weights = greedy.weights(params.unsqueeze(0))
 
     @torch.no_grad()
     def q(self, obs: Any) -> NDArray[np.float32]:
         """Q-values [A] of one observation, as the environment gives it. ValueError, one line, for
         what is no observation of its space."""
-        row = torch.from_numpy(self.env.encode(obs))[None, None]
-        values: NDArray[np.float32] = self.greedy.q(self.weights, Inputs(row))[0, 0].numpy()
-        return values
+        values: NDArray[np.float32] = self.greedy.q(self.weights, self.env.encode(obs)[None, None])
+        row: NDArray[np.float32] = values[0, 0]
+        return row
 
     def act(self, obs: Any) -> Any:
         """The best action for one observation, as the environment takes it."""
@@ -61,7 +63,9 @@ class QModule(nn.Module):
         wanted = self.params.requires_grad
         params = self.params if wanted else self.params.detach().requires_grad_()
         weights = self.greedy.network.split(params.unsqueeze(0))
-        return self.greedy.q(weights, Inputs(obs.unsqueeze(0))).squeeze(0)
+        output = self.greedy.network.forward(weights, Inputs(obs.unsqueeze(0)))
+        values: Tensor = self.greedy.algo.q(output.values).squeeze(0)
+        return values
 
 
 def load(
@@ -84,10 +88,12 @@ def load(
     if not trust:
         refuse_foreign(directory, read.config, "trust=True")
     config = check(read.config)
-    return agent(directory, config, config.seeds[0] if seed is None else seed, which)[0]
+    return agent(directory, config, config.seeds[0] if seed is None else seed, which, TORCH)[0]
 
 
-def agent(directory: Path, config: Config, seed: int, which: str) -> tuple[Agent, Checkpoint]:
+def agent(
+    directory: Path, config: Config, seed: int, which: str, kernels: Kernels
+) -> tuple[Agent, Checkpoint]:
     """The agent of a seed, and the file that it is from. ValueError as for `load`."""
     if seed not in config.seeds:
         raise ValueError(f"seed {seed}: the run has {', '.join(map(str, config.seeds))}")
@@ -96,7 +102,7 @@ def agent(directory: Path, config: Config, seed: int, which: str) -> tuple[Agent
     if checkpoint.seed != seed:
         raise ValueError(f"{file}: it is of seed {checkpoint.seed}")
     env = build.part(config, "env")
-    greedy = build.greedy(config, env)
+    greedy = build.greedy(config, env, kernels)
     try:
         params = greedy.network.flat(checkpoint.params)
     except ValueError as error:

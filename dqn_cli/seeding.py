@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dqn_cli.types import Noise
 
@@ -79,9 +77,9 @@ class Stream:
         block = max(NUMBERS_AT_ONCE // math.prod(noise.shape), 1)
         return cls(seeds, name, noise.shape, block, noise.normal)
 
-    def tensor(self, tick: int, device: torch.device) -> Tensor:
-        """The numbers of a tick as float32 on a device."""
-        return torch.from_numpy(self.at(tick).astype(np.float32)).to(device)
+    def floats(self, tick: int) -> NDArray[np.float32]:
+        """The numbers of a tick as float32."""
+        return self.at(tick).astype(np.float32)
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.seeds = [self.seeds[lane] for lane in lanes]

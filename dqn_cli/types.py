@@ -14,17 +14,21 @@ whatever builds the run:
     atoms: int                K, the numbers per action that the algorithm asks of the network
     gamma: float              discount per env step
     batch_size: int           B
-    params: Tensor            the online parameters [S, P] (for an optimizer)
+    params: Array             the online parameters [S, P] (for an optimizer)
     device: torch.device      where parameters and replay lie
+    kernels: Kernels          the arithmetic of the run, and how NumPy's arrays become its own
 
 `env` and `device` are built first and may ask for nothing, `algo` for `seeds`, `space`, `gamma`,
-`batch_size` and `device`, `network` for those and `atoms`, every other group for all of them.
+`batch_size`, `device` and `kernels`, `network` for those and `atoms`, every other group for all of
+them.
+
+An Array is NumPy's where the run's kernels are compiled, and a tensor where they are PyTorch's. A
+part that can only compute with tensors is found out before the run, which then has PyTorch's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -33,6 +37,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dqn_cli.kernels.kernels import Array
 from dqn_cli.state import State
 
 # Types of configuration values: a part's keyword-only arguments are its keys in conf/, and these
@@ -76,46 +81,45 @@ class Noise(NamedTuple):
 class Inputs(NamedTuple):
     """All that a network may look at."""
 
-    obs: Tensor  # [S, N, *obs]
-    noise: Tensor | None = None  # [S, *shape] as the network asked for; None: without any
+    obs: Array  # [S, N, *obs]
+    noise: Array | None = None  # [S, *shape] as the network asked for; None: without any
 
 
 class Output(NamedTuple):
     """What a network says of observations."""
 
-    values: Tensor  # [S, N, A, K]
-    fractions: Tensor | None = None  # [S, N, K], of which quantiles the values are, if it chose
+    values: Array  # [S, N, A, K]
+    fractions: Array | None = None  # [S, N, K], of which quantiles the values are, if it chose
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Rows drawn from replay."""
 
-    obs: Tensor  # [S, B, *obs]
-    action: Tensor  # [S, B] int64
-    reward: Tensor  # [S, B], the discounted sum of up to n_step rewards
-    next_obs: Tensor  # [S, B, *obs], the state after the last of them
-    discount: Tensor  # [S, B], gamma to the number of them, 0 where the last one terminated
-    weight: Tensor  # [S, B], importance weight; 1 under uniform replay
-    index: NDArray[np.int64]  # [S, B], for the sampler
+    obs: Array  # [S, B, *obs]
+    action: Array  # [S, B] int64
+    reward: Array  # [S, B], the discounted sum of up to n_step rewards
+    next_obs: Array  # [S, B, *obs], the state after the last of them
+    discount: Array  # [S, B], gamma to the number of them, 0 where the last one terminated
+    weight: Array  # [S, B], importance weight; 1 under uniform replay
+    index: Array  # [S, B], for the sampler
 
 
 class Loss(NamedTuple):
     """What an algorithm says of each sample; weighting and averaging are the learner's."""
 
-    per_sample: Tensor  # [S, B]
-    d_values: Tensor  # [S, B, A, K], d per_sample / d values
-    priority: Tensor  # [S, B], what prioritised replay ranks the sample by, >= 0
-    q: Tensor  # [S, B], the value of the action taken
+    per_sample: Array  # [S, B]
+    d_values: Array  # [S, B, A, K], d per_sample / d values
+    priority: Array  # [S, B], what prioritised replay ranks the sample by, >= 0
+    q: Array  # [S, B], the value of the action taken
 
 
-Forward = Callable[[Tensor], Output]  # observations [S, B, *obs] -> what a network says of them
+Forward = Callable[[Array], Output]  # observations [S, B, *obs] -> what a network says of them
 
 
 class Algo(Protocol):
     atoms: int | None  # K; None: the quantiles at the fractions that the network chooses
 
-    def q(self, values: Tensor) -> Tensor:
+    def q(self, values: Array) -> Array:
         """Q-values [..., A] of a network's values [..., A, K]: how they are acted on."""
 
     def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
@@ -138,11 +142,11 @@ class Sampler(Protocol):
     def added(self, position: int) -> None:
         """Every lane stored a row at this position, in place of the one that was there."""
 
-    def draw(self, rows: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Positions [S, B] out of the first `rows`, and their importance
-        weights [S, B], after `step` env steps (per seed)."""
+    def draw(self, rows: int, step: int) -> tuple[Array, Array]:
+        """Positions [S, B] out of the first `rows`, and their importance weights [S, B] as float32,
+        after `step` env steps (per seed); arrays of NumPy will do."""
 
-    def update(self, index: NDArray[np.int64], priority: NDArray[np.float32]) -> None:
+    def update(self, index: Array, priority: Array) -> None:
         """Take note of the priorities [S, B] of the rows at `index` [S, B]."""
 
     def keep(self, lanes: Sequence[int]) -> None: ...
@@ -158,14 +162,14 @@ class Sampler(Protocol):
 # The parameters of all lanes, as views of one matrix [S, P], in whatever form a network likes.
 Weights = Any
 # Given d loss / d values [S, N, A, K], write the gradient into `grad`, split as the weights are.
-Pullback = Callable[[Tensor, Weights], None]
+Pullback = Callable[[Array, Weights], None]
 
 
 class Network(Protocol):
     def init(self, seeds: Sequence[int]) -> Tensor:
         """Fresh parameters [S, P] on the CPU; row s depends on seeds[s] alone."""
 
-    def split(self, params: Tensor) -> Weights:
+    def split(self, params: Array) -> Weights:
         """Views of params [S, P], which `forward` and `vjp` take: split once, use often."""
 
     def forward(self, weights: Weights, inputs: Inputs) -> Output:
@@ -186,10 +190,10 @@ class Network(Protocol):
 
 
 class Target(Protocol):
-    def choose(self, online: Tensor, target: Tensor) -> Tensor:
+    def choose(self, online: Array, target: Array) -> Array:
         """Which parameters [S, P] the next state is valued by: one of the two, as it is."""
 
-    def sync(self, online: Tensor, target: Tensor, step: int) -> None:
+    def sync(self, online: Array, target: Array, step: int) -> None:
         """After env step `step`, move target [S, P] towards online [S, P], in place."""
 
 
@@ -212,7 +216,7 @@ class Exploration(Protocol):
 
 
 class Optimizer(Protocol):
-    def step(self, params: Tensor, grad: Tensor, step: int) -> None:
+    def step(self, params: Array, grad: Array, step: int) -> None:
         """Change params [S, P] in place, after `step` env steps (per seed)."""
 
     def keep(self, lanes: Sequence[int]) -> None: ...
@@ -281,6 +285,7 @@ class EnvMaker(Protocol):
 
 class Device(Protocol):
     torch: torch.device
+    kernels: list[str]  # names of kernels to try, the fastest first
 
     def apply(self) -> None:
         """Set what holds for the whole process, such as threads; once, before anything computes."""

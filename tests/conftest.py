@@ -23,6 +23,8 @@ from torch import Tensor
 
 from dqn_cli.cli.train import CONF, main
 from dqn_cli.config import Config, check, command
+from dqn_cli.kernels.kernels import Kernels, load
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.results.writer import RunWriter
 from dqn_cli.storage.transitions import Transitions
 from dqn_cli.training.learner import Learner
@@ -75,23 +77,35 @@ def row() -> Callable[..., Step]:
     return make
 
 
+@pytest.fixture(scope="session", params=["compiled", "torch"])
+def kernels(request: pytest.FixtureRequest) -> Kernels:
+    """Each kind, on the CPU."""
+    return load(request.param, torch.device("cpu"))
+
+
 @pytest.fixture
 def replay(space) -> Callable[..., Replay]:
-    """replay(sampler, lanes, ...): it, with a storage of these lanes and of such a space."""
+    """replay(sampler, lanes, ...): it, with a storage of these lanes and of such a space, of the
+    sampler's kind of arrays."""
 
-    def make(sampler: Sampler, lanes: int, *spaces: int) -> Replay:
-        cpu = torch.device("cpu")
-        return Replay(Transitions(lanes, space(*spaces), sampler.capacity, 0.9, 1, cpu), sampler)
+    def make(sampler: Sampler, lanes: int, *spaces: int, kernels: Kernels = TORCH) -> Replay:
+        kernels = getattr(sampler, "kernels", kernels)
+        storage = Transitions(lanes, space(*spaces), sampler.capacity, 0.9, 1, kernels)
+        return Replay(storage, sampler)
 
     return make
 
 
 @pytest.fixture
 def q_values() -> Callable[..., Tensor]:
-    """q_values(network, params, obs): the Q-values [S, N, A] of one number per action."""
+    """q_values(network, params, obs): the Q-values [S, N, A] of one number per action, a tensor
+    whatever the network computes with."""
 
-    def forward(network: Network, params: Tensor, obs: Tensor) -> Tensor:
-        return network.forward(network.split(params), Inputs(obs)).values.squeeze(-1)
+    def forward(network: Network, params: Tensor, obs: Any) -> Tensor:
+        kernels: Kernels = getattr(network, "kernels", TORCH)
+        seen = kernels.array(obs) if isinstance(obs, Tensor) else kernels.place(obs)
+        weights = network.split(kernels.array(params))
+        return kernels.tensor(network.forward(weights, Inputs(seen)).values).squeeze(-1)
 
     return forward
 

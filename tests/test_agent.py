@@ -11,10 +11,12 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import dqn_cli
 from dqn_cli.agent import Agent
+from dqn_cli.kernels import compiled
+from dqn_cli.network.mlp import MLP
 from dqn_cli.types import Inputs
 
 pytestmark = [pytest.mark.usefixtures("undrawn"), pytest.mark.filterwarnings("ignore")]
@@ -43,7 +45,7 @@ def test_an_agent_plays_its_score_and_its_module_says_the_same_wherever_it_goes(
     agent = dqn_cli.load(tmp_path / "run", seed=2)
     module = agent.module()
     row = torch.from_numpy(observations(agent)).requires_grad_(False)
-    q = np.stack([agent.greedy.q(agent.weights, Inputs(r[None, None]))[0, 0].numpy() for r in row])
+    q = np.stack([agent.greedy.q(agent.weights, r[None, None])[0, 0] for r in row.numpy()])
     np.testing.assert_allclose(module(row).detach().numpy(), q, rtol=1e-4, atol=1e-4)
 
     with warnings.catch_warnings():
@@ -139,8 +141,14 @@ def test_an_observation_that_is_none_is_one_line(run: Path) -> None:
         dqn_cli.load(run).act(np.zeros(3, np.float32))
 
 
-def test_a_network_of_many_lanes_is_not_traced(run: Path) -> None:
+def test_compiled_kernels_are_not_traced(space) -> None:
     """Trap: NumPy's results would be constants in what is exported."""
-    agent = dqn_cli.load(run)
+    net = MLP(space(4, 2), 1, compiled, hidden=[8], activation="relu")
+
+    def q(params: Tensor) -> Tensor:
+        weights = net.split(compiled.array(params))
+        obs = np.zeros((1, 1, 4), np.float32)
+        return compiled.tensor(net.forward(weights, Inputs(obs)).values)
+
     with pytest.raises(RuntimeError, match=r"dqn_cli.load\(RUN\).module\(\) can"):
-        torch.jit.trace(lambda x: agent.greedy.q(agent.weights, Inputs(x)), torch.zeros(1, 1, 4))
+        torch.jit.trace(q, net.init([1]))

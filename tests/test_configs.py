@@ -89,7 +89,7 @@ def chosen(name: str) -> list[str]:
 def finite(config: Config) -> None:
     """Train to the end: every figure is a number, and the parameters have moved."""
     loop = build.loop(config)
-    before = loop.learner.online.cpu().clone()
+    before = loop.learner.kernels.tensor(loop.learner.online).clone()
     after = {}
     rows = []
     for event in loop.run():
@@ -124,6 +124,7 @@ LEFT = {
     *("eval.max_steps", "eval.final_episodes", "eval.envs"),  # nothing that was scored changes
     *("optimizer.beta1", "optimizer.beta2", "optimizer.eps"),  # Adam's, as the paper has them
     *("checkpoint.every_seconds", "device.name", "device.threads", "device.workers"),
+    "device.kernels",  # they are the same but for rounding
     *("device.deterministic", "resume", "trust", "experiment"),
 }
 
@@ -213,7 +214,8 @@ def modules() -> Iterator[Path]:
     "path", list(modules()), ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
 def test_three_names_share_a_stem(path: Path) -> None:
-    """A module of a room is a choice in conf/, what a choice points to, or what another uses."""
+    """A module of a room is a choice in conf/, what a choice points to, or what another uses; and
+    a test of that room, or the other module, imports it."""
     room, stem = path.parent.name, path.stem
     module = f"dqn_cli.{room}.{stem}"
     imports = {
@@ -224,7 +226,8 @@ def test_three_names_share_a_stem(path: Path) -> None:
     }
     targets = {keys["_target_"].rpartition(".")[0] for keys in RESIDENTS.values()}
     assert f"{room}/{stem}" in RESIDENTS or module in targets | imports
-    assert (TESTS / room / f"test_{stem}.py").is_file()
+    tests = [file.read_text(encoding="utf-8") for file in (TESTS / room).glob("test_*.py")]
+    assert module in imports or any(f"from {module} import" in text for text in tests)
 
 
 # What follows tries every key of conf/. A key that is not in this table fails the test below it.
@@ -279,6 +282,11 @@ def threads(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
     return torch.get_num_threads()
 
 
+def kernels(config: Config, _: pytest.MonkeyPatch) -> object:
+    cpu = {**config.device, "name": "cpu"}
+    return build.part(config.model_copy(update={"device": cpu}), "device").kernels
+
+
 def deterministic(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
     build.part(config, "device").apply()
     return torch.are_deterministic_algorithms_enabled()
@@ -301,6 +309,7 @@ DEVICE = {
     "name": Try("cpu", device),
     "threads": Try(3, threads),
     "workers": Try(3, lambda config, _: workers.processes(config, "cpu")),
+    "kernels": Try("torch", kernels),
     "deterministic": Try(False, deterministic),
 }
 LIMITED = [{"_target_": "gymnasium.wrappers.TimeLimit", "max_episode_steps": 12}]

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from dqn_cli.events import Episode, Finished
 from dqn_cli.saving.checkpoint import load_lane
 from dqn_cli.training import build
-from dqn_cli.types import Inputs
 
 FAMILY = {
     "rainbow": (
@@ -148,11 +147,11 @@ IQN = ("algo=iqn", "network.hidden=[32]", "network.head=[32]", "network.fraction
 def learned(compose, *overrides: str) -> Tensor:
     """The Q-values [2, 4, 2] of the first four states at the end of a run."""
     loop = build.loop(compose(*FAST, *overrides))
-    network, algo = loop.learner.network, loop.learner.algo
+    greedy = loop.exploring.greedy
     params = [torch.from_numpy(e.params) for e in loop.run() if isinstance(e, Finished)]
-    states = torch.eye(6)[:4].expand(2, 4, 6)
+    states = np.tile(np.eye(6, dtype=np.float32)[:4], (2, 1, 1))
     with torch.no_grad():
-        return algo.q(network.forward(network.split(torch.stack(params)), Inputs(states)).values)
+        return torch.from_numpy(greedy.q(greedy.weights(torch.stack(params)), states))
 
 
 @pytest.mark.long

@@ -17,10 +17,10 @@ ARRAYS = "numpy torch annotated_types"
 ALLOWED = {
     # row: (the rows below that it may import, other packages); * is anything
     "cli": ("*", "*"),
-    "agent": ("training saving results config types", "numpy torch"),
+    "agent": ("training saving results config kernels types", "numpy torch"),
     # a run's parts come by their names in conf/, so training names no group
     "training": (
-        "logger saving results storage config seeding maths types state events",
+        "logger saving results storage config seeding kernels maths types state events",
         f"{ARRAYS} omegaconf",
     ),
     "logger": ("saving results types state events", f"{ARRAYS} rich"),
@@ -29,12 +29,12 @@ ALLOWED = {
     **dict.fromkeys(
         GROUPS, ("kernels seeding maths types state code", f"{ARRAYS} gymnasium threadpoolctl")
     ),
-    "storage": ("maths types state", "numpy torch"),
-    "kernels": ("maths", "numpy torch"),
+    "storage": ("kernels types state", "numpy torch"),
     "config": ("types code", "pydantic annotated_types"),
     "seeding": ("types", ARRAYS),
     "maths": ("types", ARRAYS),
-    "types": ("state", ARRAYS),
+    "types": ("kernels state", ARRAYS),
+    "kernels": ("", "numpy torch numba"),
     "state": ("events", ARRAYS),
     "events": ("", ARRAYS),
     "code": ("", ""),

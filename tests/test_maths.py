@@ -1,6 +1,3 @@
-import math
-
-import numpy as np
 import pytest
 import torch
 from torch.nn.functional import huber_loss, mse_loss
@@ -9,11 +6,8 @@ from dqn_cli.maths import (
     REGRESSION,
     annealed,
     by_autograd,
-    clip_lanes,
     gather_action,
-    lane_norm,
     linear,
-    root,
     scatter_action,
 )
 
@@ -78,48 +72,6 @@ def test_linear_goes_from_start_to_end_and_stays(fraction: float, value: float) 
 
 def test_linear_arrives_exactly() -> None:
     assert linear(0.1, 0.7, 1.0) == 0.7  # 0.1 + (0.7 - 0.1) is 0.7 minus a bit
-
-
-def test_root_is_the_square_root_and_of_nothing_hardly_anything() -> None:
-    square = torch.tensor([4.0, 1e-20, 1e-30, 1e-40, 0.0])
-    expected = torch.tensor([2, 1e-10, 1e-15, 1e-15, 1e-15])
-    torch.testing.assert_close(root(square), expected, rtol=1e-6, atol=0)  # by default 1e-5
-    assert square[0] == 4.0  # and it leaves what it was given
-
-
-def test_lane_norm_is_euclidean() -> None:
-    rows = torch.zeros(2, 32)
-    rows[0, 0], rows[0, 31], rows[1, 16] = 3.0, 4.0, 2.0
-    assert lane_norm(rows).tolist() == [[5.0], [2.0]]
-
-
-@pytest.mark.parametrize("limit", [0.5, 10.0, 1e6])
-def test_clip_equals_clip_grad_norm_of_each_lane(limit: float) -> None:
-    grad = torch.randn(3, 64, generator=torch.Generator().manual_seed(0))
-    grad[1] *= 100
-    for lane, clipped in zip(grad, clip_lanes(grad, limit), strict=True):
-        parameter = torch.nn.Parameter(torch.zeros(64))
-        parameter.grad = lane.clone()
-        torch.nn.utils.clip_grad_norm_(parameter, limit)
-        torch.testing.assert_close(clipped, parameter.grad)
-
-
-def test_clip_leaves_what_is_within_the_limit() -> None:
-    grad = torch.full((1, 16), 0.25)  # norm 1
-    assert torch.equal(clip_lanes(grad, 1.1), grad)
-    assert clip_lanes(grad, 0.5).square().sum().sqrt().item() == pytest.approx(0.5, rel=1e-5)
-    assert torch.equal(clip_lanes(torch.zeros(1, 16), 0.5), torch.zeros(1, 16))
-
-
-@pytest.mark.parametrize("size", [16, 47, 545, 70_001])
-def test_clip_of_a_lane_does_not_depend_on_its_neighbours(size: int) -> None:
-    grad = torch.randn(5, size, generator=torch.Generator().manual_seed(0))
-    clipped = clip_lanes(grad, 0.5)
-    for lane in range(5):
-        assert torch.equal(clipped[lane], clip_lanes(grad[lane : lane + 1].clone(), 0.5)[0])
-    grad[0], grad[2] = math.nan, 1e30
-    with np.errstate(invalid="ignore", over="ignore"):  # as a run's device sets it
-        assert torch.equal(clip_lanes(grad, 0.5)[[1, 3, 4]], clipped[[1, 3, 4]])
 
 
 def test_annealed_goes_to_its_end_or_stays_where_it_is() -> None:

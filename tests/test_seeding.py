@@ -3,7 +3,6 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-import torch
 
 from dqn_cli.seeding import NUMBERS_AT_ONCE, Stream, episode_seed, generator, uniform_init
 from dqn_cli.types import Noise
@@ -113,11 +112,11 @@ def test_the_noise_that_a_network_asks_for(shape: tuple[int, ...], normal: bool)
     stream = Stream.of(Noise(shape, normal), [7, 3], "noise.learn")
     block = {(5,): NUMBERS_AT_ONCE // 5, (3, 4): NUMBERS_AT_ONCE // 12}.get(shape, 1)
     for tick, number, offset in ((0, 0, 0), (block, 1, 0), (3 * block - 1, 2, block - 1)):
-        drawn = stream.tensor(tick, torch.device("cpu"))
-        assert (drawn.dtype, drawn.shape) == (torch.float32, (2, *shape))
+        drawn = stream.floats(tick)
+        assert (drawn.dtype, drawn.shape) == (np.float32, (2, *shape))
         draws = generator(3, "noise.learn", number)
         expected = (draws.standard_normal if normal else draws.random)((block, *shape))[offset]
-        assert np.array_equal(drawn[1].numpy(), expected.astype(np.float32))
+        assert np.array_equal(drawn[1], expected.astype(np.float32))
 
 
 def test_episode_seeds_are_distinct() -> None:

@@ -14,6 +14,8 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.maths import gather_values, scatter_action
 from dqn_cli.types import Batch, Forward, Loss, Output
 
@@ -44,31 +46,45 @@ def project(
 
 class C51:
     def __init__(
-        self, gamma: float, *, atoms: Atoms, low: float, high: float, double: bool
+        self,
+        gamma: float,
+        kernels: Kernels = TORCH,
+        *,
+        atoms: Atoms,
+        low: float,
+        high: float,
+        double: bool,
     ) -> None:
         if low >= high:
             raise ValueError(f"low={low}: expected less than high={high}")
         self.gamma = gamma
+        self.kernels = kernels
         self.atoms = atoms
         self.low = low
         self.high = high
         self.double = double
 
-    def q(self, values: Tensor) -> Tensor:
-        support = torch.linspace(self.low, self.high, self.atoms, device=values.device)
-        return (values.softmax(-1) * support).sum(-1)
+    def q(self, values: Array) -> Array:
+        return self.kernels.array(self._mean(self.kernels.tensor(values)))
+
+    def _mean(self, logits: Tensor) -> Tensor:
+        support = torch.linspace(self.low, self.high, self.atoms, device=logits.device)
+        return (logits.softmax(-1) * support).sum(-1)
 
     def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
-        following = target(batch.next_obs).values
-        chooser = online(batch.next_obs).values if self.double else following
-        best = self.q(chooser).argmax(-1)
-        probability = gather_values(following, best).softmax(-1)
-        goal = project(probability, batch.reward, batch.discount, self.low, self.high)
-        logits = gather_values(now.values, batch.action)
+        tensor, array = self.kernels.tensor, self.kernels.array
+        values, action, reward, discount = map(
+            tensor, (now.values, batch.action, batch.reward, batch.discount)
+        )
+        following = tensor(target(batch.next_obs).values)
+        chooser = tensor(online(batch.next_obs).values) if self.double else following
+        probability = gather_values(following, self._mean(chooser).argmax(-1)).softmax(-1)
+        goal = project(probability, reward, discount, self.low, self.high)
+        logits = gather_values(values, action)
         log_p = logits.log_softmax(-1)
         cross_entropy = -(goal * log_p).sum(-1)
-        d_values = scatter_action((log_p.exp() - goal).detach(), batch.action, now.values)
-        return Loss(cross_entropy, d_values, cross_entropy, self.q(logits))
+        d_values = scatter_action((log_p.exp() - goal).detach(), action, values)
+        return Loss(*map(array, (cross_entropy, d_values, cross_entropy, self._mean(logits))))
 
     def notes(self, rewards: tuple[float, float]) -> list[str]:
         """What the support cannot hold, given the smallest and the largest reward."""

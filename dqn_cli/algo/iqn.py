@@ -5,9 +5,9 @@ those that choose the next action are independent of each other.
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from dqn_cli.algo.qr import quantile_loss
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.maths import gather_values
 from dqn_cli.types import Batch, Forward, Loss, Output, Positive
 
@@ -17,19 +17,22 @@ class IQN:
 
     atoms = None  # as many quantiles as the network has fractions
 
-    def __init__(self, *, kappa: Positive, double: bool) -> None:
+    def __init__(self, kernels: Kernels = TORCH, *, kappa: Positive, double: bool) -> None:
+        self.kernels = kernels
         self.kappa = kappa
         self.double = double
 
-    def q(self, values: Tensor) -> Tensor:
+    def q(self, values: Array) -> Array:
         return values.mean(-1)
 
     def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
         """ValueError if the network says of no fractions."""
         if now.fractions is None:
             raise ValueError("its values come without the fractions that they are quantiles at")
-        following = target(batch.next_obs).values
+        tensor = self.kernels.tensor
+        following = tensor(target(batch.next_obs).values)
         # a forward of its own also with the target network: the choice has fractions of its own
-        chooser = (online if self.double else target)(batch.next_obs).values
-        following = gather_values(following, self.q(chooser).argmax(-1))
-        return quantile_loss(now, following, now.fractions, batch, self.kappa)
+        chooser = tensor((online if self.double else target)(batch.next_obs).values)
+        following = gather_values(following, chooser.mean(-1).argmax(-1))
+        fraction = tensor(now.fractions)
+        return quantile_loss(self.kernels, now, following, fraction, batch, self.kappa)

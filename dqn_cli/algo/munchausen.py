@@ -16,6 +16,8 @@ from typing import Annotated, Literal
 from annotated_types import Le
 from torch import Tensor
 
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.maths import REGRESSION, gather_action, scatter_action
 from dqn_cli.types import Batch, Forward, Fraction, Loss, Output, Positive
 
@@ -37,22 +39,33 @@ class Munchausen:
     atoms = 1
 
     def __init__(
-        self, *, alpha: Fraction, tau: Positive, l0: Negative, loss: Literal["mse", "huber"]
+        self,
+        kernels: Kernels = TORCH,
+        *,
+        alpha: Fraction,
+        tau: Positive,
+        l0: Negative,
+        loss: Literal["mse", "huber"],
     ) -> None:
+        self.kernels = kernels
         self.alpha = alpha
         self.tau = tau
         self.l0 = l0
         self.regression = REGRESSION[loss]
 
-    def q(self, values: Tensor) -> Tensor:
-        return values.squeeze(-1)
+    def q(self, values: Array) -> Array:
+        return values[..., 0]
 
     def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
-        before, after = (self.q(target(obs).values) for obs in (batch.obs, batch.next_obs))
-        reward = batch.reward + self.alpha * bonus(before, batch.action, self.tau, self.l0)
-        y = reward + batch.discount * soft_value(after, self.tau)
-        q = gather_action(self.q(now.values), batch.action)
+        tensor, array = self.kernels.tensor, self.kernels.array
+        values, action = tensor(now.values), tensor(batch.action)
+        before, after = (
+            tensor(target(obs).values).squeeze(-1) for obs in (batch.obs, batch.next_obs)
+        )
+        reward = tensor(batch.reward) + self.alpha * bonus(before, action, self.tau, self.l0)
+        y = reward + tensor(batch.discount) * soft_value(after, self.tau)
+        q = gather_action(values.squeeze(-1), action)
         error = q - y
         per_sample, slope = self.regression(error)
-        d_values = scatter_action(slope.unsqueeze(-1), batch.action, now.values)
-        return Loss(per_sample, d_values, error.abs(), q)
+        d_values = scatter_action(slope.unsqueeze(-1), action, values)
+        return Loss(*map(array, (per_sample, d_values, error.abs(), q)))

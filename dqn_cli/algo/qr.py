@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.maths import gather_values, scatter_action
 from dqn_cli.types import Batch, Count, Forward, Loss, Output, Positive
 
@@ -37,33 +39,41 @@ def quantile_huber(
 
 
 def quantile_loss(
-    now: Output, following: Tensor, fraction: Tensor, batch: Batch, kappa: float
+    kernels: Kernels, now: Output, following: Tensor, fraction: Tensor, batch: Batch, kappa: float
 ) -> Loss:
     """The loss of the action taken, whose values are quantiles at `fraction` [..., K], given those
     of the next action [..., M]."""
-    sample = batch.reward.unsqueeze(-1) + batch.discount.unsqueeze(-1) * following
-    theta = gather_values(now.values, batch.action)
+    values, action, reward, discount = map(
+        kernels.tensor, (now.values, batch.action, batch.reward, batch.discount)
+    )
+    sample = reward.unsqueeze(-1) + discount.unsqueeze(-1) * following
+    theta = gather_values(values, action)
     per_sample, slope = quantile_huber(theta, sample, fraction, kappa)
-    d_values = scatter_action(slope, batch.action, now.values)
-    return Loss(per_sample, d_values, per_sample, theta.mean(-1))
+    d_values = scatter_action(slope, action, values)
+    return Loss(*map(kernels.array, (per_sample, d_values, per_sample, theta.mean(-1))))
 
 
 class QR:
     """`double`: the online network chooses the next action. kappa: up to where an error is squared,
     in the units of the return."""
 
-    def __init__(self, *, quantiles: Count, kappa: Positive, double: bool) -> None:
+    def __init__(
+        self, kernels: Kernels = TORCH, *, quantiles: Count, kappa: Positive, double: bool
+    ) -> None:
+        self.kernels = kernels
         self.atoms = quantiles
         self.kappa = kappa
         self.double = double
 
-    def q(self, values: Tensor) -> Tensor:
+    def q(self, values: Array) -> Array:
         return values.mean(-1)
 
     def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
         """The best next action is that of the largest mean, not of each quantile by itself."""
-        following = target(batch.next_obs).values
-        chooser = online(batch.next_obs).values if self.double else following
+        following = self.kernels.tensor(target(batch.next_obs).values)
+        chooser = following
+        if self.double:
+            chooser = self.kernels.tensor(online(batch.next_obs).values)
         fraction = midpoints(self.atoms, following.device)
-        following = gather_values(following, self.q(chooser).argmax(-1))
-        return quantile_loss(now, following, fraction, batch, self.kappa)
+        following = gather_values(following, chooser.mean(-1).argmax(-1))
+        return quantile_loss(self.kernels, now, following, fraction, batch, self.kappa)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dqn_cli.kernels.kernels import Array
 from dqn_cli.state import State
 
 
@@ -28,7 +29,7 @@ class Latest:
         index = (self.newest + 1 - rows + np.arange(self.capacity) % rows) % self.capacity
         return np.tile(index, (len(self.weight), 1)), self.weight
 
-    def update(self, index: NDArray[np.int64], priority: NDArray[np.float32]) -> None:
+    def update(self, index: Array, priority: Array) -> None:
         """All rows are taken anyway."""
 
     def keep(self, lanes: Sequence[int]) -> None:

@@ -13,16 +13,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from dqn_cli.buffer.importance import Normalize, importance
+from dqn_cli.buffer.importance import Normalize
 from dqn_cli.buffer.sum_tree import SumTree
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.maths import annealed
 from dqn_cli.seeding import Stream
 from dqn_cli.state import State, take
 from dqn_cli.types import Count, Exponent, Positive
-
-LARGEST = 1e30  # |TD error| that counts, so that sums stay finite; nan, of a diverged lane, is that
 
 
 class Prioritized:
@@ -30,6 +29,7 @@ class Prioritized:
         self,
         seeds: Sequence[int],
         batch_size: int,
+        kernels: Kernels = TORCH,
         *,
         capacity: Count,
         alpha: Exponent,
@@ -41,11 +41,12 @@ class Prioritized:
     ) -> None:
         self.capacity = capacity
         self.rows = 0  # that there are
-        self.tree = SumTree(len(seeds), capacity)
-        self.largest = np.ones(len(seeds))  # priority given to new rows, per lane, before alpha
+        self.kernels = kernels
+        self.tree = SumTree(kernels, len(seeds), capacity, minimum=normalize == "buffer")
+        # priority given to new rows [S], before alpha
+        self.largest = kernels.place(np.ones(len(seeds)))
         self.draws = Stream(seeds, "replay", (batch_size,))
         self.samples = 0
-        self.strata = np.arange(batch_size)
         self.alpha = alpha
         self.beta = (beta, beta_end, beta_steps)
         self.epsilon = epsilon
@@ -53,27 +54,20 @@ class Prioritized:
 
     def added(self, position: int) -> None:
         self.rows = max(self.rows, position + 1)
-        place = np.full((len(self.largest), 1), position)
-        self.tree.set(place, self.largest[:, None] ** self.alpha)
+        index = self.kernels.place(np.full((len(self.largest), 1), position))
+        self.tree.set(index, self.largest[:, None] ** self.alpha)
 
-    def draw(self, rows: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        share = (self.strata + self.draws.at(self.samples)) / len(self.strata)
+    def draw(self, rows: int, step: int) -> tuple[Array, Array]:
+        uniform = self.kernels.place(self.draws.at(self.samples))
         self.samples += 1
-        total = self.tree.total[:, None]
-        index = self.tree.find(share * total)
-        value = self.tree.get(index)  # the probability times the total, which cancels out
-        if self.normalize == "batch":
-            rarest = value.min(axis=-1, keepdims=True)
-        else:
-            rarest = self.tree.least(rows)[:, None]
-        weight = importance(value, rarest, annealed(*self.beta, step))
-        return index, weight.astype(np.float32)
+        # A value is its row's probability times the total, which cancels out of the weights.
+        index, value, rarest = self.tree.draw(uniform)
+        if self.normalize == "buffer":
+            rarest = self.tree.least
+        return index, self.kernels.importance(value, rarest, annealed(*self.beta, step))
 
-    def update(self, index: NDArray[np.int64], priority: NDArray[np.float32]) -> None:
-        raw = priority.astype(np.float64) + self.epsilon
-        raw = np.fmin(raw, LARGEST)
-        np.maximum(self.largest, raw.max(axis=-1), out=self.largest)
-        self.tree.set(index, raw**self.alpha)
+    def update(self, index: Array, priority: Array) -> None:
+        self.tree.set(index, self.kernels.rank(priority, self.largest, self.epsilon, self.alpha))
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.tree.keep(lanes)
@@ -82,8 +76,8 @@ class Prioritized:
 
     def state(self, lane: int) -> State:
         return {
-            "values": torch.from_numpy(self.tree.values(lane, self.rows)),
-            "largest": torch.tensor(self.largest[lane]),
+            "values": self.kernels.tensor(self.tree.values(lane, self.rows)).cpu(),
+            "largest": torch.tensor(float(self.largest[lane]), dtype=torch.float64),
         }
 
     def load(self, seeds: Sequence[int], state: State, step: int, updates: int) -> None:
@@ -92,9 +86,10 @@ class Prioritized:
         values = take(state, "values", (len(seeds), rows), torch.float64)
         if not all((v >= 0).all() and v.isfinite().all() for v in (values, largest)):
             raise ValueError("values, largest: expected finite priorities from 0 on")
-        self.tree = SumTree(len(seeds), self.capacity)
+        minimum = self.normalize == "buffer"
+        self.tree = SumTree(self.kernels, len(seeds), self.capacity, minimum)
         self.tree.fill(values.numpy())
         self.rows = rows
-        self.largest = largest.numpy()
+        self.largest = self.kernels.place(largest.numpy())
         self.draws = Stream(seeds, "replay", self.draws.shape)
         self.samples = updates

@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from dqn_cli.buffer.importance import Normalize, importance
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.maths import annealed
 from dqn_cli.seeding import Stream
 from dqn_cli.state import State, take
@@ -28,6 +30,7 @@ class RankPrioritized:
         self,
         seeds: Sequence[int],
         batch_size: int,
+        kernels: Kernels = TORCH,
         *,
         capacity: Count,
         alpha: Exponent,
@@ -37,6 +40,7 @@ class RankPrioritized:
         sort_every_updates: Count,
         normalize: Normalize,
     ) -> None:
+        self.kernels = kernels
         self.capacity = capacity
         self.rows = 0  # that there are
         self.draws = Stream(seeds, "replay", (batch_size,))
@@ -89,10 +93,12 @@ class RankPrioritized:
             self.ranked = max(self.ranked, row + 1)
         self.fresh.clear()
 
-    def update(self, index: NDArray[np.int64], priority: NDArray[np.float32]) -> None:
-        raw = priority.astype(np.float64)
-        lanes = np.arange(len(index))[:, None]
-        self.priority[lanes, index] = np.fmin(raw, np.inf)  # nan, of a diverged lane, is that
+    def update(self, index: Array, priority: Array) -> None:
+        raw = self.kernels.numpy(priority).astype(np.float64)
+        lanes = np.arange(len(raw))[:, None]
+        self.priority[lanes, self.kernels.numpy(index)] = np.fmin(
+            raw, np.inf
+        )  # nan, of a diverged lane, is that
 
     def keep(self, lanes: Sequence[int]) -> None:
         chosen = list(lanes)

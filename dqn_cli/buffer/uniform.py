@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dqn_cli.kernels.kernels import Array
 from dqn_cli.seeding import Stream
 from dqn_cli.state import State
 from dqn_cli.types import Count
@@ -27,7 +28,7 @@ class Uniform:
         self.drawn += 1
         return index, self.weight
 
-    def update(self, index: NDArray[np.int64], priority: NDArray[np.float32]) -> None:
+    def update(self, index: Array, priority: Array) -> None:
         """Every row stays as likely as the others."""
 
     def keep(self, lanes: Sequence[int]) -> None:

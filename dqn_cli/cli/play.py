@@ -45,6 +45,7 @@ def play(
     input, RunError if the environment fails."""
     from dqn_cli.agent import agent
     from dqn_cli.config import check, refuse_foreign
+    from dqn_cli.kernels.kernels import load as load_kernels
     from dqn_cli.results.reader import read_run
     from dqn_cli.training import build
     from dqn_cli.training.evaluation import evaluation_seeds, fresh_seeds, greedy_returns
@@ -59,8 +60,11 @@ def play(
     seed = config.seeds[0] if seed is None else seed
     # The bits of Q-values depend on threads. The run's own device may not be present here.
     device = {key: "cpu" if key == "name" else value for key, value in config.device.items()}
-    build.part(config.model_copy(update={"device": device}), "device").apply()
-    player, checkpoint = agent(run, config, seed, kind)
+    here = build.part(config.model_copy(update={"device": device}), "device")
+    here.apply()
+    used = read.summary.get("kernels")  # by the run: others round differently
+    kernels = load_kernels(str(used) if used in here.kernels else here.kernels[-1], here.torch)
+    player, checkpoint = agent(run, config, seed, kind, kernels)
     env, greedy, params = player.env, player.greedy, player.params.unsqueeze(0)
     score = recorded_score(read, seed, checkpoint.step)
     if scored and score is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,9 +34,12 @@ def prepare(composed: DictConfig, directory: Path, overrides: Sequence[str]) -> 
     """Check a run and build what it needs. `overrides` are those of the command line. ValueError or
     OSError if the run may not start; nothing has been written then."""
     from dqn_cli import config
+    from dqn_cli.kernels.jit import on_compile
     from dqn_cli.results.writer import holds_run
     from dqn_cli.training import build, workers
 
+    if sys.stderr.isatty():
+        on_compile(lambda: print("compiling the kernels, once on this machine", file=sys.stderr))
     own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     values = OmegaConf.to_container(own, resolve=True)
     assert isinstance(values, dict)

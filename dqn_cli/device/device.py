@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
+import importlib.util
 import os
 from typing import Literal
 
@@ -22,6 +24,11 @@ def present() -> list[str]:
     if torch.backends.mps.is_available():
         found.append("mps")
     return found
+
+
+def compilable() -> bool:
+    """Whether numba is there, and SciPy, whose matrix products it uses."""
+    return all(importlib.util.find_spec(name) is not None for name in ("numba", "scipy"))
 
 
 def keep_memory() -> None:
@@ -47,6 +54,7 @@ class Device:
         name: Literal["auto", "cpu", "cuda", "mps"],
         threads: Count,
         workers: Count | Literal["auto"],  # dqn_cli.training.workers starts them
+        kernels: Literal["auto", "compiled", "torch"],
         deterministic: bool,
     ) -> None:
         here = present()
@@ -55,6 +63,15 @@ class Device:
             name = "cuda" if "cuda" in here else "cpu"
         if name not in here:
             raise ValueError(f"name={name}: not present; this machine has {', '.join(here)}")
+        if kernels == "compiled" and name != "cpu":
+            raise ValueError(f"kernels=compiled: they are for a CPU; device {name} has torch")
+        if kernels == "compiled" and not compilable():
+            raise ValueError("kernels=compiled: numba is not installed; there is torch")
+        if kernels == "auto":
+            here = ["compiled"] if name == "cpu" and compilable() else []
+            self.kernels = [*here, "torch"]
+        else:
+            self.kernels = [kernels]
         self.torch = torch.device(name)
         self.threads = threads
         self.deterministic = deterministic
@@ -65,7 +82,11 @@ class Device:
         before it computes with a network."""
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic asks for
         torch.set_num_threads(self.threads)
-        threadpool_limits(self.threads, user_api="blas")  # NumPy's
+        # Compiled kernels compute a lane with one thread, so that its bits depend on nothing else.
+        serial = "compiled" in self.kernels
+        if serial:
+            importlib.import_module("scipy.linalg.cython_blas")  # numba's products are SciPy's
+        threadpool_limits(1 if serial else self.threads, user_api="blas")
         torch.use_deterministic_algorithms(self.deterministic)
         # The optimizer's averages of units that no longer fire shrink into denormal numbers, on
         # which a CPU takes ten times as long.

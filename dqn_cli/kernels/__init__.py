@@ -1,1 +1,1 @@
-"""The arithmetic of a layer for all lanes at once, on whatever the arrays lie."""
+"""The arithmetic of a run, compiled for a CPU or by PyTorch; kernels.py says what there is."""

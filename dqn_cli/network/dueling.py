@@ -3,54 +3,27 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
 
-from torch import Tensor
-
-from dqn_cli.kernels.lanes import Activation
-from dqn_cli.maths import array, tensor
+from dqn_cli.kernels.kernels import AGGREGATES, Activation, Aggregate, Array, Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.network.layers import Chain, Linear, Stack
-from dqn_cli.network.observations import features, prepare
+from dqn_cli.network.observations import features, rows
 from dqn_cli.types import Count, Inputs, Output, PositiveFraction, Pullback, Space, Weights
-
-Aggregate = Literal["mean", "max", "sum"]
-
-
-def aggregate(value: Tensor, advantage: Tensor, kind: Aggregate) -> Tensor:
-    """Q [..., A, K] of V [..., 1, K] and A [..., A, K]: less the mean over actions (equation 9) or
-    the largest (equation 8) of the advantages, or V + A as they are (equation 7).
-
-    The mean is over the actions of one state: a mean over the batch as well would make a state's
-    Q depend on the other rows.
-    """
-    if kind == "sum":
-        return value + advantage
-    if kind == "max":
-        return value + advantage - advantage.amax(dim=-2, keepdim=True)
-    return value + advantage - advantage.mean(dim=-2, keepdim=True)
-
-
-def d_advantage(d_values: Tensor, advantage: Tensor, kind: Aggregate) -> Tensor:
-    """The derivative by A [..., A, K] of a loss whose derivative by Q is d_values [..., A, K]; of
-    several largest advantages the first one counts as the largest."""
-    if kind == "sum":
-        return d_values
-    if kind == "max":
-        largest = advantage.argmax(dim=-2, keepdim=True)
-        return d_values.scatter_add(-2, largest, -d_values.sum(dim=-2, keepdim=True))
-    return d_values - d_values.mean(dim=-2, keepdim=True)
 
 
 class Dueling(Stack):
     """obs -> hidden, shared -> two streams with hidden layers of their own -> V [K] and A [A, K].
 
-    `trunk_gradient` scales the gradient that enters the shared layers from the two streams.
+    The mean of advantages is over the actions of one state: a mean over the batch as well would
+    make a state's Q depend on the other rows. `trunk_gradient` scales the gradient that enters the
+    shared layers from the two streams.
     """
 
     def __init__(
         self,
         space: Space,
         atoms: int,
+        kernels: Kernels = TORCH,
         *,
         hidden: list[Count],
         streams: list[Count],
@@ -60,7 +33,7 @@ class Dueling(Stack):
     ) -> None:
         self.space = space
         self.atoms = atoms
-        self.aggregate: Aggregate = aggregate
+        self.aggregate = AGGREGATES[aggregate]
         self.trunk_gradient = trunk_gradient
         shared = [features(space), *hidden]
         layers = [Linear(f"hidden.{i}", *pair) for i, pair in enumerate(pairwise(shared))]
@@ -68,7 +41,7 @@ class Dueling(Stack):
             names = [*(f"{stream}.hidden.{i}" for i in range(len(streams))), stream]
             widths = pairwise([shared[-1], *streams, outputs])
             layers += [Linear(name, *pair) for name, pair in zip(names, widths, strict=True)]
-        super().__init__(layers)
+        super().__init__(layers, kernels)
         fork, second = len(hidden), len(hidden) + len(streams) + 1
         self.shared = Chain(self, slice(fork), activation, closed=True)
         self.value = Chain(self, slice(fork, second), activation, closed=False)
@@ -78,16 +51,15 @@ class Dueling(Stack):
         return self.vjp(weights, inputs)[0]
 
     def vjp(self, weights: Weights, inputs: Inputs) -> tuple[Output, Pullback]:
-        shared = self.shared.forward(weights, prepare(inputs.obs, self.space, weights))
-        values = self.value.forward(weights, shared[-1])
-        advantages = self.advantage.forward(weights, shared[-1])
-        flat = tensor(advantages[-1])
-        advantage = flat.view(*flat.shape[:2], self.space.actions, self.atoms)
-        value = tensor(values[-1]).unsqueeze(-2)
+        shared = self.shared.forward(weights, rows(inputs.obs, self.space, self.kernels))
+        values = self.value.forward(weights, shared.out)
+        advantages = self.advantage.forward(weights, shared.out)
+        shape = (*shared.out.shape[:2], self.space.actions, self.atoms)
+        advantage = advantages.out.reshape(shape)
 
-        def pullback(d_values: Tensor, grad: Weights) -> None:
-            d_value = array(d_values.sum(dim=-2))
-            d_flat = array(d_advantage(d_values, advantage, self.aggregate).reshape(flat.shape))
+        def pullback(d_values: Array, grad: Weights) -> None:
+            d_value, d_advantage = self.kernels.d_aggregate(d_values, advantage, self.aggregate)
+            d_flat = d_advantage.reshape(advantages.out.shape)
             d_left = self.value.backward(weights, values, d_value, grad, through=True)
             d_right = self.advantage.backward(weights, advantages, d_flat, grad, through=True)
             d_shared = d_left + d_right
@@ -95,4 +67,4 @@ class Dueling(Stack):
                 d_shared = d_shared * self.trunk_gradient
             self.shared.backward(weights, shared, d_shared, grad, through=False)
 
-        return Output(aggregate(value, advantage, self.aggregate)), pullback
+        return Output(self.kernels.aggregate(values.out, advantage, self.aggregate)), pullback

@@ -14,10 +14,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from dqn_cli.kernels.lanes import Activation
-from dqn_cli.maths import array, tensor
+from dqn_cli.kernels.kernels import Activation, Array, Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.network.layers import Chain, Linear, Stack
-from dqn_cli.network.observations import alike, features, prepare
+from dqn_cli.network.observations import features, rows
 from dqn_cli.types import Count, Inputs, Noise, Output, Pullback, Space, Weights
 
 
@@ -37,6 +37,7 @@ class Implicit(Stack):
         self,
         space: Space,
         atoms: int,
+        kernels: Kernels = TORCH,
         *,
         hidden: list[Count],
         head: list[Count],
@@ -55,7 +56,7 @@ class Implicit(Stack):
         names = [*(f"head.{i}" for i in range(len(head))), "q"]
         widths = pairwise([torso[-1], *head, space.actions])
         layers += [Linear(name, *pair) for name, pair in zip(names, widths, strict=True)]
-        super().__init__(layers)
+        super().__init__(layers, kernels)
         fork = len(hidden)
         self.psi = Chain(self, slice(fork), activation, closed=True)
         self.phi = Chain(self, slice(fork, fork + 1), "relu", closed=True)
@@ -69,27 +70,28 @@ class Implicit(Stack):
 
     def vjp(self, weights: Weights, inputs: Inputs) -> tuple[Output, Pullback]:
         obs, fraction = inputs
-        lanes, rows = obs.shape[:2]
+        lanes, count = obs.shape[:2]
         if fraction is None:
-            middle = (torch.arange(self.fractions, device=obs.device) + 0.5) / self.fractions
-            fraction = middle.expand(lanes, rows, self.fractions)
-        wide = (lanes, rows, self.fractions, -1)
-        long = (lanes, rows * self.fractions, -1)
-        psi = self.psi.forward(weights, prepare(obs, self.space, weights))
-        phi = self.phi.forward(
-            weights, alike(cosines(fraction, self.cosines).reshape(long), weights)
-        )
-        state, share = tensor(psi[-1]).unsqueeze(2), tensor(phi[-1]).view(wide)
-        head = self.head.forward(weights, alike((state * share).reshape(long), weights))
-        values = tensor(head[-1]).view(wide).transpose(2, 3)  # [S, N, A, K]
+            middle = torch.arange(self.fractions, device=self.kernels.device) + 0.5
+            even = (middle / self.fractions).expand(lanes, count, self.fractions)
+            fraction = self.kernels.array(even)
+        wide = (lanes, count, self.fractions, -1)
+        long = (lanes, count * self.fractions, -1)
+        cosine = cosines(self.kernels.tensor(fraction), self.cosines).reshape(long)
+        psi = self.psi.forward(weights, rows(obs, self.space, self.kernels))
+        phi = self.phi.forward(weights, self.kernels.array(cosine))
+        state, part = psi.out[:, :, None], phi.out.reshape(wide)
+        head = self.head.forward(weights, (state * part).reshape(long))
+        values = head.out.reshape(wide).swapaxes(2, 3)  # [S, N, A, K]
 
-        def pullback(d_values: Tensor, grad: Weights) -> None:
-            d_last = array(d_values.transpose(2, 3).reshape(long))
-            d_product = self.head.backward(weights, head, d_last, grad, through=True)
-            d_product = tensor(d_product).view(wide)
-            d_phi = array((d_product * state).reshape(long))
+        def pullback(d_values: Array, grad: Weights) -> None:
+            # Not reshaped: of a single row that is a view, and products want rows in order.
+            d_last = head.out + 0
+            d_last.reshape(wide)[:] = d_values.swapaxes(2, 3)
+            d_product = self.head.backward(weights, head, d_last, grad, through=True).reshape(wide)
+            d_phi = (d_product * state).reshape(phi.out.shape)
             self.phi.backward(weights, phi, d_phi, grad, through=False)
-            d_psi = array((d_product * share).sum(2))
+            d_psi = (d_product * part).sum(2)
             self.psi.backward(weights, psi, d_psi, grad, through=False)
 
         return Output(values, fraction), pullback

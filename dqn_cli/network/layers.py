@@ -7,14 +7,14 @@ optimising or saving a lane is an operation on its row.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from dqn_cli.kernels.lanes import ACTIVATIONS, Activation, add_bias, product, sum_rows
-from dqn_cli.maths import Array, array, tensor
+from dqn_cli.kernels.kernels import ACTIVATIONS, Activation, Array, Kernels
 from dqn_cli.seeding import uniform_init
 from dqn_cli.types import Noise, Weights
 
@@ -27,21 +27,21 @@ class Linear(NamedTuple):
     outputs: int
 
     @property
-    def sizes(self) -> tuple[int, int]:
-        """Numbers taken in a row of parameters by (weight, bias)."""
-        return self.inputs * self.outputs, self.outputs
+    def size(self) -> int:
+        """Numbers taken in a row of parameters, by the weight and then the bias."""
+        return (self.inputs + 1) * self.outputs
 
 
 class Stack:
-    """The layers of a network and where each lies in a row of parameters."""
+    """The layers of a network, one after the other in a row of parameters."""
 
-    def __init__(self, layers: Sequence[Linear]) -> None:
+    def __init__(self, layers: Sequence[Linear], kernels: Kernels) -> None:
         self.layers = list(layers)
-        self.sizes = [size for layer in self.layers for size in layer.sizes]
+        self.kernels = kernels
 
     def init(self, seeds: Sequence[int]) -> Tensor:
         """Parameters [S, P]: weights and biases uniform within 1 / sqrt(inputs), as nn.Linear."""
-        rows = torch.empty(len(seeds), sum(self.sizes))
+        rows = torch.empty(len(seeds), sum(layer.size for layer in self.layers))
         for row, seed in zip(rows, seeds, strict=True):
             named = {}
             for layer in self.layers:
@@ -58,75 +58,83 @@ class Stack:
     def noise(self, rows: int) -> Noise | None:
         return None
 
-    def split(self, params: Tensor) -> Weights:
-        """(weight [S, in, out], bias [S, 1, out]) of each layer, as views of params [S, P]."""
-        chunks = iter(torch.split(params, self.sizes, dim=-1))
-        lanes = params.shape[0]
-        return [
-            (
-                array(next(chunks).view(lanes, layer.inputs, layer.outputs)),
-                array(next(chunks).view(lanes, 1, layer.outputs)),
-            )
-            for layer in self.layers
-        ]
+    def split(self, params: Array) -> Weights:
+        """The kernels find a layer by its column."""
+        return params
+
+    def pieces(self, row: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """One lane's parameters [P] by name, shaped as nn.Linear has them, as views."""
+        at = 0
+        for layer in self.layers:
+            split, end = at + layer.inputs * layer.outputs, at + layer.size
+            yield f"{layer.name}.weight", row[at:split].view(layer.inputs, layer.outputs).T
+            yield f"{layer.name}.bias", row[split:end]
+            at = end
 
     def named(self, row: Tensor) -> dict[str, Tensor]:
         """One lane's parameters [P] by name, shaped as nn.Linear has them."""
-        named = {}
-        for layer, (weight, bias) in zip(self.layers, self.split(row.unsqueeze(0)), strict=True):
-            named[f"{layer.name}.weight"] = tensor(weight[0].T).clone()
-            named[f"{layer.name}.bias"] = tensor(bias[0, 0]).clone()
-        return named
+        return {name: piece.clone() for name, piece in self.pieces(row)}
 
     def flat(self, named: dict[str, Tensor]) -> Tensor:
         """The row [P] of the parameters by name: the inverse of `named`."""
-        expected = {
-            f"{layer.name}.{kind}": shape
-            for layer in self.layers
-            for kind, shape in (
-                ("weight", (layer.outputs, layer.inputs)),
-                ("bias", (layer.outputs,)),
-            )
-        }
+        row = torch.zeros(sum(layer.size for layer in self.layers))
+        pieces = dict(self.pieces(row))
+        expected = {name: tuple(piece.shape) for name, piece in pieces.items()}
         found = {name: tuple(tensor.shape) for name, tensor in named.items()}
         if found != expected:
             raise ValueError(f"parameters {found} where the network has {expected}")
-        row = torch.zeros(sum(self.sizes))
-        for layer, (weight, bias) in zip(self.layers, self.split(row.unsqueeze(0)), strict=True):
-            weight[0] = named[f"{layer.name}.weight"].T
-            bias[0, 0] = named[f"{layer.name}.bias"]
+        for name, piece in pieces.items():
+            piece.copy_(named[name])
         return row
+
+
+class Activations(NamedTuple):
+    """What a chain of layers computed."""
+
+    x: Array  # [S, N, in]
+    hidden: Array  # of the kernels
+    out: Array  # [S, N, out]
 
 
 class Chain:
     """Neighbouring layers of a stack, an activation after each; after the last only if `closed`."""
 
     def __init__(self, stack: Stack, layers: slice, activation: Activation, closed: bool) -> None:
-        self.layers = layers
-        self.activation, self.slope = ACTIVATIONS[activation]
-        self.count = len(stack.layers[layers])
-        self.activated = self.count if closed else self.count - 1
+        chosen = stack.layers[layers]
+        before = stack.layers[: layers.start]
+        self.kernels = stack.kernels
+        self.first = sum(layer.size for layer in before) if layers.start else 0
+        self.widths = np.array([layer.outputs for layer in chosen], np.int64)
+        if chosen:
+            self.widths = np.append(chosen[0].inputs, self.widths)
+        self.activated = len(chosen) if closed else len(chosen) - 1
+        self.activation = ACTIVATIONS[activation]
 
-    def forward(self, weights: Weights, x: Array) -> list[Array]:
-        """x [S, N, in] and the output [S, N, out] of every layer."""
-        outputs = [x]
-        for i, (weight, bias) in enumerate(weights[self.layers]):
-            x = add_bias(x @ weight, bias)
-            x = self.activation(x) if i < self.activated else x
-            outputs.append(x)
-        return outputs
+    def forward(self, weights: Weights, x: Array) -> Activations:
+        if not len(self.widths):
+            return Activations(x, None, x)
+        return Activations(
+            x,
+            *self.kernels.forward(
+                weights, self.first, self.widths, self.activated, self.activation, x
+            ),
+        )
 
     def backward(
-        self, weights: Weights, outputs: list[Array], dx: Array, grad: Weights, through: bool
+        self, weights: Weights, done: Activations, d_out: Array, grad: Weights, through: bool
     ) -> Array:
-        """Given the gradient of the last output, writes that of every weight and bias into `grad`
-        and returns that of the input, if asked to go `through` to it."""
-        for i in reversed(range(self.count)):
-            if i < self.activated:
-                dx = self.slope(dx, outputs[i + 1])
-            of_weight, of_bias = grad[self.layers][i]
-            product(outputs[i].swapaxes(1, 2), dx, out=of_weight)
-            sum_rows(dx, out=of_bias)
-            if i or through:
-                dx = dx @ weights[self.layers][i][0].swapaxes(1, 2)
-        return dx
+        """Given the gradient of the output, writes that of every weight and bias into `grad`
+        and returns that of x, if asked to go `through` to it."""
+        if not len(self.widths):
+            return d_out
+        return self.kernels.backward(
+            weights,
+            self.first,
+            self.widths,
+            self.activated,
+            self.activation,
+            *done,
+            d_out,
+            grad,
+            through,
+        )

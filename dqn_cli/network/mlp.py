@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from torch import Tensor
-
-from dqn_cli.kernels.lanes import Activation
-from dqn_cli.maths import array, tensor
+from dqn_cli.kernels.kernels import Activation, Array, Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.network.layers import Chain, Linear, Stack
-from dqn_cli.network.observations import features, prepare
+from dqn_cli.network.observations import features, rows
 from dqn_cli.types import Count, Inputs, Output, Pullback, Space, Weights
 
 
@@ -17,24 +15,31 @@ class MLP(Stack):
     """obs -> hidden[0] -> ... -> hidden[-1] -> values [A, K]."""
 
     def __init__(
-        self, space: Space, atoms: int, *, hidden: list[Count], activation: Activation
+        self,
+        space: Space,
+        atoms: int,
+        kernels: Kernels = TORCH,
+        *,
+        hidden: list[Count],
+        activation: Activation,
     ) -> None:
         self.space = space
         self.atoms = atoms
         names = [*(f"hidden.{i}" for i in range(len(hidden))), "q"]
         widths = pairwise([features(space), *hidden, space.actions * atoms])
-        super().__init__([Linear(name, *pair) for name, pair in zip(names, widths, strict=True)])
+        layers = [Linear(name, *pair) for name, pair in zip(names, widths, strict=True)]
+        super().__init__(layers, kernels)
         self.chain = Chain(self, slice(None), activation, closed=False)
 
     def forward(self, weights: Weights, inputs: Inputs) -> Output:
         return self.vjp(weights, inputs)[0]
 
     def vjp(self, weights: Weights, inputs: Inputs) -> tuple[Output, Pullback]:
-        outputs = self.chain.forward(weights, prepare(inputs.obs, self.space, weights))
-        last = tensor(outputs[-1])
+        done = self.chain.forward(weights, rows(inputs.obs, self.space, self.kernels))
 
-        def pullback(d_values: Tensor, grad: Weights) -> None:
-            d_last = array(d_values.reshape(last.shape))
-            self.chain.backward(weights, outputs, d_last, grad, through=False)
+        def pullback(d_values: Array, grad: Weights) -> None:
+            d_out = d_values.reshape(done.out.shape)
+            self.chain.backward(weights, done, d_out, grad, through=False)
 
-        return Output(last.view(*last.shape[:2], self.space.actions, self.atoms)), pullback
+        values = done.out.reshape(*done.out.shape[:2], self.space.actions, self.atoms)
+        return Output(values), pullback

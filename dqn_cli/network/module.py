@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from dqn_cli import code
+from dqn_cli.kernels.kernels import Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.network.observations import scaled
 from dqn_cli.seeding import episode_seed
 from dqn_cli.types import Inputs, Noise, Output, Pullback, Space, Weights
@@ -26,8 +28,17 @@ class Module:
     parameters. Those that ask for no gradient stay as they are made."""
 
     def __init__(
-        self, space: Space, atoms: int, *, module: code.Module, kwargs: dict[str, Any]
+        self,
+        space: Space,
+        atoms: int,
+        kernels: Kernels = TORCH,
+        *,
+        module: code.Module,
+        kwargs: dict[str, Any],
     ) -> None:
+        if kernels.name != "torch":
+            raise ValueError(f"module={module}: it needs device.kernels=torch (or auto)")
+        self.kernels = kernels
         self.space = space
         self.atoms = atoms
         self.name = module
@@ -130,12 +141,12 @@ class Module:
         ]
 
     def forward(self, weights: Weights, inputs: Inputs) -> Output:
-        obs = scaled(inputs.obs, self.space)
+        obs = scaled(inputs.obs, self.space, self.kernels)
         lanes = [{name: alone(value) for name, value in lane.items()} for lane in weights]
         return self._output([self._values(*lane) for lane in zip(lanes, obs, strict=True)])
 
     def vjp(self, weights: Weights, inputs: Inputs) -> tuple[Output, Pullback]:
-        obs = scaled(inputs.obs, self.space)
+        obs = scaled(inputs.obs, self.space, self.kernels)
         leaves = [
             {
                 name: alone(value).detach().requires_grad_(name not in self.frozen)

@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from dqn_cli.kernels.lanes import Activation
-from dqn_cli.maths import Array, array
-from dqn_cli.network.dueling import Aggregate, Dueling
+from dqn_cli.kernels.kernels import Activation, Aggregate, Array, Kernels
+from dqn_cli.kernels.torch import TORCH
+from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.mlp import MLP
 from dqn_cli.types import (
     Count,
@@ -41,55 +42,46 @@ class Noisy:
     def __init__(self, base: MLP | Dueling, sigma0: float) -> None:
         self.base = base
         self.sigma0 = sigma0
-        self.sizes = [size for layer in base.layers for size in (layer.inputs, layer.outputs)]
+        self.kernels = base.kernels
+        self.sizes = np.array([(layer.inputs, layer.outputs) for layer in base.layers], np.int64)
 
     def init(self, seeds: Sequence[int]) -> Tensor:
         mean = self.base.init(seeds)
         spread = torch.empty_like(mean)
-        for layer, (weight, bias) in zip(self.base.layers, self.base.split(spread), strict=True):
-            weight[:] = bias[:] = self.sigma0 / math.sqrt(layer.inputs)
+        at = 0
+        for layer in self.base.layers:
+            spread[:, at : at + layer.size] = self.sigma0 / math.sqrt(layer.inputs)
+            at += layer.size
         return torch.cat([mean, spread], -1)
 
-    def split(self, params: Tensor) -> Weights:
-        """The base's split of the means, and that of the spreads."""
-        return tuple(self.base.split(half) for half in params.chunk(2, -1))
+    def split(self, params: Array) -> Weights:
+        """The means come first, so that the base finds them where they are."""
+        return params
 
     def noise(self, rows: int) -> Noise:
-        return Noise((sum(self.sizes),), normal=True)
+        return Noise((int(self.sizes.sum()),), normal=True)
 
     def forward(self, weights: Weights, inputs: Inputs) -> Output:
         return self.vjp(weights, inputs)[0]
 
     def vjp(self, weights: Weights, inputs: Inputs) -> tuple[Output, Pullback]:
-        means, spreads = weights
         if inputs.noise is None:
-            output, pullback = self.base.vjp(means, inputs)
-            noises: list[tuple[Array, Array]] = [(0.0, 0.0)] * len(means)
-        else:
-            noises = self._factorised(inputs.noise)
-            noisy = [
-                tuple(mean + spread * noise for mean, spread, noise in zip(*layer, strict=True))
-                for layer in zip(means, spreads, noises, strict=True)
-            ]
-            output, pullback = self.base.vjp(noisy, inputs)
+            output, pullback = self.base.vjp(weights, inputs)
 
-        def both(d_values: Tensor, grad: Weights) -> None:
-            d_means, d_spreads = grad
-            pullback(d_values, d_means)  # a weight's derivative by its mean is 1
-            for layer in zip(d_means, d_spreads, noises, strict=True):
-                for d_mean, d_spread, noise in zip(*layer, strict=True):
-                    d_spread[:] = d_mean * noise
+            def means(d_values: Array, grad: Weights) -> None:
+                pullback(d_values, grad)
+                grad[:, grad.shape[1] // 2 :] = 0
+
+            return output, means
+        noise = self.kernels.factors(inputs.noise)
+        noisy = self.kernels.noisy(weights, noise, self.sizes)
+        output, pullback = self.base.vjp(noisy, inputs)
+
+        def both(d_values: Array, grad: Weights) -> None:
+            pullback(d_values, grad)  # a weight's derivative by its mean is 1
+            self.kernels.d_noisy(grad, noise, self.sizes)
 
         return output, both
-
-    def _factorised(self, numbers: Tensor) -> list[tuple[Array, Array]]:
-        """The noise of each layer's weight [S, in, out] and bias [S, 1, out], of normal numbers
-        [S, in + out of each layer]."""
-        shaped = torch.split(numbers.sign() * numbers.abs().sqrt(), self.sizes, -1)
-        return [
-            (array(left.unsqueeze(-1) * right.unsqueeze(-2)), array(right.unsqueeze(-2)))
-            for left, right in zip(shaped[::2], shaped[1::2], strict=True)
-        ]
 
     def named(self, row: Tensor) -> dict[str, Tensor]:
         mean, spread = row.chunk(2)
@@ -107,12 +99,13 @@ class NoisyMLP(Noisy):
         self,
         space: Space,
         atoms: int,
+        kernels: Kernels = TORCH,
         *,
         hidden: list[Count],
         activation: Activation,
         sigma0: Positive,
     ) -> None:
-        super().__init__(MLP(space, atoms, hidden=hidden, activation=activation), sigma0)
+        super().__init__(MLP(space, atoms, kernels, hidden=hidden, activation=activation), sigma0)
 
 
 class NoisyDueling(Noisy):
@@ -120,6 +113,7 @@ class NoisyDueling(Noisy):
         self,
         space: Space,
         atoms: int,
+        kernels: Kernels = TORCH,
         *,
         hidden: list[Count],
         streams: list[Count],
@@ -131,6 +125,7 @@ class NoisyDueling(Noisy):
         base = Dueling(
             space,
             atoms,
+            kernels,
             hidden=hidden,
             streams=streams,
             activation=activation,

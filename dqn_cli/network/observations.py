@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from dqn_cli.maths import Array, array, traced
-from dqn_cli.types import Space, Weights
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.types import Space
 
 MOST = 2**14  # numbers of a picture that a fully connected layer may look at
 
@@ -25,25 +23,14 @@ def features(space: Space) -> int:
     return numbers
 
 
-def scaled(obs: Tensor, space: Space) -> Tensor:
+def scaled(obs: Array, space: Space, kernels: Kernels) -> Array:
     """Observations [..., *obs] as float32; bytes are divided by the space's high."""
-    if obs.dtype != torch.uint8:
+    if space.obs_dtype != np.uint8:
         return obs
     high = space.high
-    divisor = high if isinstance(high, float) else torch.from_numpy(high).to(obs.device)
-    return obs.float() / divisor
+    return kernels.floats(obs) / (high if isinstance(high, float) else kernels.place(high))
 
 
-def prepare(obs: Tensor, space: Space, weights: Weights) -> Array:
-    """Observations [S, N, *obs] as rows [S, N, features], of the kind that these weights are."""
-    return alike(scaled(obs, space).reshape(*obs.shape[:2], -1), weights)
-
-
-def alike(x: Tensor, weights: Weights) -> Array:
-    """x as a NumPy array, or as the tensor that it is, as these weights are. RuntimeError if
-    they are arrays and PyTorch traces."""
-    if not isinstance(weights[0][0], np.ndarray):
-        return x
-    if traced():
-        raise RuntimeError("this network cannot be traced; dqn_cli.load(RUN).module() can")
-    return array(x)
+def rows(obs: Array, space: Space, kernels: Kernels) -> Array:
+    """Observations [S, N, *obs] as rows [S, N, features]."""
+    return scaled(obs, space, kernels).reshape(*obs.shape[:2], -1)

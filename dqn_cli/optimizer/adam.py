@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from dqn_cli.maths import annealed, root
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.kernels.torch import TORCH
+from dqn_cli.maths import annealed
 from dqn_cli.state import State, take
 from dqn_cli.types import Count, Momentum, Positive
 
@@ -21,7 +23,8 @@ class Adam:
 
     def __init__(
         self,
-        params: Tensor,
+        params: Array,
+        kernels: Kernels = TORCH,
         *,
         lr: Positive,
         lr_end: Positive | None,
@@ -30,33 +33,32 @@ class Adam:
         beta2: Momentum,
         eps: Positive,
     ) -> None:
-        self.mean = torch.zeros_like(params)
-        self.square = torch.zeros_like(params)
+        self.kernels = kernels
+        zeros = np.zeros((2, *params.shape), np.float32)
+        self.mean, self.square = kernels.place(zeros[0]), kernels.place(zeros[1])
         self.steps = 0
         self.lr = (lr, lr_end, lr_steps)
         self.beta1 = beta1
         self.beta2 = beta2
         self.eps = eps
 
-    def step(self, params: Tensor, grad: Tensor, step: int) -> None:
+    def step(self, params: Array, grad: Array, step: int) -> None:
         lr = annealed(*self.lr, step)
         self.steps += 1
-        self.mean.lerp_(grad, 1 - self.beta1)
-        self.square.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
-        bias1 = 1 - self.beta1**self.steps
-        bias2 = 1 - self.beta2**self.steps
-        denominator = root(self.square).div_(bias2**0.5).add_(self.eps)
-        params.addcdiv_(self.mean, denominator, value=-lr / bias1)
+        self.kernels.adam(
+            params, grad, self.mean, self.square, lr, self.beta1, self.beta2, self.eps, self.steps
+        )
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.mean = self.mean[list(lanes)]
         self.square = self.square[list(lanes)]
 
     def state(self, lane: int) -> State:
-        return {"mean": self.mean[lane].cpu(), "square": self.square[lane].cpu()}
+        tensor = self.kernels.tensor
+        return {"mean": tensor(self.mean[lane]).cpu(), "square": tensor(self.square[lane]).cpu()}
 
     def load(self, lanes: int, state: State, updates: int) -> None:
         shape = (lanes, self.mean.shape[1])
         self.steps = updates
-        self.mean = take(state, "mean", shape, self.mean.dtype).to(self.mean.device)
-        self.square = take(state, "square", shape, self.square.dtype).to(self.square.device)
+        self.mean = self.kernels.place(take(state, "mean", shape, torch.float32).numpy())
+        self.square = self.kernels.place(take(state, "square", shape, torch.float32).numpy())

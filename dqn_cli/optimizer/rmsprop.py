@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from dqn_cli.maths import annealed, root
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.kernels.torch import TORCH
+from dqn_cli.maths import annealed
 from dqn_cli.state import State, take
 from dqn_cli.types import Count, Momentum, Positive
 
@@ -21,7 +23,8 @@ class RMSprop:
 
     def __init__(
         self,
-        params: Tensor,
+        params: Array,
+        kernels: Kernels = TORCH,
         *,
         lr: Positive,
         lr_end: Positive | None,
@@ -29,22 +32,22 @@ class RMSprop:
         alpha: Momentum,
         eps: Positive,
     ) -> None:
-        self.square = torch.zeros_like(params)
+        self.kernels = kernels
+        self.square = kernels.place(np.zeros(params.shape, np.float32))
         self.lr = (lr, lr_end, lr_steps)
         self.alpha = alpha
         self.eps = eps
 
-    def step(self, params: Tensor, grad: Tensor, step: int) -> None:
+    def step(self, params: Array, grad: Array, step: int) -> None:
         lr = annealed(*self.lr, step)
-        self.square.mul_(self.alpha).addcmul_(grad, grad, value=1 - self.alpha)
-        params.addcdiv_(grad, root(self.square).add_(self.eps), value=-lr)
+        self.kernels.rmsprop(params, grad, self.square, lr, self.alpha, self.eps)
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.square = self.square[list(lanes)]
 
     def state(self, lane: int) -> State:
-        return {"square": self.square[lane].cpu()}
+        return {"square": self.kernels.tensor(self.square[lane]).cpu()}
 
     def load(self, lanes: int, state: State, updates: int) -> None:
         shape = (lanes, self.square.shape[1])
-        self.square = take(state, "square", shape, self.square.dtype).to(self.square.device)
+        self.square = self.kernels.place(take(state, "square", shape, torch.float32).numpy())

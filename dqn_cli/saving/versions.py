@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import version
+from importlib.util import find_spec
 
 import torch
 from threadpoolctl import threadpool_info
 
 
 def versions() -> dict[str, str]:
-    """Name -> version: Python, four packages, and the CPU kernels of PyTorch and NumPy."""
-    packages = ("dqn-cli", "torch", "numpy", "gymnasium")
+    """Name -> version: Python, packages, and the CPU kernels of PyTorch and NumPy."""
+    packages = ("dqn-cli", "torch", "numpy", "gymnasium", "numba", "scipy")
     kernels = {pool.get("architecture") for pool in threadpool_info() if pool["user_api"] == "blas"}
     return {
         "python": platform.python_version(),
-        **{name: version(name) for name in packages},
+        **{name: version(name) for name in packages if find_spec(name.replace("-", "_"))},
         "kernels": torch.backends.cpu.get_cpu_capability(),
         "blas": "+".join(sorted(map(str, kernels - {None}))) or platform.machine(),
     }

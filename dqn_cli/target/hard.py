@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
+from dqn_cli.kernels.kernels import Array
 from dqn_cli.types import Count
 
 
@@ -11,9 +10,9 @@ class Hard:
     def __init__(self, *, every_steps: Count) -> None:
         self.every_steps = every_steps
 
-    def choose(self, online: Tensor, target: Tensor) -> Tensor:
+    def choose(self, online: Array, target: Array) -> Array:
         return target
 
-    def sync(self, online: Tensor, target: Tensor, step: int) -> None:
+    def sync(self, online: Array, target: Array, step: int) -> None:
         if step % self.every_steps == 0:
-            target.copy_(online)
+            target[:] = online

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from dqn_cli.kernels.kernels import Array
 
 
 class NoTarget:
     """The backup is as good as the last update; it is held constant all the same."""
 
-    def choose(self, online: Tensor, target: Tensor) -> Tensor:
+    def choose(self, online: Array, target: Array) -> Array:
         return online
 
-    def sync(self, online: Tensor, target: Tensor, step: int) -> None:
+    def sync(self, online: Array, target: Array, step: int) -> None:
         """Nothing follows."""

@@ -6,17 +6,17 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from dqn_cli.config import BadInput, Config, locate
+from dqn_cli.kernels.kernels import Kernels, load
 from dqn_cli.storage.transitions import Transitions
-from dqn_cli.training.contract import Parts, check_members, uses_autograd
+from dqn_cli.training.contract import ROWS, Parts, check_members, uses_autograd
 from dqn_cli.training.evaluation import Evaluation
 from dqn_cli.training.learner import Learner
 from dqn_cli.training.loop import Loop
 from dqn_cli.training.memory import check_memory
 from dqn_cli.training.policy import Exploring, Greedy
 from dqn_cli.training.replay import Replay
+from dqn_cli.types import EnvMaker
 
 
 def part(config: Config, group: str, **offers: Any) -> Any:
@@ -51,39 +51,50 @@ def part(config: Config, group: str, **offers: Any) -> Any:
 
 
 def loop(config: Config) -> Loop:
-    """Everything a run needs, ready to go. BadInput if it cannot be had."""
+    """Everything a run needs, ready to go, with the first kernels that all its parts can compute
+    with. BadInput if there are none, or it cannot be had."""
     try:
-        return _loop(config)
+        device, env = part(config, "device"), part(config, "env")
+        reasons: list[str] = []
+        for name in device.kernels[:-1]:
+            try:
+                return _loop(config, env, load(name, device.torch), reasons)
+            except BadInput as error:
+                reasons.append(f"device.kernels={device.kernels[-1]}, since {str(error)[:100]}")
+        return _loop(config, env, load(device.kernels[-1], device.torch), reasons)
     except (MemoryError, RuntimeError) as error:
         raise BadInput(f"the run cannot be set up: {error}") from error
 
 
-def _loop(config: Config) -> Loop:
+def _loop(config: Config, env: EnvMaker, kernels: Kernels, notes: list[str]) -> Loop:
     seeds = config.seeds
-    device = part(config, "device")
-    env = part(config, "env")
     offers = {
         "seeds": seeds,
         "space": env.space,
         "gamma": config.gamma,
         "batch_size": config.batch_size,
-        "device": device.torch,
+        "device": kernels.device,
+        "kernels": kernels,
     }
     algo = part(config, "algo", **offers)
     offers["atoms"] = algo.atoms or 1
     network = part(config, "network", **offers)
-    if device.torch.type == "cpu":
+    if kernels.device.type == "cpu":
         check_memory(config, env.space, env.max_steps)
-    online = network.init(seeds).to(device.torch)
+    online = kernels.place(network.init(seeds).numpy())
     offers["params"] = online
     exploration = part(config, "exploration", **offers)
     few = offers | {"seeds": seeds[:1], "params": online[:1]}
 
     def tried() -> Parts:
-        made = (part(config, group, **few) for group in ("buffer", "optimizer", "target"))
-        return Parts(network, algo, exploration, *made)
+        buffer, optimizer, target = (
+            part(config, group, **few) for group in ("buffer", "optimizer", "target")
+        )
+        rows = min(buffer.capacity, ROWS)
+        storage = Transitions(1, env.space, rows, config.gamma, config.n_step, kernels)
+        return Parts(network, algo, exploration, Replay(storage, buffer), optimizer, target)
 
-    autograd = uses_autograd(config, env.space, tried, online)
+    autograd = uses_autograd(config, env.space, tried, online, kernels)
     learner = Learner(
         seeds,
         online,
@@ -92,6 +103,7 @@ def _loop(config: Config) -> Loop:
         replay(config, offers),
         part(config, "optimizer", **offers),
         part(config, "target", **offers),
+        kernels,
         batch_size=config.batch_size,
         learning_starts=config.learning_starts,
         update_every=config.update_every,
@@ -100,7 +112,7 @@ def _loop(config: Config) -> Loop:
         grad_clip_value=config.grad_clip_value,
         grad_clip_norm=config.grad_clip_norm,
     )
-    greedy = Greedy(network, algo)
+    greedy = Greedy(network, algo, kernels)
     return Loop(
         seeds,
         env,
@@ -110,36 +122,38 @@ def _loop(config: Config) -> Loop:
         episodes=config.episodes,
         steps=config.steps,
         autograd=autograd,
+        notes=notes,
     )
 
 
 def replay(config: Config, offers: Mapping[str, Any]) -> Replay:
     """The replay of all seeds; offers as for `part`."""
     sampler = part(config, "buffer", **offers)
-    lanes, space, device = len(offers["seeds"]), offers["space"], offers["device"]
+    lanes, space, kernels = len(offers["seeds"]), offers["space"], offers["kernels"]
     if config.n_step > sampler.capacity:
         raise BadInput(
             f"n_step={config.n_step}: the replay holds {sampler.capacity} rows, and returns end "
             "at the newest one"
         )
     try:
-        storage = Transitions(lanes, space, sampler.capacity, config.gamma, config.n_step, device)
+        storage = Transitions(lanes, space, sampler.capacity, config.gamma, config.n_step, kernels)
     except ValueError as error:
         raise BadInput(f"buffer.{error}") from error
     return Replay(storage, sampler)
 
 
-def greedy(config: Config, env: Any) -> Greedy:
+def greedy(config: Config, env: EnvMaker, kernels: Kernels) -> Greedy:
     """What plays the run's networks."""
     offers = {
         "seeds": config.seeds,
         "space": env.space,
         "gamma": config.gamma,
         "batch_size": config.batch_size,
-        "device": torch.device("cpu"),
+        "device": kernels.device,
+        "kernels": kernels,
     }
     algo = part(config, "algo", **offers)
-    return Greedy(part(config, "network", **offers, atoms=algo.atoms or 1), algo)
+    return Greedy(part(config, "network", **offers, atoms=algo.atoms or 1), algo, kernels)
 
 
 def evaluation(config: Config) -> Evaluation:

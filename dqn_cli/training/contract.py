@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from dqn_cli.config import BadInput, Config
+from dqn_cli.kernels.kernels import Array, Kernels
 from dqn_cli.seeding import Stream
 from dqn_cli.state import State, stack
+from dqn_cli.training.replay import Replay
 from dqn_cli.types import (
     Algo,
     Batch,
@@ -29,6 +31,7 @@ from dqn_cli.types import (
     Output,
     Sampler,
     Space,
+    Step,
     Target,
 )
 
@@ -62,12 +65,14 @@ class Parts(NamedTuple):
     network: Network
     algo: Algo
     exploration: Exploration
-    buffer: Sampler
+    replay: Replay
     optimizer: Optimizer
     target: Target
 
 
-def uses_autograd(config: Config, space: Space, make: Callable[[], Parts], params: Tensor) -> bool:
+def uses_autograd(
+    config: Config, space: Space, make: Callable[[], Parts], params: Array, kernels: Kernels
+) -> bool:
     """Whether the parts need more than inference mode. BadInput if they do not keep their contracts
     at all."""
     if not len(params):  # no seed is left to train
@@ -75,66 +80,68 @@ def uses_autograd(config: Config, space: Space, make: Callable[[], Parts], param
     try:
         parts = make()
         with torch.inference_mode():
-            rehearse(config, space, parts, params)
+            rehearse(config, space, parts, params, kernels)
     except BadInput:
         parts = make()  # the state of the first ones is of inference mode
         with torch.no_grad():
-            rehearse(config, space, parts, params)
+            rehearse(config, space, parts, params, kernels)
         return True
     return False
 
 
-def rehearse(config: Config, space: Space, parts: Parts, params: Tensor) -> None:
+def rehearse(config: Config, space: Space, parts: Parts, params: Array, kernels: Kernels) -> None:
     """One forward, loss, backward, action, draw and optimizer step of made-up observations, with
     parameters [S, P]. BadInput for what is not of the shape that it should be."""
     network, algo = parts.network, parts.algo
-    lanes, device = len(params), params.device
+    lanes, place = len(params), kernels.place
     noise = network.noise(ROWS)
-    numbers = None if noise is None else Stream.of(noise, range(lanes), "rehearsal")
-    kind = torch.from_numpy(np.empty(0, space.obs_dtype)).dtype
-    obs = torch.zeros(lanes, ROWS, *space.obs_shape, dtype=kind, device=device)
-    inputs = Inputs(obs, None if numbers is None else numbers.tensor(0, device))
+    numbers = None if noise is None else Stream.of(noise, range(lanes), "rehearsal").floats(0)
+    obs = place(np.zeros((lanes, ROWS, *space.obs_shape), space.obs_dtype))
+    inputs = Inputs(obs, None if numbers is None else place(numbers))
     lead = (lanes, ROWS)
     with _blamed(config, "network"):
-        weights, grad = network.split(params), torch.zeros_like(params)
+        grad = place(np.zeros(tuple(params.shape), np.float32))
+        weights, grads = network.split(params), network.split(grad)
         now, pullback = network.vjp(weights, inputs)
         again = network.forward(weights, inputs)
     for method, output in (("vjp", now), ("forward", again)):
         _check_type(config, "network", method, output, Output)
         shape = (*lead, space.actions, None)
-        _check(config, "network", f"{method} gives values", output.values, shape)
+        _check(config, "network", f"{method} gives values", output.values, shape, kernels)
     _fit(config, algo, now)
     with _blamed(config, "algo"):
         q = algo.q(now.values)
-    _check(config, "algo", "q gives", q, (*lead, space.actions))
+    _check(config, "algo", "q gives", q, (*lead, space.actions), kernels)
 
     others = 0
 
-    def forward(rows: Tensor) -> Output:
+    def forward(rows: Array) -> Output:
         nonlocal others
         others += 1
         return network.forward(weights, Inputs(rows, inputs.noise))
 
-    action = torch.zeros(lead, dtype=torch.int64, device=device)
-    ones = torch.ones(lead, device=device)
-    index = np.zeros(lead, np.int64)
+    action = place(np.zeros(lead, np.int64))
+    ones = place(np.ones(lead, np.float32))
     with _blamed(config, "algo"):
-        loss = algo.loss(now, forward, forward, Batch(obs, action, ones, obs, ones, ones, index))
+        loss = algo.loss(now, forward, forward, Batch(obs, action, ones, obs, ones, ones, action))
     if noise is not None and others >= FORWARDS:  # two would share their noise
         most = f"at most {FORWARDS - 1} forwards besides that of the samples"
         _refuse(config, "algo", f"loss computes {others}", most)
     _check_type(config, "algo", "loss", loss, Loss)
     for name in ("per_sample", "priority", "q"):
-        _check(config, "algo", f"loss gives {name}", getattr(loss, name), lead)
+        _check(config, "algo", f"loss gives {name}", getattr(loss, name), lead, kernels)
     if not bool((loss.priority >= 0).all()):
         _refuse(config, "algo", "loss gives negative priorities", "numbers from 0 on")
-    _check(config, "algo", "loss gives d_values", loss.d_values, tuple(now.values.shape))
+    shape = tuple(now.values.shape)
+    _check(config, "algo", "loss gives d_values", loss.d_values, shape, kernels)
     with _blamed(config, "network"):
-        pullback(loss.d_values, network.split(grad))
-    _explore(config, parts.exploration, q[:, 0].cpu().numpy())
-    _replay(config, parts.buffer)
-    _optimize(config, parts.optimizer, params[:1].clone(), grad[:1])
-    _follow(config, parts.target, params[:1].clone(), params[:1].clone())
+        sums = (place(np.zeros(lead, np.float32)) for _ in range(2))
+        weighed = kernels.weigh(ones, loss.per_sample, loss.d_values, loss.q, 1, *sums)
+        pullback(weighed, grads)
+    _explore(config, parts.exploration, kernels.numpy(q)[:, 0])
+    _replay(config, space, parts.replay, kernels)
+    _optimize(config, parts.optimizer, params[:1] + 0, grad[:1])
+    _follow(config, parts.target, params[:1] + 0, params[:1] + 0)
 
 
 def _fit(config: Config, algo: Algo, now: Output) -> None:
@@ -170,12 +177,14 @@ def _explore(config: Config, exploration: Exploration, q: np.ndarray[Any, Any]) 
         _refuse(config, "exploration", f"epsilon gives {epsilon}", "a probability")
 
 
-def _replay(config: Config, sampler: Sampler) -> None:
+def _replay(config: Config, space: Space, replay: Replay, kernels: Kernels) -> None:
     """Rows stored, drawn, ranked, and the state carried over; of one lane."""
+    sampler = replay.sampler
     rows = min(sampler.capacity, ROWS)
+    obs, no = np.zeros((1, *space.obs_shape), space.obs_dtype), np.zeros(1, np.bool_)
     with _blamed(config, "buffer"):
-        for position in range(rows):
-            sampler.added(position)
+        for _ in range(rows):
+            replay.add(Step(obs, np.zeros(1, np.int64), np.ones(1), obs, no, no))
         drawn = sampler.draw(rows, rows)
     shape = (1, config.batch_size)
     if not (isinstance(drawn, tuple) and len(drawn) == 2):
@@ -183,25 +192,25 @@ def _replay(config: Config, sampler: Sampler) -> None:
     for what, array, kind in zip(
         ("positions", "weights"), drawn, ("int64", "float32"), strict=True
     ):
-        found = (
-            f"{array.dtype} {list(array.shape)}"
-            if isinstance(array, np.ndarray)
-            else type(array).__name__
-        )
+        found = type(array).__name__
+        if isinstance(array, np.ndarray | Tensor):
+            found = f"{str(array.dtype).removeprefix('torch.')} {list(array.shape)}"
         if found != f"{kind} {list(shape)}":
             _refuse(config, "buffer", f"draw gives {what} {found}", f"{kind} {list(shape)}")
-    index, weight = drawn
+    placed = [kernels.place(array) for array in drawn]
+    index, weight = map(kernels.numpy, placed)
     if not ((index >= 0) & (index < rows)).all():
         _refuse(config, "buffer", f"draw gives position {index.max()}", f"0 to {rows - 1}")
     if not (np.isfinite(weight) & (weight >= 0)).all():
         _refuse(config, "buffer", "draw gives weights below 0, or not finite", "numbers from 0 on")
     with _blamed(config, "buffer"):
-        sampler.update(index, np.ones(shape, np.float32))
+        replay.storage.gather(placed[0], placed[1])
+        sampler.update(placed[0], kernels.place(np.ones(shape, np.float32)))
         sampler.load([0], _saved(config, "buffer", sampler), rows, 1)
         sampler.keep([0])
 
 
-def _optimize(config: Config, optimizer: Optimizer, params: Tensor, grad: Tensor) -> None:
+def _optimize(config: Config, optimizer: Optimizer, params: Array, grad: Array) -> None:
     shape = params.shape
     with _blamed(config, "optimizer"):
         optimizer.step(params, grad, 1)
@@ -211,7 +220,7 @@ def _optimize(config: Config, optimizer: Optimizer, params: Tensor, grad: Tensor
         _refuse(config, "optimizer", f"step makes params {list(params.shape)}", f"{list(shape)}")
 
 
-def _follow(config: Config, target: Target, online: Tensor, other: Tensor) -> None:
+def _follow(config: Config, target: Target, online: Array, other: Array) -> None:
     with _blamed(config, "target"):
         chosen = target.choose(online, other)
         target.sync(online, other, 1)
@@ -233,17 +242,23 @@ def _check_type(config: Config, group: str, method: str, found: object, kind: ty
 
 
 def _check(
-    config: Config, group: str, what: str, found: object, shape: Sequence[int | None]
+    config: Config,
+    group: str,
+    what: str,
+    found: Any,
+    shape: Sequence[int | None],
+    kernels: Kernels,
 ) -> None:
-    """BadInput if it is no float32 tensor of this shape; None is any length."""
+    """BadInput if it is no float32 array of the kernels', of this shape; None is any length."""
     expected = f"float32 {['any' if n is None else n for n in shape]}".replace("'", "")
-    if not isinstance(found, Tensor):
+    array = Tensor if kernels.name == "torch" else np.ndarray
+    if not isinstance(found, array):
         _refuse(config, group, f"{what} as {type(found).__name__}", expected)
     same = len(found.shape) == len(shape) and all(
         n in (None, m) for n, m in zip(shape, found.shape, strict=True)
     )
-    if not same or found.dtype is not torch.float32:
-        kind = str(found.dtype).removeprefix("torch.")
+    kind = str(found.dtype).removeprefix("torch.")
+    if not same or kind != "float32":
         _refuse(config, group, f"{what} {kind} {list(found.shape)}", expected)
 
 

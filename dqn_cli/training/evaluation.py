@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -234,7 +234,7 @@ def greedy_returns(
     at_once = at_once or episodes
     returns = np.zeros((networks, episodes))
     cut = np.zeros((networks, episodes), np.bool_)
-    obs: NDArray[np.generic] | None = None  # [K, E, *obs]
+    obs: NDArray[Any] | None = None  # [K, E, *obs]
     for start in range(0, episodes, at_once):
         group = range(start, min(start + at_once, episodes))
         open_ = np.zeros((networks, episodes), np.bool_)
@@ -250,7 +250,7 @@ def greedy_returns(
         if watch is not None and start == 0:
             watch(envs)
         playing, length = np.arange(networks), 0
-        weights = greedy.network.split(params)
+        weights = greedy.weights(params)
         while len(playing):
             if stopped():
                 return None
@@ -259,8 +259,7 @@ def greedy_returns(
                 break
             length += 1
             with torch.no_grad():
-                rows = torch.from_numpy(obs[playing]).to(params.device)
-                actions = greedy.actions(weights, rows)  # [playing, E]
+                actions = greedy.actions(weights, obs[playing])  # [playing, E]
             where = np.nonzero(open_[playing])
             k, e = playing[where[0]], where[1]
             watching = watch is not None and open_[0, 0]
@@ -274,6 +273,5 @@ def greedy_returns(
             still = open_[playing].any(axis=-1)
             if not still.all():
                 playing = playing[still]
-                rest = params[torch.from_numpy(playing).to(params.device)]
-                weights = greedy.network.split(rest)
+                weights = greedy.weights(params[torch.from_numpy(playing).to(params.device)])
     return Returns(returns, cut)

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from dqn_cli.maths import clip_lanes
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.seeding import Stream
 from dqn_cli.state import State, nested, take, within
 from dqn_cli.training.contract import FORWARDS
@@ -30,12 +32,13 @@ class Learner:
     def __init__(
         self,
         seeds: Sequence[int],
-        online: Tensor,
+        online: Array,
         network: Network,
         algo: Algo,
         replay: Replay,
         optimizer: Optimizer,
         target: Target,
+        kernels: Kernels = TORCH,
         *,
         batch_size: int,
         learning_starts: int,
@@ -46,8 +49,9 @@ class Learner:
         grad_clip_norm: float | None,
     ) -> None:
         self.online = online
-        self.target_params = online.clone()
-        self.grad = torch.zeros_like(online)
+        self.kernels = kernels
+        self.target_params = online + 0
+        self.grad = kernels.place(np.zeros(online.shape, np.float32))
         self.network = network
         self.algo = algo
         self.replay = replay
@@ -61,8 +65,9 @@ class Learner:
         self.grad_clip_value = grad_clip_value
         self.grad_clip_norm = grad_clip_norm
         # [S, B], since the last report
-        self.loss_sum = torch.zeros(len(online), batch_size, device=online.device)
-        self.q_sum = torch.zeros_like(self.loss_sum)
+        self.loss_sum, self.q_sum = (
+            kernels.place(np.zeros((len(online), batch_size), np.float32)) for _ in range(2)
+        )
         self.count = 0  # updates made
         self.forwards = 0  # of the present update
         self.reported = [0] * len(online)  # the count when each lane last reported
@@ -81,21 +86,34 @@ class Learner:
         self.forwards = 0
         now, pullback = self.network.vjp(self.weights, self._inputs(batch.obs))
 
-        def online(obs: Tensor) -> Output:
+        def online(obs: Array) -> Output:
             return self.network.forward(self.weights, self._inputs(obs))
 
-        def target(obs: Tensor) -> Output:
+        def target(obs: Array) -> Output:
             return self.network.forward(self.target_weights, self._inputs(obs))
 
         loss = self.algo.loss(now, online, target, batch)
-        pullback(batch.weight[..., None, None] * loss.d_values / self.divisor, self.grads)
-        self.optimizer.step(self.online, self._clipped(self.grad), step)
+        pullback(
+            self.kernels.weigh(
+                batch.weight,
+                loss.per_sample,
+                loss.d_values,
+                loss.q,
+                self.divisor,
+                self.loss_sum,
+                self.q_sum,
+            ),
+            self.grads,
+        )
+        if self.grad_clip_value is not None:
+            self.kernels.clip_value(self.grad, self.grad_clip_value)
+        if self.grad_clip_norm is not None:
+            self.kernels.clip_norm(self.grad, self.grad_clip_norm)
+        self.optimizer.step(self.online, self.grad, step)
         self.replay.update(batch.index, loss.priority)
-        self.loss_sum = torch.addcmul(self.loss_sum, batch.weight, loss.per_sample)
-        self.q_sum = self.q_sum + loss.q
         self.count += 1
 
-    def _inputs(self, obs: Tensor) -> Inputs:
+    def _inputs(self, obs: Array) -> Inputs:
         """Observations, with noise that no other forward has."""
         if self.noise is None:
             return Inputs(obs)
@@ -105,12 +123,11 @@ class Learner:
             )
         tick = self.count * FORWARDS + self.forwards
         self.forwards += 1
-        return Inputs(obs, self.noise.tensor(tick, self.online.device))
+        return Inputs(obs, self.kernels.place(self.noise.floats(tick)))
 
-    def _clipped(self, grad: Tensor) -> Tensor:
-        if self.grad_clip_value is not None:
-            grad = grad.clamp(-self.grad_clip_value, self.grad_clip_value)
-        return grad if self.grad_clip_norm is None else clip_lanes(grad, self.grad_clip_norm)
+    def params(self, lane: int) -> Tensor:
+        """A lane's online parameters [P], as they are now and will not stay."""
+        return self.kernels.tensor(self.online[lane])
 
     def report(self, lane: int) -> tuple[float | None, float | None]:
         """Loss and mean Q, averaged over this lane's updates since it last reported."""
@@ -123,7 +140,8 @@ class Learner:
 
     def finite(self) -> list[bool]:
         """For each lane: whether its losses and Q-values since its last report were numbers."""
-        whole: list[bool] = (self.loss_sum + self.q_sum).sum(-1).isfinite().tolist()
+        sums = self.kernels.numpy((self.loss_sum + self.q_sum).sum(-1))
+        whole: list[bool] = np.isfinite(sums).tolist()
         return whole
 
     def keep(self, lanes: Sequence[int]) -> None:
@@ -141,11 +159,14 @@ class Learner:
             self.noise.keep(lanes)
 
     def state(self, lane: int) -> State:
+        rows = {
+            "online": self.online,
+            "target": self.target_params,
+            "loss_sum": self.loss_sum,
+            "q_sum": self.q_sum,
+        }
         return {
-            "online": self.online[lane].cpu(),
-            "target": self.target_params[lane].cpu(),
-            "loss_sum": self.loss_sum[lane].cpu(),
-            "q_sum": self.q_sum[lane].cpu(),
+            **{name: self.kernels.tensor(array[lane]).cpu() for name, array in rows.items()},
             "reported": torch.tensor(self.reported[lane]),
             **nested("optimizer", self.optimizer.state(lane)),
             **nested("replay", self.replay.state(lane)),
@@ -154,13 +175,15 @@ class Learner:
     def load(self, seeds: Sequence[int], state: State, step: int) -> None:
         """Go on with these seeds from their state, after so many env steps; ValueError if it is not
         of such a learner."""
-        lanes, device = len(seeds), self.online.device
+        lanes = len(seeds)
         shape, sums = (lanes, self.online.shape[1]), (lanes, self.loss_sum.shape[1])
-        self.online = take(state, "online", shape, torch.float32).to(device)
-        self.target_params = take(state, "target", shape, torch.float32).to(device)
-        self.grad = torch.zeros_like(self.online)
-        self.loss_sum = take(state, "loss_sum", sums, torch.float32).to(device)
-        self.q_sum = take(state, "q_sum", sums, torch.float32).to(device)
+
+        def taken(name: str, shape: tuple[int, ...]) -> Array:
+            return self.kernels.place(take(state, name, shape, torch.float32).numpy())
+
+        self.online, self.target_params = taken("online", shape), taken("target", shape)
+        self.loss_sum, self.q_sum = taken("loss_sum", sums), taken("q_sum", sums)
+        self.grad = self.kernels.place(np.zeros(shape, np.float32))
         begun = (max(self.learning_starts, 1) - 1) // self.update_every
         self.count = max(step // self.update_every - begun, 0) * self.updates
         self.reported = take(state, "reported", (lanes,), torch.int64).tolist()

@@ -38,7 +38,7 @@ GRACE = 2.0  # seconds in which what waits for its score is still played after `
 
 class Loop:
     """Trains `seeds` until each has done `episodes` episodes or `steps` env steps. `autograd` lets
-    parts use it."""
+    parts use it. `notes` are what a user should know of how it was built."""
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Loop:
         episodes: int | None,
         steps: int | None,
         autograd: bool,
+        notes: Sequence[str] = (),
     ) -> None:
         self.seeds = list(seeds)
         self.env = env
@@ -59,6 +60,7 @@ class Loop:
         self.evaluation = evaluation
         self.limits = (episodes, steps)
         self.autograd = autograd
+        self.notes = list(notes)
         self.step = 0
         self.lane_steps = 0  # of all seeds, since the last tick
         self.later: list[Lane] = []  # seeds taken up that wait for the others to come to their step
@@ -134,9 +136,10 @@ class Loop:
             for lane in np.flatnonzero(self.lengths == 0).tolist():
                 self._reset(lane)
             self.beginning = False
-        epsilon = self.exploring.exploration.epsilon(self.step, self.episode)
-        ended = self._advance()
-        diverged = [lane for lane in ended if not self._end_episode(lane, epsilon)]
+        ended, diverged = self._advance(), []
+        if ended:
+            epsilon = self.exploring.exploration.epsilon(self.step - 1, self.episode)
+            diverged = [lane for lane in ended if not self._end_episode(lane, epsilon)]
         if self.step % TICK == 0:
             diverged += [i for i, finite in enumerate(self.learner.finite()) if not finite]
         done = self.step == self.limits[1] or any(map(self._at_limit, ended))
@@ -166,7 +169,7 @@ class Loop:
             if (due or end) and lane not in diverged:
                 episodes = int(self.episode[lane]) - 1
                 event = Evaluated(seed, self.step, episodes, None, 0, None, extra=not due)
-                self.scorer.hold(event, self.learner.online[lane])
+                self.scorer.hold(event, self.learner.params(lane))
 
     def _leave(self, diverged: Sequence[int]) -> Iterator[Event]:
         """Drop the lanes that have diverged or are at their limit, after the events that wait."""
@@ -183,8 +186,7 @@ class Loop:
     def _advance(self) -> list[int]:
         """One env step of every lane and what is learned from it; the lanes whose episode ended."""
         learner = self.learner
-        obs = torch.from_numpy(self.obs).to(learner.online.device)
-        action = self.exploring.act(learner.weights, obs, self.step, self.episode)
+        action = self.exploring.act(learner.weights, self.obs, self.step, self.episode)
         try:
             next_obs, reward, terminated, truncated = self.envs.step(self.rows, action)
         except EnvError as error:
@@ -201,7 +203,8 @@ class Loop:
             self.actions[self.lanes, self.lengths] = action
         self.returns += reward
         self.lengths += 1
-        return [int(lane) for lane in np.flatnonzero(terminated | truncated)]
+        over = terminated | truncated
+        return np.flatnonzero(over).tolist() if over.any() else []
 
     def _reset(self, lane: int) -> None:
         seed = episode_seed(self.seeds[lane], "env", int(self.episode[lane]))
@@ -237,7 +240,7 @@ class Loop:
         )
         every = self.evaluation.every_episodes
         due = finite and every is not None and event.episode % every == 0
-        self.scorer.hold(event, self.learner.online[lane] if due else None)
+        self.scorer.hold(event, self.learner.params(lane) if due else None)
         actions = torch.from_numpy(self.actions[lane, : event.length].copy())
         self.known[lane] = Known(actions, torch.from_numpy(self.obs[lane].copy()), event.return_)
         self.episode[lane] += 1
@@ -246,7 +249,8 @@ class Loop:
         return finite
 
     def _finished(self, lane: int) -> Finished:
-        return Finished(self.seeds[lane], self.step, self.learner.online[lane].cpu().numpy().copy())
+        params = self.learner.params(lane).cpu().numpy().copy()
+        return Finished(self.seeds[lane], self.step, params)
 
     def _tick(self) -> Tick:
         tick = Tick(self.seeds, self.step, self.lane_steps, self.scorer.seconds)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.seeding import Stream
 from dqn_cli.types import Algo, Exploration, Inputs, Network, Weights
 
@@ -15,17 +18,26 @@ from dqn_cli.types import Algo, Exploration, Inputs, Network, Weights
 class Greedy:
     """The best action of each observation, without noise: evaluation, recordings, play."""
 
-    def __init__(self, network: Network, algo: Algo) -> None:
+    def __init__(self, network: Network, algo: Algo, kernels: Kernels = TORCH) -> None:
         self.network = network
         self.algo = algo
+        self.kernels = kernels
 
-    def q(self, weights: Weights, inputs: Inputs) -> Tensor:
-        """Q-values [S, N, A]."""
-        return self.algo.q(self.network.forward(weights, inputs).values)
+    def weights(self, params: Tensor) -> Weights:
+        """The networks whose parameters are the rows of params [S, P], which lies in one piece."""
+        return self.network.split(self.kernels.array(params.to(self.kernels.device)))
 
-    def actions(self, weights: Weights, obs: Tensor) -> NDArray[np.int64]:
+    def q(
+        self, weights: Weights, obs: NDArray[Any], noise: Array | None = None
+    ) -> NDArray[np.float32]:
+        """Q-values [S, N, A] of observations [S, N, *obs]."""
+        output = self.network.forward(weights, Inputs(self.kernels.place(obs), noise))
+        found: NDArray[np.float32] = self.kernels.numpy(self.algo.q(output.values))
+        return found
+
+    def actions(self, weights: Weights, obs: NDArray[Any]) -> NDArray[np.int64]:
         """The first of the best actions [S, N] for observations [S, N, *obs]."""
-        best: NDArray[np.int64] = self.q(weights, Inputs(obs)).argmax(-1).cpu().numpy()
+        best: NDArray[np.int64] = self.q(weights, obs).argmax(-1)
         return best
 
 
@@ -51,17 +63,15 @@ class Exploring:
         self.noise = None if noise is None else Stream.of(noise, seeds, "noise.act")
 
     def act(
-        self, weights: Weights, obs: Tensor, step: int, episode: NDArray[np.int64]
+        self, weights: Weights, obs: NDArray[Any], step: int, episode: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         """Actions [S] for observations [S, *obs] after `step` env steps, in the open `episode` [S]
         of each seed."""
 
         def q() -> NDArray[np.float32]:
-            noise = None if self.noise is None else self.noise.tensor(step, obs.device)
-            values: NDArray[np.float32] = (
-                self.greedy.q(weights, Inputs(obs.unsqueeze(1), noise)).squeeze(1).cpu().numpy()
-            )
-            return values
+            place = self.greedy.kernels.place
+            noise = None if self.noise is None else place(self.noise.floats(step))
+            return self.greedy.q(weights, obs[:, None], noise)[:, 0]
 
         return self.exploration.act(q, self.actions, self.uniforms.at(step), step, episode)
 

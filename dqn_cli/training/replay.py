@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
+from dqn_cli.kernels.kernels import Array
 from dqn_cli.state import State, nested, within
 from dqn_cli.storage.transitions import Transitions
 from dqn_cli.types import Batch, Sampler, Step
@@ -29,11 +25,12 @@ class Replay:
     def sample(self, step: int) -> Batch:
         """B rows of each lane, after `step` env steps (per seed)."""
         index, weight = self.sampler.draw(len(self.storage), step)
-        return self.storage.gather(index, torch.from_numpy(weight).to(self.storage.device))
+        place = self.storage.kernels.place
+        return self.storage.gather(place(index), place(weight))
 
-    def update(self, index: NDArray[np.int64], priority: Tensor) -> None:
+    def update(self, index: Array, priority: Array) -> None:
         """Take note of the priorities [S, B] of the rows at `index` [S, B]."""
-        self.sampler.update(index, priority.cpu().numpy())
+        self.sampler.update(index, priority)
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.storage.keep(lanes)

@@ -64,7 +64,10 @@ def train(
     build.part(config, "device").apply()
     log.info("seeds %s into %s", config.seeds, directory)
     env = source.env
-    notes = dict.fromkeys([*(resumed.notes if resumed else rehearsed(source)), *env.notes])
+    found = resumed.notes if resumed else rehearsed(source)
+    notes = dict.fromkeys([*found, *env.notes])
+    for reason in source.notes:
+        log.info(reason)
     for note in notes:
         say(note)
     with RunWriter(
@@ -74,7 +77,11 @@ def train(
         seeds=config.seeds,
         threshold=env.threshold,
         versions=versions(),
-        facts={"device": name_of(source.device), "observation": env.observation},
+        facts={
+            "device": name_of(source.device),
+            "kernels": source.greedy.kernels.name,
+            "observation": env.observation,
+        },
         kept={s: seed.kept for s, seed in resumed.seeds.items()} if resumed else None,
         diverged=resumed.diverged if resumed else (),
     ) as writer:

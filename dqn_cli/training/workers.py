@@ -58,7 +58,8 @@ class Alone:
         self.env = loop.env
         self.exploring = loop.exploring
         self.greedy = loop.exploring.greedy
-        self.device = loop.learner.online.device
+        self.notes = loop.notes
+        self.device = loop.learner.kernels.device
         self.loop = loop
         self.every_seconds = config.checkpoint.every_seconds
         loop.take_up([load_lane(file) for file in files.values()])
@@ -79,7 +80,7 @@ class Alone:
 def share_out(config: Config, loop: Loop, files: Mapping[int, Path]) -> Alone | Workers:
     """Decide whether `loop` trains in this process or worker processes do its work. files: seed ->
     the checkpoint it continues from; the other seeds start from the beginning."""
-    count = processes(config, loop.learner.online.device.type)
+    count = processes(config, loop.learner.kernels.device.type)
     return Alone(config, loop, files) if count <= 1 else Workers(config, loop, files, count)
 
 
@@ -113,7 +114,8 @@ class Workers:
         self.env = loop.env
         self.exploring = loop.exploring
         self.greedy = loop.exploring.greedy
-        self.device = loop.learner.online.device
+        self.notes = loop.notes
+        self.device = loop.learner.kernels.device
         self.shares = [
             config.model_copy(update={"seed": self.seeds[i::count]}) for i in range(count)
         ]

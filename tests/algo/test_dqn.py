@@ -5,13 +5,13 @@ s0     1      2        0.5    4
 s1     5      3         10   20
 """
 
-from dataclasses import fields
-
 import pytest
 import torch
 from torch import Tensor
 
-from dqn_cli.algo.dqn import DQN, double_q_backup, q_backup
+from dqn_cli.algo.dqn import DQN
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.maths import by_autograd
 from dqn_cli.types import Batch, Forward, Loss, Output
 
@@ -19,27 +19,28 @@ ONLINE = [[1.0, 2.0], [5.0, 3.0]]
 TARGET = [[0.5, 4.0], [10.0, 20.0]]
 
 
-def table(values: Tensor) -> Forward:
-    return lambda obs: Output(values[obs[..., 0].long()].unsqueeze(-1))
+def table(kernels: Kernels, values: Tensor) -> Forward:
+    def says(obs: Array) -> Output:
+        return Output(kernels.array(values[kernels.tensor(obs)[..., 0].long()].unsqueeze(-1)))
+
+    return says
 
 
-def judged(algo: DQN, online: Tensor, target: Tensor, batch: Batch) -> Loss:
-    """What the algorithm says with these tables for networks."""
-    return algo.loss(table(online)(batch.obs), table(online), table(target), batch)
-
-
-def part(batch: Batch, place: int) -> Batch:
-    """What lies at this place of the first axis."""
-    return Batch(*(getattr(batch, field.name)[place] for field in fields(Batch)))
+def judged(kernels: Kernels, algo: DQN, online: Tensor, target: Tensor, batch: Batch) -> Loss:
+    """What the algorithm says with these tables for networks; tensors, whatever its kernels."""
+    given = Batch(*map(kernels.array, batch))
+    networks = table(kernels, online), table(kernels, target)
+    return Loss(*map(kernels.tensor, algo.loss(networks[0](given.obs), *networks, given)))
 
 
 def one(
     obs: float = 0, action: int = 1, reward: float = 1, next_obs: float = 1, discount: float = 0.9
 ) -> Batch:
-    """One transition, without leading axes; from s0 by action 1 to s1."""
-    unused = torch.empty(0).numpy()
-    numbers = (torch.tensor(x) for x in ([obs], action, reward, [next_obs], discount, 1.0))
-    return Batch(*numbers, index=unused)
+    """One transition [1, 1]; from s0 by action 1 to s1."""
+    index, weight = torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 1)
+    numbers = (torch.tensor([[x]]) for x in ([obs], action, reward, [next_obs], discount))
+    o, a, r, n, d = numbers
+    return Batch(o.float(), a, r.float(), n.float(), d.float(), weight, index)
 
 
 @pytest.mark.parametrize(
@@ -55,56 +56,61 @@ def one(
     ],
 )
 def test_dqn_and_double_dqn_differ_on_the_two_state_mdp(
-    loss: str, double: bool, per_sample: float, priority: float
+    kernels: Kernels, loss: str, double: bool, per_sample: float, priority: float
 ) -> None:
-    algo = DQN(loss=loss, double=double)
-    got = judged(algo, torch.tensor(ONLINE), torch.tensor(TARGET), one())
+    algo = DQN(kernels, loss=loss, double=double)
+    got = judged(kernels, algo, torch.tensor(ONLINE), torch.tensor(TARGET), one())
     assert got.per_sample.item() == pytest.approx(per_sample)
     assert got.priority.item() == pytest.approx(priority)
     assert got.q.item() == 2.0
 
 
-def test_double_dqn_mix_up() -> None:
+def test_double_dqn_mix_up(kernels: Kernels) -> None:
     """Trap: Double DQN that values an action of the present state. All four ways to mix up
     differ from the right y = 1 + 0.9 * target(s1)[argmax online(s1)] = 10."""
     asked: list[tuple[str, float]] = []
 
     def spy(name: str, values: list[list[float]]) -> Forward:
-        def q(obs: Tensor) -> Output:
+        def q(obs: Array) -> Output:
             asked.append((name, obs.item()))
-            return table(torch.tensor(values))(obs)
+            return table(kernels, torch.tensor(values))(obs)
 
         return q
 
-    now = table(torch.tensor(ONLINE))(one().obs)
+    batch = Batch(*map(kernels.array, one()))
+    now = table(kernels, torch.tensor(ONLINE))(batch.obs)
     networks = spy("online", ONLINE), spy("target", TARGET)
-    loss = DQN(loss="mse", double=True).loss(now, *networks, one())
-    assert loss.q + loss.priority == pytest.approx(10.0)
+    loss = DQN(kernels, loss="mse", double=True).loss(now, *networks, batch)
+    assert (loss.q + loss.priority).item() == pytest.approx(10.0)
     assert sorted(asked) == [("online", 1.0), ("target", 1.0)]
     asked.clear()
-    loss = DQN(loss="mse", double=False).loss(now, *networks, one())
-    assert loss.q + loss.priority == pytest.approx(19.0)
+    loss = DQN(kernels, loss="mse", double=False).loss(now, *networks, batch)
+    assert (loss.q + loss.priority).item() == pytest.approx(19.0)
     assert asked == [("target", 1.0)]  # and no forward whose result nobody needs
 
 
 @pytest.mark.parametrize("double", [False, True])
-def test_truncation_is_not_termination(double: bool) -> None:
+def test_truncation_is_not_termination(kernels: Kernels, double: bool) -> None:
     """Trap. The stored discount says it all: 0 cuts the bootstrap, gamma (also where a time limit
     struck) leaves it."""
-    algo = DQN(loss="mse", double=double)
+    algo = DQN(kernels, loss="mse", double=double)
     q = torch.tensor(ONLINE), torch.tensor(TARGET)
     # terminated: y = -1.5, Q = 2, error -3.5
-    assert judged(algo, *q, one(reward=-1.5, discount=0.0)).priority.item() == pytest.approx(3.5)
+    assert judged(
+        kernels, algo, *q, one(reward=-1.5, discount=0.0)
+    ).priority.item() == pytest.approx(3.5)
     # gone on: y = -1.5 + 0.5 * 20 = 8.5 (Double: 10 -> 3.5), error 6.5 (1.5)
-    went_on = judged(algo, *q, one(reward=-1.5, discount=0.5)).priority.item()
+    went_on = judged(kernels, algo, *q, one(reward=-1.5, discount=0.5)).priority.item()
     assert went_on == pytest.approx(1.5 if double else 6.5)
 
 
-def test_priority_is_the_absolute_error_not_its_square() -> None:
+def test_priority_is_the_absolute_error_not_its_square(kernels: Kernels) -> None:
     """Trap. Both signs: y = 19 and Q = 2 above; here y = -1.5 and Q = 2."""
     q = torch.tensor(ONLINE), torch.tensor(TARGET)
     for loss in ("mse", "huber"):
-        got = judged(DQN(loss=loss, double=False), *q, one(reward=-1.5, discount=0.0))
+        got = judged(
+            kernels, DQN(kernels, loss=loss, double=False), *q, one(reward=-1.5, discount=0.0)
+        )
         assert got.priority.item() == pytest.approx(3.5)
 
 
@@ -114,12 +120,12 @@ def test_priority_is_the_absolute_error_not_its_square() -> None:
     [("mse", {False: -34.0, True: -16.0}), ("huber", {False: -1.0, True: -1.0})],
 )
 def test_gradient_flows_through_the_action_taken_alone(
-    loss: str, slope: dict[bool, float], double: bool
+    kernels: Kernels, loss: str, slope: dict[bool, float], double: bool
 ) -> None:
     """d loss / d Q(s0, 1) = -2 * error (mse) or -1 (huber, error > 1); everything else is 0."""
-    algo = DQN(loss=loss, double=double)
-    got = judged(algo, torch.tensor(ONLINE), torch.tensor(TARGET), one())
-    torch.testing.assert_close(got.d_values, torch.tensor([[0.0], [slope[double]]]))
+    algo = DQN(kernels, loss=loss, double=double)
+    got = judged(kernels, algo, torch.tensor(ONLINE), torch.tensor(TARGET), one())
+    torch.testing.assert_close(got.d_values, torch.tensor([[[[0.0], [slope[double]]]]]))
 
 
 def drawn() -> tuple[Tensor, Tensor, Batch]:
@@ -135,57 +141,53 @@ def drawn() -> tuple[Tensor, Tensor, Batch]:
         next_obs=torch.randint(4, (S, B, 1), generator=draw),
         discount=torch.rand(S, B, generator=draw),
         weight=torch.ones(S, B),
-        index=torch.zeros(S, B).long().numpy(),
+        index=torch.zeros(S, B, dtype=torch.int64),
     )
     return online, target, many
 
 
 @pytest.mark.parametrize("loss", ["mse", "huber"])
 @pytest.mark.parametrize("double", [False, True])
-def test_the_derivative_is_that_of_autograd(loss: str, double: bool) -> None:
+def test_the_derivative_is_that_of_autograd(kernels: Kernels, loss: str, double: bool) -> None:
     """By the values of the samples alone: what the networks say of the next state is given."""
     online, target, batch = drawn()
-    algo = DQN(loss=loss, double=double)
-    now = table(online)(batch.obs)
-    got = algo.loss(now, table(online), table(target), batch)
+    got = judged(kernels, DQN(kernels, loss=loss, double=double), online, target, batch)
     assert got.priority.min() < 1 < got.priority.max()
+    networks, watched = (table(TORCH, q) for q in (online, target)), DQN(loss=loss, double=double)
+    q, following = networks
 
     def per_sample(values: Tensor) -> Tensor:
-        return algo.loss(Output(values), table(online), table(target), batch).per_sample
+        return watched.loss(Output(values), q, following, batch).per_sample
 
-    result, slope = by_autograd(per_sample, now.values)
-    assert torch.equal(got.per_sample, result)
+    result, slope = by_autograd(per_sample, q(batch.obs).values)
+    torch.testing.assert_close(got.per_sample, result)
     torch.testing.assert_close(got.d_values, slope)
 
 
 @pytest.mark.parametrize("loss", ["mse", "huber"])
 @pytest.mark.parametrize("double", [False, True])
-def test_leading_axes_come_free(loss: str, double: bool) -> None:
-    """The same numbers with axes [S, B], [B] and none."""
+def test_a_sample_s_numbers_are_those_it_has_alone(
+    kernels: Kernels, loss: str, double: bool
+) -> None:
+    """To the bit: in a batch [S, B], in one [1, B] and in one [1, 1]."""
     online, target, many = drawn()
     S, B = many.reward.shape
-    algo = DQN(loss=loss, double=double)
-    whole = judged(algo, online, target, many)
+    algo = DQN(kernels, loss=loss, double=double)
+    whole = judged(kernels, algo, online, target, many)
     assert whole.per_sample.shape == whole.priority.shape == whole.q.shape == (S, B)
     assert whole.d_values.shape == (S, B, 3, 1)
     for s in range(S):
-        lane = judged(algo, online, target, part(many, s))
+        row = Batch(*(x[[s]] for x in many))
+        lane = judged(kernels, algo, online, target, row)
         for b in range(B):
-            single = judged(algo, online, target, part(part(many, s), b))
+            sample = Batch(*(x[:, [b]] for x in row))
+            single = judged(kernels, algo, online, target, sample)
             for of_all, of_lane, alone in zip(whole, lane, single, strict=True):
-                assert torch.equal(of_all[s, b], of_lane[b])
-                assert torch.equal(of_lane[b], alone)
+                assert torch.equal(of_all[s, b], of_lane[0, b])
+                assert torch.equal(of_lane[0, b], alone[0, 0])
 
 
-def test_the_one_number_of_an_action_is_its_q_value() -> None:
-    algo = DQN(loss="mse", double=False)
+def test_the_one_number_of_an_action_is_its_q_value(kernels: Kernels) -> None:
+    algo = DQN(kernels, loss="mse", double=False)
     assert algo.atoms == 1
-    assert algo.q(torch.tensor([[[1.0], [5.0]]])).tolist() == [[1.0, 5.0]]
-
-
-def test_backups_take_any_leading_axes() -> None:
-    next_target = torch.tensor([[[10.0, 20.0]]])  # [1, 1, A]
-    reward, discount = torch.tensor([[1.0]]), torch.tensor([[0.9]])
-    assert q_backup(reward, discount, next_target).tolist() == [[19.0]]
-    next_online = torch.tensor([[[5.0, 3.0]]])
-    assert double_q_backup(reward, discount, next_target, next_online).tolist() == [[10.0]]
+    assert algo.q(kernels.array(torch.tensor([[[[1.0], [5.0]]]]))).tolist() == [[[1.0, 5.0]]]

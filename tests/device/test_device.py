@@ -1,11 +1,12 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from dqn_cli.device.device import Device, present
 
@@ -14,7 +15,8 @@ from dqn_cli.device.device import Device, present
 def switches() -> Iterator[None]:
     """A device sets them for the whole process; the other tests get them back."""
     threads, sure = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    yield
+    with threadpool_limits():
+        yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(sure)
     torch.set_flush_denormal(False)
@@ -32,7 +34,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def make(**keys: Any) -> Device:
-    return Device(**{"name": "cpu", "threads": 1, "workers": 1, "deterministic": True, **keys})
+    given = {"name": "cpu", "threads": 1, "workers": 1, "kernels": "auto", "deterministic": True}
+    return Device(**{**given, **keys})
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
@@ -77,12 +80,47 @@ def test_a_device_that_is_there_is_the_one_used(machine) -> None:
     assert present() == ["cpu", "cuda", "mps"]
 
 
+@pytest.mark.parametrize(
+    ("kernels", "products"), [("torch", "threads"), ("compiled", "one"), ("auto", "one")]
+)
 @pytest.mark.parametrize("threads", [2, 1])
-def test_threads_are_set_for_pytorch_and_for_numpy(threads: int) -> None:
-    make(threads=threads).apply()
+def test_threads_are_set_for_pytorch_and_for_numpy(
+    threads: int, kernels: str, products: str
+) -> None:
+    """Trap: compiled kernels whose products use several, and round as the number has it."""
+    make(threads=threads, kernels=kernels).apply()
     assert torch.get_num_threads() == threads
     blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    assert [pool["num_threads"] for pool in blas] == [min(threads, os.cpu_count() or 1)] * len(blas)
+    several = min(threads, os.cpu_count() or 1) if products == "threads" else 1
+    assert [pool["num_threads"] for pool in blas] == [several] * len(blas)
+    assert kernels == "torch" or any("scipy" in Path(pool["filepath"]).parts[-2] for pool in blas)
+
+
+@pytest.mark.parametrize(
+    ("name", "kernels", "tried"),
+    [
+        ("cpu", "auto", ["compiled", "torch"]),
+        ("cpu", "compiled", ["compiled"]),
+        ("cpu", "torch", ["torch"]),
+        ("cuda", "auto", ["torch"]),
+        ("cuda", "torch", ["torch"]),
+    ],
+)
+def test_the_kernels_to_try(machine, name: str, kernels: str, tried: list[str]) -> None:
+    machine(cuda=True)
+    assert make(name=name, kernels=kernels).kernels == tried
+
+
+def test_compiled_kernels_are_for_a_cpu_with_numba(
+    machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(cuda=True)
+    with pytest.raises(ValueError, match=r"^kernels=compiled: they are for a CPU; device cuda has"):
+        make(name="cuda", kernels="compiled")
+    monkeypatch.setattr("dqn_cli.device.device.compilable", lambda: False)
+    assert make(kernels="auto").kernels == ["torch"]
+    with pytest.raises(ValueError, match=r"^kernels=compiled: numba is not installed;"):
+        make(kernels="compiled")
 
 
 @pytest.mark.parametrize("deterministic", [True, False])

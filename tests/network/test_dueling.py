@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from dqn_cli.network.dueling import Aggregate, Dueling, aggregate
-from dqn_cli.types import Inputs, Space
+from dqn_cli.kernels.kernels import AGGREGATES, Aggregate, Kernels
+from dqn_cli.network.dueling import Dueling
+from dqn_cli.types import Space
 
 SIZES = [  # obs, hidden, streams, actions
     (4, [512, 128], [], 2),
@@ -18,9 +19,9 @@ SIZES = [  # obs, hidden, streams, actions
 ]
 
 
-def dueling(space: Space, atoms: int = 1, **keys: Any) -> Dueling:
+def dueling(kernels: Kernels, space: Space, atoms: int = 1, **keys: Any) -> Dueling:
     given = {"activation": "relu", "aggregate": "mean", "trunk_gradient": 1.0, **keys}
-    return Dueling(space, atoms, **given)
+    return Dueling(space, atoms, kernels, **given)
 
 
 def by_hand(
@@ -50,34 +51,44 @@ def by_hand(
     return value + advantage - less[kind]
 
 
-def test_identifiability() -> None:
+def aggregated(kernels: Kernels, value: Tensor, advantage: Tensor, kind: Aggregate) -> Tensor:
+    """Q [.., A, K] of V [.., 1, K] and A [.., A, K], with any leading axes up to two."""
+    lead = (*(1,) * (4 - advantage.ndim), *advantage.shape[:-2])
+    v, a = value.reshape(*lead, -1), advantage.reshape(*lead, *advantage.shape[-2:])
+    q = kernels.aggregate(kernels.array(v), kernels.array(a), AGGREGATES[kind])
+    return kernels.tensor(q).reshape(advantage.shape)
+
+
+def test_identifiability(kernels: Kernels) -> None:
     """V = 10 and A = 1, 2, 6 (mean 3): Q = 8, 9, 13. What A gains in every action Q does not see,
     and the mean of Q is V."""
     value, advantage = torch.tensor([[10.0]]), torch.tensor([[1.0], [2.0], [6.0]])
-    assert aggregate(value, advantage, "mean").tolist() == [[8.0], [9.0], [13.0]]
-    assert aggregate(value, advantage + 100, "mean").tolist() == [[8.0], [9.0], [13.0]]
-    assert aggregate(value, advantage, "mean").mean().item() == 10.0
+    assert aggregated(kernels, value, advantage, "mean").tolist() == [[8.0], [9.0], [13.0]]
+    assert aggregated(kernels, value, advantage + 100, "mean").tolist() == [[8.0], [9.0], [13.0]]
+    assert aggregated(kernels, value, advantage, "mean").mean().item() == 10.0
 
 
-def test_less_the_largest_the_value_is_that_of_the_best_action() -> None:
+def test_less_the_largest_the_value_is_that_of_the_best_action(kernels: Kernels) -> None:
     value, advantage = torch.tensor([[10.0]]), torch.tensor([[1.0], [2.0], [6.0]])
-    assert aggregate(value, advantage, "max").tolist() == [[5.0], [6.0], [10.0]]
-    assert aggregate(value, advantage + 100, "max").tolist() == [[5.0], [6.0], [10.0]]
+    assert aggregated(kernels, value, advantage, "max").tolist() == [[5.0], [6.0], [10.0]]
+    assert aggregated(kernels, value, advantage + 100, "max").tolist() == [[5.0], [6.0], [10.0]]
 
 
-def test_dueling_mean_absent() -> None:
+def test_dueling_mean_absent(kernels: Kernels) -> None:
     """Trap: Q = V + A, which tells V and A apart no more than a single stream does."""
     value, advantage = torch.tensor([[10.0]]), torch.tensor([[1.0], [2.0], [6.0]])
-    assert aggregate(value, advantage, "sum").tolist() == [[11.0], [12.0], [16.0]]
-    assert aggregate(value - 3, advantage + 3, "sum").tolist() == [[11.0], [12.0], [16.0]]
+    assert aggregated(kernels, value, advantage, "sum").tolist() == [[11.0], [12.0], [16.0]]
+    assert aggregated(kernels, value - 3, advantage + 3, "sum").tolist() == [[11.0], [12.0], [16.0]]
 
 
-def test_dueling_mean_axis() -> None:
+def test_dueling_mean_axis(kernels: Kernels) -> None:
     """Trap: the mean over the batch as well. Two states of different advantages:
     1 + (0, 4) - 2 and 1 + (10, 20) - 15; a common mean of 8.5 would mix them."""
     value = torch.ones(1, 2, 1, 1)
     advantage = torch.tensor([[[[0.0], [4.0]], [[10.0], [20.0]]]])
-    assert aggregate(value, advantage, "mean").tolist() == [[[[-1.0], [3.0]], [[-4.0], [6.0]]]]
+    assert aggregated(kernels, value, advantage, "mean").tolist() == [
+        [[[-1.0], [3.0]], [[-4.0], [6.0]]]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -89,15 +100,17 @@ def test_dueling_mean_axis() -> None:
         ("sum", [[11.0, 58.0], [15.0, 52.0]]),
     ],
 )
-def test_each_number_of_an_action_is_for_itself(kind: Aggregate, expected) -> None:
+def test_each_number_of_an_action_is_for_itself(
+    kernels: Kernels, kind: Aggregate, expected
+) -> None:
     """Trap: a mean over an action's numbers. The same number of all actions counts."""
     value, advantage = torch.tensor([[10.0, 50.0]]), torch.tensor([[1.0, 8.0], [5.0, 2.0]])
-    assert aggregate(value, advantage, kind).tolist() == expected
+    assert aggregated(kernels, value, advantage, kind).tolist() == expected
 
 
-def test_q_of_a_row_does_not_depend_on_the_other_rows(space, q_values) -> None:
+def test_q_of_a_row_does_not_depend_on_the_other_rows(kernels: Kernels, space, q_values) -> None:
     """Trap, in the whole network: other rows, and other lanes' rows, are replaced."""
-    net = dueling(space(3, 4), hidden=[33], streams=[17])
+    net = dueling(kernels, space(3, 4), hidden=[33], streams=[17])
     params = net.init([0, 1])
     x = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
     other = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(1)) * 50
@@ -110,7 +123,9 @@ def test_q_of_a_row_does_not_depend_on_the_other_rows(space, q_values) -> None:
 @pytest.mark.parametrize("kind", get_args(Aggregate))
 @pytest.mark.parametrize("atoms", [1, 3])
 def test_every_lane_equals_the_layers_by_name(
+    kernels: Kernels,
     space,
+    compute,
     obs: int,
     hidden: list[int],
     streams: list[int],
@@ -120,10 +135,10 @@ def test_every_lane_equals_the_layers_by_name(
     atoms: int,
 ) -> None:
     keys = {"hidden": hidden, "streams": streams, "activation": activation, "aggregate": kind}
-    net = dueling(space(obs, actions), atoms, **keys)
+    net = dueling(kernels, space(obs, actions), atoms, **keys)
     params = net.init([0, 1])
     x = torch.randn(2, 9, obs, generator=torch.Generator().manual_seed(0))
-    values = net.forward(net.split(params), Inputs(x)).values
+    values = compute(net, params, x).values
     assert values.shape == (2, 9, actions, atoms)
     for lane in range(2):
         depths = len(hidden), len(streams)
@@ -131,8 +146,8 @@ def test_every_lane_equals_the_layers_by_name(
         torch.testing.assert_close(values[lane], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_streams_have_layers_of_their_own(space) -> None:
-    net = dueling(space(3, 2), hidden=[5], streams=[7])
+def test_streams_have_layers_of_their_own(kernels: Kernels, space) -> None:
+    net = dueling(kernels, space(3, 2), hidden=[5], streams=[7])
     named = net.named(net.init([1])[0])
     assert {name: tuple(v.shape) for name, v in named.items() if name.endswith("weight")} == {
         "hidden.0.weight": (5, 3),
@@ -145,27 +160,34 @@ def test_streams_have_layers_of_their_own(space) -> None:
     assert torch.equal(net.flat(named), net.init([1])[0])
 
 
-def test_bytes_are_scaled(space, q_values) -> None:
-    net = dueling(space(3, 2, np.uint8), hidden=[5], streams=[])
+def test_bytes_are_scaled(kernels: Kernels, space, q_values) -> None:
+    net = dueling(kernels, space(3, 2, np.uint8), hidden=[5], streams=[])
     params = net.init([0])
     x = torch.tensor([[[0, 100, 255]]], dtype=torch.uint8)
-    torch.testing.assert_close(q_values(net, params, x), q_values(net, params, x.float() / 255))
+    floats = dueling(kernels, space(3, 2), hidden=[5], streams=[])
+    expected = q_values(floats, params, x.float() / 255)
+    torch.testing.assert_close(q_values(net, params, x), expected)
 
 
 @pytest.mark.parametrize(("obs", "hidden", "streams", "actions"), SIZES)
 @pytest.mark.parametrize("rows", [1, 5, 64])
 def test_a_lane_of_a_stack_has_the_bits_it_has_alone(
-    space, obs: int, hidden: list[int], streams: list[int], actions: int, rows: int
+    kernels: Kernels,
+    space,
+    compute,
+    obs: int,
+    hidden: list[int],
+    streams: list[int],
+    actions: int,
+    rows: int,
 ) -> None:
-    net = dueling(space(obs, actions), hidden=hidden, streams=streams, activation="tanh")
+    net = dueling(kernels, space(obs, actions), hidden=hidden, streams=streams, activation="tanh")
     params = net.init(range(4))
     x = torch.randn(4, rows, obs, generator=torch.Generator().manual_seed(0))
 
     def bits(lanes: list[int]) -> tuple[Tensor, Tensor]:
-        weights, grad = net.split(params[lanes]), torch.zeros_like(params[lanes])
-        output, pullback = net.vjp(weights, Inputs(x[lanes]))
-        pullback(output.values.clone(), net.split(grad))
-        return output.values, grad
+        found = compute(net, params[lanes], x[lanes])
+        return found.values, found.grad
 
     alone = [bits([lane]) for lane in range(4)]
     for company in ([0, 1], [3, 2, 0], [3, 2, 1, 0]):
@@ -177,19 +199,17 @@ def test_a_lane_of_a_stack_has_the_bits_it_has_alone(
 
 @pytest.mark.parametrize(("factor", "hidden"), [(0.5, [6, 7]), (0.25, [8]), (0.5, [])])
 def test_the_shared_layers_get_a_part_of_the_gradient(
-    space, factor: float, hidden: list[int]
+    kernels: Kernels, space, compute, factor: float, hidden: list[int]
 ) -> None:
     """To the bit, the factor being a power of two; the streams get all of theirs, and what the
     network says is the same."""
 
     def found(trunk_gradient: float) -> tuple[Tensor, dict[str, Tensor]]:
         keys = {"hidden": hidden, "streams": [9], "trunk_gradient": trunk_gradient}
-        net = dueling(space(3, 4), **keys)
+        net = dueling(kernels, space(3, 4), **keys)
         params, x = net.init([5]), torch.randn(1, 6, 3, generator=torch.Generator().manual_seed(0))
-        output, pullback = net.vjp(net.split(params), Inputs(x))
-        grad = torch.zeros_like(params)
-        pullback(output.values.clone(), net.split(grad))
-        return output.values, net.named(grad[0])
+        values, _, grad = compute(net, params, x)
+        return values, net.named(grad[0])
 
     (values, whole), (same, part) = found(1.0), found(factor)
     assert torch.equal(values, same)

@@ -1,13 +1,14 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from dqn_cli.kernels.kernels import Kernels
 from dqn_cli.network.implicit import Implicit, cosines
 from dqn_cli.seeding import Stream
-from dqn_cli.types import Inputs
 
 SIZES = [  # obs, hidden, head, fractions, cosines, actions
     (3, [33], [17], 8, 64, 3),
@@ -17,9 +18,11 @@ SIZES = [  # obs, hidden, head, fractions, cosines, actions
 ]
 
 
-def made(space, obs, hidden, head, fractions, count, actions, activation="relu") -> Implicit:
+def made(
+    kernels, space, obs, hidden, head, fractions, count, actions, activation="relu"
+) -> Implicit:
     keys = {"hidden": hidden, "head": head, "fractions": fractions, "cosines": count}
-    return Implicit(space(obs, actions), 1, **keys, activation=activation)
+    return Implicit(space(obs, actions), 1, kernels, **keys, activation=activation)
 
 
 def by_hand(net: Implicit, row: Tensor, x: Tensor, tau: Tensor, activation: str) -> Tensor:
@@ -49,60 +52,63 @@ def test_the_cosines_are_counted_from_0() -> None:
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("sizes", SIZES)
-def test_values_and_gradient_are_equation_4_s(space, sizes, activation: str) -> None:
-    net = made(space, *sizes, activation)
-    obs, *_, fractions, _, actions = sizes
+def test_values_and_gradient_are_equation_4_s(
+    kernels: Kernels, space, compute, sizes, activation: str
+) -> None:
+    net = made(kernels, space, *sizes, activation)
+    obs, *_, count, _, actions = sizes
     params = net.init([0, 1])
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(2, 5, obs, generator=draw)
-    tau = torch.rand(2, 5, fractions, generator=draw)
-    d_values = torch.randn(2, 5, actions, fractions, generator=draw)
-    grad = torch.zeros_like(params)
-    output, pullback = net.vjp(net.split(params), Inputs(x, tau))
-    pullback(d_values, net.split(grad))
-    assert output.fractions is tau
+    tau = torch.rand(2, 5, count, generator=draw)
+    d_values = torch.randn(2, 5, actions, count, generator=draw)
+    values, fractions, grad = compute(net, params, x, tau, d_values)
+    assert torch.equal(fractions, tau)
     for lane in range(2):
         row = params[lane].clone().requires_grad_()
         expected = by_hand(net, row, x[lane], tau[lane], activation)
-        torch.testing.assert_close(output.values[lane], expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(values[lane], expected, rtol=1e-4, atol=1e-5)
         (slope,) = torch.autograd.grad((expected * d_values[lane]).sum(), row)
         torch.testing.assert_close(grad[lane], slope, rtol=1e-3, atol=1e-5)
 
 
-def test_without_noise_the_fractions_are_midpoints(space) -> None:
-    net = made(space, 3, [8], [8], 4, 16, 2)
-    weights, x = net.split(net.init([0])), torch.randn(1, 5, 3)
-    plain = net.forward(weights, Inputs(x))
+def test_without_noise_the_fractions_are_midpoints(kernels: Kernels, space, compute) -> None:
+    net = made(kernels, space, 3, [8], [8], 4, 16, 2)
+    params, x = net.init([0]), torch.randn(1, 5, 3)
+    plain = compute(net, params, x)
     middle = torch.tensor([0.125, 0.375, 0.625, 0.875])
     torch.testing.assert_close(plain.fractions, middle.expand(1, 5, 4))
-    assert torch.equal(net.forward(weights, Inputs(x, middle.expand(1, 5, 4))).values, plain.values)
+    given = compute(net, params, x, middle.expand(1, 5, 4).contiguous())
+    assert torch.equal(given.values, plain.values)
 
 
-def test_every_row_has_fractions_of_its_own(space) -> None:
-    net = made(space, 3, [8], [8], 4, 16, 2)
+def test_every_row_has_fractions_of_its_own(kernels: Kernels, space) -> None:
+    net = made(kernels, space, 3, [8], [8], 4, 16, 2)
     noise = net.noise(5)
     assert (noise.shape, noise.normal) == ((5, 4), False)
-    drawn = Stream.of(noise, [0, 1], "test").tensor(0, torch.device("cpu"))
+    drawn = Stream.of(noise, [0, 1], "test").floats(0)
     assert drawn.shape == (2, 5, 4)
-    assert len(drawn.unique()) == 40 and drawn.min() >= 0 and drawn.max() < 1
+    assert len(np.unique(drawn)) == 40 and drawn.min() >= 0 and drawn.max() < 1
 
 
-def test_a_row_s_values_do_not_depend_on_the_others(space) -> None:
-    net = made(space, 3, [33], [17], 8, 16, 2)
-    weights = net.split(net.init([0]))
+def test_a_row_s_values_do_not_depend_on_the_others(kernels: Kernels, space, compute) -> None:
+    net = made(kernels, space, 3, [33], [17], 8, 16, 2)
+    params = net.init([0])
     x, tau = torch.randn(1, 6, 3), torch.rand(1, 6, 8)
     other_x, other_tau = x.clone(), tau.clone()
     other_x[0, [0, 1, 3]], other_tau[0, [0, 1, 3]] = 50.0, 0.5
-    first = net.forward(weights, Inputs(x, tau)).values
-    second = net.forward(weights, Inputs(other_x, other_tau)).values
+    first = compute(net, params, x, tau).values
+    second = compute(net, params, other_x, other_tau).values
     assert torch.equal(first[0, 2], second[0, 2])
     assert not torch.equal(first[0, 1], second[0, 1])
 
 
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("rows", [1, 33])
-def test_a_lane_of_a_stack_has_the_bits_it_has_alone(space, sizes, rows: int) -> None:
-    net = made(space, *sizes)
+def test_a_lane_of_a_stack_has_the_bits_it_has_alone(
+    kernels: Kernels, space, compute, sizes, rows: int
+) -> None:
+    net = made(kernels, space, *sizes)
     obs, *_, fractions, _, actions = sizes
     params = net.init(range(4))
     draw = torch.Generator().manual_seed(0)
@@ -111,10 +117,8 @@ def test_a_lane_of_a_stack_has_the_bits_it_has_alone(space, sizes, rows: int) ->
     d_values = torch.randn(4, rows, actions, fractions, generator=draw)
 
     def bits(lanes: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-        weights, grad = net.split(params[lanes]), torch.zeros_like(params[lanes])
-        output, pullback = net.vjp(weights, Inputs(x[lanes], tau[lanes]))
-        pullback(d_values[lanes], net.split(grad))
-        return output.values, grad, output.values.mean(-1)
+        values, _, grad = compute(net, params[lanes], x[lanes], tau[lanes], d_values[lanes])
+        return values, grad, kernels.tensor(kernels.array(values).mean(-1))
 
     alone = [bits([lane]) for lane in range(4)]
     for company in ([0, 1], [3, 2, 0], [1, 3, 2, 0]):
@@ -122,8 +126,8 @@ def test_a_lane_of_a_stack_has_the_bits_it_has_alone(space, sizes, rows: int) ->
             assert torch.equal(found, torch.cat(solo))
 
 
-def test_names(space) -> None:
-    net = made(space, 3, [8, 7], [6], 4, 16, 2)
+def test_names(kernels, space) -> None:
+    net = made(kernels, space, 3, [8, 7], [6], 4, 16, 2)
     row = net.init([1])[0]
     named = net.named(row)
     assert {name: tuple(v.shape) for name, v in named.items() if name.endswith("weight")} == {

@@ -4,23 +4,21 @@ import math
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from dqn_cli.kernels.lanes import ACTIVATIONS, product
-from dqn_cli.maths import array, tensor
+from dqn_cli.kernels.kernels import ACTIVATIONS, Activation, Kernels
+from dqn_cli.kernels.torch import TORCH, layers
 from dqn_cli.network.dueling import Dueling
-from dqn_cli.network.layers import Linear, Stack
+from dqn_cli.network.layers import Chain, Linear, Stack
 from dqn_cli.network.mlp import MLP
-from dqn_cli.network.observations import prepare
 from dqn_cli.types import Inputs, Space
 
-NUMPY = [(np.zeros(1), np.zeros(1))]  # weights of a network on a CPU
 ODD = [Linear("first", 5, 33), Linear("second", 33, 17), Linear("last", 17, 2)]
 
 
 def test_init_has_the_range_of_nn_linear() -> None:
     """Uniform within 1 / sqrt(inputs), the whole of it: standard deviation bound / sqrt(3)."""
-    stack = Stack([Linear("a", 100, 120)])
+    stack = Stack([Linear("a", 100, 120)], TORCH)
     ours, theirs = stack.named(stack.init([0])[0]), torch.nn.Linear(100, 120)
     for name, size in (("weight", 12000), ("bias", 120)):
         values = ours[f"a.{name}"]
@@ -32,7 +30,7 @@ def test_init_has_the_range_of_nn_linear() -> None:
 
 def test_init_depends_on_the_seed_alone() -> None:
     """Trap: lanes that share their first parameters. Not so, and company changes nothing."""
-    stack = Stack(ODD)
+    stack = Stack(ODD, TORCH)
     company = stack.init([3, 0, 8])
     for lane, seed in enumerate([3, 0, 8]):
         assert torch.equal(company[lane], stack.init([seed])[0])
@@ -42,14 +40,14 @@ def test_init_depends_on_the_seed_alone() -> None:
 
 
 def test_layers_of_one_shape_begin_differently() -> None:
-    stack = Stack([Linear("a", 8, 8), Linear("b", 8, 8)])
+    stack = Stack([Linear("a", 8, 8), Linear("b", 8, 8)], TORCH)
     named = stack.named(stack.init([1])[0])
     assert not torch.equal(named["a.weight"], named["b.weight"])
     assert not torch.equal(named["a.bias"], named["b.bias"])
 
 
 def test_named_has_the_shapes_of_nn_linear_and_flat_takes_it_back() -> None:
-    stack = Stack(ODD)
+    stack = Stack(ODD, TORCH)
     row = stack.init([4])[0]
     named = stack.named(row)
     assert {name: tuple(values.shape) for name, values in named.items()} == {
@@ -65,7 +63,7 @@ def test_named_has_the_shapes_of_nn_linear_and_flat_takes_it_back() -> None:
 
 
 def test_named_is_a_copy() -> None:
-    stack = Stack(ODD)
+    stack = Stack(ODD, TORCH)
     row = stack.init([4])[0]
     before = row.clone()
     for values in stack.named(row).values():
@@ -75,7 +73,7 @@ def test_named_is_a_copy() -> None:
 
 @pytest.mark.parametrize("change", ["missing", "unknown", "shape", "transposed"])
 def test_flat_refuses_what_is_not_this_network(change: str) -> None:
-    stack = Stack(ODD)
+    stack = Stack(ODD, TORCH)
     named = stack.named(stack.init([4])[0])
     match change:
         case "missing":
@@ -90,27 +88,49 @@ def test_flat_refuses_what_is_not_this_network(change: str) -> None:
         stack.flat(named)
 
 
-def test_split_is_a_view_of_the_row() -> None:
-    stack = Stack(ODD)
+def test_a_chain_finds_its_layers_in_the_row() -> None:
+    """The weights lie as [in, out], and what `split` gives is the memory of the parameters."""
+    stack = Stack(ODD, TORCH)
     params = stack.init([4, 5])
-    weight, bias = stack.split(params)[1]
-    assert (weight.shape, bias.shape) == ((2, 33, 17), (2, 1, 17))
+    chain = Chain(stack, slice(1, 3), "relu", closed=False)
+    (weight, bias), (last, _) = layers(stack.split(params), chain.first, chain.widths)
+    assert (weight.shape, bias.shape, last.shape) == ((2, 33, 17), (2, 1, 17), (2, 17, 2))
     weight[1, 32, 16] = 7.0  # the last one: input 32, output 16
     bias[0, 0, 3] = 8.0
+    last[1, 0, 1] = 9.0
     assert stack.named(params[1])["second.weight"][16, 32] == 7.0
     assert stack.named(params[0])["second.bias"][3] == 8.0
+    assert stack.named(params[1])["last.weight"][1, 0] == 9.0
 
 
-def test_networks_compute_in_numpy_unless_autograd_watches(space) -> None:
-    obs, params = torch.randn(1, 5, 3), Stack(ODD).init([4])
-    ours, watched = Stack(ODD).split(params), Stack(ODD).split(params.requires_grad_())
-    assert {type(x) for x in (*ours[0], prepare(obs, space(3), ours))} == {np.ndarray}
-    assert {type(x) for x in (*watched[0], prepare(obs, space(3), watched))} == {torch.Tensor}
+def test_a_chain_of_no_layers_is_the_identity(kernels: Kernels) -> None:
+    stack = Stack(ODD, kernels)
+    chain = Chain(stack, slice(0), "relu", closed=True)
+    x = kernels.place(np.array([[[1.0, -2.0]]], np.float32))
+    done = chain.forward(None, x)
+    assert done.out is x and chain.backward(None, done, x, None, through=True) is x
 
 
-def dueling(hidden, streams, kind, space, atoms, act) -> Dueling:
+@pytest.mark.parametrize("closed", [True, False])
+def test_the_last_layer_of_a_chain_is_activated_if_it_is_closed(
+    kernels: Kernels, closed: bool
+) -> None:
+    """Layers of 1 x -1 + 0 and 1 x 2 - 3: of -1, 1 and then -1, or 0 where that is activated; of 1,
+    0 in the first layer and -3, or 0."""
+    stack = Stack([Linear("a", 1, 1), Linear("b", 1, 1)], kernels)
+    chain = Chain(stack, slice(None), "relu", closed)
+    params = kernels.place(np.array([[-1, 0, 2, -3]], np.float32))
+    done = chain.forward(params, kernels.place(np.array([[[-1], [1], [-4]]], np.float32)))
+    assert done.out.tolist() == [[[0], [0], [5]] if closed else [[-1], [-3], [5]]]
+
+
+def mlp(hidden, kernels, space, atoms, act) -> MLP:
+    return MLP(space, atoms, kernels, hidden=hidden, activation=act)
+
+
+def dueling(hidden, streams, kind, kernels, space, atoms, act) -> Dueling:
     keys = {"hidden": hidden, "streams": streams, "activation": act, "aggregate": kind}
-    return Dueling(space, atoms, trunk_gradient=1.0, **keys)
+    return Dueling(space, atoms, kernels, trunk_gradient=1.0, **keys)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
@@ -118,8 +138,8 @@ def dueling(hidden, streams, kind, space, atoms, act) -> Dueling:
 @pytest.mark.parametrize(
     "build",
     [
-        lambda space, atoms, act: MLP(space, atoms, hidden=[33, 17], activation=act),
-        lambda space, atoms, act: MLP(space, atoms, hidden=[], activation=act),
+        functools.partial(mlp, [33, 17]),
+        functools.partial(mlp, []),
         *(
             functools.partial(dueling, hidden, streams, kind)
             for hidden, streams in (([20], []), ([], [9]), ([20, 7], [9, 5]))
@@ -127,61 +147,42 @@ def dueling(hidden, streams, kind, space, atoms, act) -> Dueling:
         ),
     ],
 )
-def test_vjp_is_the_gradient_that_autograd_finds(build, atoms, activation) -> None:
-    net = build(Space((3,), np.dtype(np.float32), 5), atoms, activation)
+def test_vjp_is_the_gradient_that_autograd_finds(
+    kernels: Kernels, compute, build, atoms, activation
+) -> None:
+    kind = Space((3,), np.dtype(np.float32), 5), atoms, activation
+    net, watched = build(kernels, *kind), build(TORCH, *kind)
     draw = torch.Generator().manual_seed(1)
-    params = net.init([4, 5]).requires_grad_()
-    inputs = Inputs(torch.randn(2, 6, 3, generator=draw))
+    params = net.init([4, 5])
+    x = torch.randn(2, 6, 3, generator=draw)
     d_values = torch.randn(2, 6, 5, atoms, generator=draw)
-    watched = net.forward(net.split(params), inputs).values
-    (expected,) = torch.autograd.grad((watched * d_values).sum(), params)
-
-    weights = net.split(params.detach())
-    output, pullback = net.vjp(weights, inputs)
-    assert torch.equal(output.values, net.forward(weights, inputs).values)
-    grad = torch.full_like(expected, torch.nan)  # it is written, and not added to
-    before = d_values.clone()
-    pullback(d_values, net.split(grad))
-    torch.testing.assert_close(grad, expected)
-    assert torch.equal(d_values, before)
+    leaf = params.clone().requires_grad_()
+    values = watched.forward(watched.split(leaf), Inputs(x)).values
+    (expected,) = torch.autograd.grad((values * d_values).sum(), leaf)
+    found = compute(net, params, x, d_values=d_values)
+    torch.testing.assert_close(found.values, values.detach(), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(found.grad, expected, rtol=1e-4, atol=1e-5)
 
 
-SHAPES = [(64, 4, 64), (64, 64, 2), (128, 120, 84), (5, 7, 3), (1, 33, 17), (32, 3, 1)]
-
-
-@pytest.mark.parametrize(("n", "k", "m"), SHAPES)
-@pytest.mark.parametrize("turned", ["neither", "first", "second"])
-def test_a_product_of_a_lane_has_the_bits_it_has_alone(n: int, k: int, m: int, turned: str) -> None:
-    """Wherever it lies: at any place in the stack and at any number of bytes from a boundary."""
-    draw = np.random.default_rng(0)
-
-    def stack(lanes: int, rows: int, columns: int, turn: bool, shift: int) -> NDArray[np.float32]:
-        shape = (lanes, columns, rows) if turn else (lanes, rows, columns)
-        numbers = draw.standard_normal(math.prod(shape) + shift).astype(np.float32)
-        numbers = numbers[shift:].reshape(shape)
-        return numbers.swapaxes(1, 2) if turn else numbers
-
-    a = stack(1, n, k, turned == "first", 0)
-    b = stack(1, k, m, turned == "second", 0)
-    alone = a @ b
-    np.testing.assert_allclose(alone, np.einsum("snk,skm->snm", a, b), rtol=1e-3, atol=1e-4)
-    for lanes in (1, 2, 7):
-        for place in {0, lanes - 1}:
-            for shift in range(5):
-                many = stack(lanes, n, k, turned == "first", shift)
-                weights = stack(lanes, k, m, turned == "second", 3 * shift % 5)
-                many[place], weights[place] = a[0], b[0]
-                out = stack(lanes, n, m, False, 2 * shift % 5)
-                product(many, weights, out=out)
-                assert np.array_equal((many @ weights)[place], alone[0])
-                assert np.array_equal(out[place], alone[0])
+def activated(
+    kernels: Kernels, activation: Activation, x: Tensor, dy: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The activation of x [N] and its derivative times dy: a layer of the weight 1."""
+    params, lanes = kernels.array(torch.tensor([[1.0, 0.0]])), (1, -1, 1)
+    given = 0, np.array([1, 1]), 1, ACTIVATIONS[activation], kernels.array(x.reshape(lanes))
+    d_y, grad = kernels.array(dy.reshape(lanes)), kernels.array(torch.zeros(1, 2))
+    with np.errstate(invalid="ignore", over="ignore"):  # as a run's device sets it
+        hidden, y = kernels.forward(params, *given)
+        dx = kernels.backward(params, *given, hidden, y, d_y, grad, True)
+    return kernels.tensor(y).flatten(), kernels.tensor(dx).flatten()
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("size", [2**13, 2**15])
-def test_activations_and_their_slopes_are_those_of_pytorch(activation: str, size: int) -> None:
-    """Also those of small arrays, for which another way is quicker: to the last bit."""
-    function, slope = ACTIVATIONS[activation]
+@pytest.mark.parametrize("size", [20, 2**13, 2**15])
+def test_activations_and_their_slopes_are_those_of_pytorch(
+    kernels: Kernels, activation: Activation, size: int
+) -> None:
+    """With what a network that diverges computes. The slope of relu is 0 at 0."""
     x = torch.randn(size, generator=torch.Generator().manual_seed(0))
     x[:3] = torch.tensor([0.0, -0.0, 1e-30])
     x[3:6] = torch.tensor([math.nan, math.inf, -math.inf])
@@ -190,17 +191,22 @@ def test_activations_and_their_slopes_are_those_of_pytorch(activation: str, size
     leaf = x.clone().requires_grad_()
     expected = getattr(torch, activation)(leaf)
     expected.backward(dy)
-    y = function(array(x.clone()))
-    dx = slope(array(dy.clone()), y)
-    torch.testing.assert_close(tensor(y), expected.detach(), rtol=0, atol=0, equal_nan=True)
-    torch.testing.assert_close(tensor(dx), leaf.grad, rtol=0, atol=0, equal_nan=True)
+    y, dx = activated(kernels, activation, x, dy)
+    close = {"rtol": 0.0, "atol": 0.0}
+    if (kernels.name, activation) == ("compiled", "tanh"):  # the C library's
+        close = {"rtol": 1e-6, "atol": 1e-6}
+    torch.testing.assert_close(y, expected.detach(), equal_nan=True, **close)
+    torch.testing.assert_close(dx, leaf.grad, equal_nan=True, **close)
 
 
-def test_a_small_array_is_treated_as_a_large_one() -> None:
-    many = np.random.default_rng(0).standard_normal((30, 64, 64)).astype(np.float32)
-    for function, slope in ACTIVATIONS.values():
-        together = function(many.copy())
-        assert np.array_equal(function(many[3].copy()), together[3])
-        assert np.array_equal(
-            slope(many[4].copy(), together[3]), slope(many[[4]], together[[3]])[0]
-        )
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_activation_of_few_is_that_of_many(kernels: Kernels, activation: Activation) -> None:
+    """To the bit, wherever they are in the whole."""
+    x, dy = torch.randn(2, 70_000, generator=torch.Generator().manual_seed(0)) * 3
+    together = activated(kernels, activation, x, dy)
+    for first, size in ((0, 1), (1, 7), (333, 64), (4097, 5000)):
+        few = slice(first, first + size)
+        for part, whole in zip(
+            activated(kernels, activation, x[few].clone(), dy[few].clone()), together, strict=True
+        ):
+            assert torch.equal(part, whole[few])

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dqn_cli.kernels.kernels import Kernels
 from dqn_cli.network.mlp import MLP
-from dqn_cli.types import Inputs
 
 SIZES = [  # obs, hidden, actions: odd ones, one action, no hidden layer, the default
     (4, [64, 64], 2),
@@ -33,26 +33,33 @@ def sequential(net: MLP, row: Tensor, activation: str = "relu") -> nn.Sequential
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("atoms", [1, 3])
 def test_every_lane_equals_a_network_of_nn_linear(
-    space, obs: int, hidden: list[int], actions: int, activation: str, atoms: int
+    kernels: Kernels,
+    space,
+    compute,
+    obs: int,
+    hidden: list[int],
+    actions: int,
+    activation: str,
+    atoms: int,
 ) -> None:
     """The numbers of an action are neighbours among the outputs of the last layer."""
-    net = MLP(space(obs, actions), atoms, hidden=hidden, activation=activation)
+    net = MLP(space(obs, actions), atoms, kernels, hidden=hidden, activation=activation)
     params = net.init([0, 1])
     x = torch.randn(2, 9, obs, generator=torch.Generator().manual_seed(0))
-    values = net.forward(net.split(params), Inputs(x)).values
+    values = compute(net, params, x).values
     assert values.shape == (2, 9, actions, atoms)
     for lane in range(2):
         expected = sequential(net, params[lane], activation)(x[lane])
         torch.testing.assert_close(values[lane].flatten(1), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_gradient_equals_that_of_nn_linear(space, q_values) -> None:
-    net = MLP(space(3, 3), 1, hidden=[33, 17], activation="relu")
-    params = net.init([0, 1]).requires_grad_()
+def test_gradient_equals_that_of_nn_linear(kernels: Kernels, space, compute) -> None:
+    net = MLP(space(3, 3), 1, kernels, hidden=[33, 17], activation="relu")
+    params = net.init([0, 1])
     x = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
-    (grad,) = torch.autograd.grad(q_values(net, params, x).square().sum(), params)
+    grad = compute(net, params, x, d_values=2 * compute(net, params, x).values).grad
     for lane in range(2):
-        theirs = sequential(net, params[lane].detach())
+        theirs = sequential(net, params[lane])
         theirs(x[lane]).square().sum().backward()
         for ours, parameter in zip(
             net.named(grad[lane]).values(), theirs.parameters(), strict=True
@@ -60,8 +67,8 @@ def test_gradient_equals_that_of_nn_linear(space, q_values) -> None:
             torch.testing.assert_close(ours, parameter.grad, rtol=1e-4, atol=1e-5)
 
 
-def test_the_names_of_the_layers(space) -> None:
-    net = MLP(space(3, 2), 1, hidden=[5, 6], activation="relu")
+def test_the_names_of_the_layers(kernels: Kernels, space) -> None:
+    net = MLP(space(3, 2), 1, kernels, hidden=[5, 6], activation="relu")
     named = net.named(net.init([1])[0])
     assert list(named) == [
         f"{layer}.{kind}" for layer in ("hidden.0", "hidden.1", "q") for kind in ("weight", "bias")
@@ -69,9 +76,9 @@ def test_the_names_of_the_layers(space) -> None:
     assert torch.equal(net.flat(named), net.init([1])[0])
 
 
-def test_pictures_of_bytes(space, q_values) -> None:
+def test_pictures_of_bytes(kernels: Kernels, space, q_values) -> None:
     """[S, N, 4, 4, 3] uint8: the same as its numbers / 255 in one row."""
-    net = MLP(space((4, 4, 3), 3, np.uint8), 1, hidden=[20], activation="relu")
+    net = MLP(space((4, 4, 3), 3, np.uint8), 1, kernels, hidden=[20], activation="relu")
     params = net.init([2])
     picture = torch.randint(256, (1, 5, 4, 4, 3), generator=torch.Generator().manual_seed(0))
     q = q_values(net, params, picture.to(torch.uint8))
@@ -82,18 +89,16 @@ def test_pictures_of_bytes(space, q_values) -> None:
 @pytest.mark.parametrize(("obs", "hidden", "actions"), SIZES)
 @pytest.mark.parametrize("rows", [1, 5, 64])
 def test_a_lane_of_a_stack_has_the_bits_it_has_alone(
-    space, obs: int, hidden: list[int], actions: int, rows: int
+    kernels: Kernels, space, compute, obs: int, hidden: list[int], actions: int, rows: int
 ) -> None:
     """Q-values and gradient, wherever it lies; on one thread, as conftest.py sets it."""
-    net = MLP(space(obs, actions), 1, hidden=hidden, activation="relu")
+    net = MLP(space(obs, actions), 1, kernels, hidden=hidden, activation="relu")
     params = net.init(range(5))
     x = torch.randn(5, rows, obs, generator=torch.Generator().manual_seed(0))
 
     def bits(lanes: list[int]) -> tuple[Tensor, Tensor]:
-        weights, grad = net.split(params[lanes]), torch.zeros_like(params[lanes])
-        output, pullback = net.vjp(weights, Inputs(x[lanes]))
-        pullback(output.values.clone(), net.split(grad))
-        return output.values, grad
+        found = compute(net, params[lanes], x[lanes])
+        return found.values, found.grad
 
     alone = [bits([lane]) for lane in range(5)]
     for company in ([0, 1], [4, 2, 0], [4, 3, 2, 1, 0]):
@@ -103,9 +108,11 @@ def test_a_lane_of_a_stack_has_the_bits_it_has_alone(
             assert torch.equal(grad[place], alone[lane][1][0])
 
 
-def test_bits_do_not_depend_on_where_observations_lie_in_memory(space, q_values) -> None:
+def test_bits_do_not_depend_on_where_observations_lie_in_memory(
+    kernels: Kernels, space, q_values
+) -> None:
     """NumPy aligns to 16 bytes only, and a batch is a view of what was gathered."""
-    net = MLP(space(16, 3), 1, hidden=[33], activation="relu")
+    net = MLP(space(16, 3), 1, kernels, hidden=[33], activation="relu")
     params = net.init([0])
     memory = np.random.default_rng(0).standard_normal(16 * 8 + 16).astype(np.float32)
     reference = torch.from_numpy(memory[:128].copy()).view(1, 8, 16)

@@ -1,11 +1,15 @@
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dqn_cli.events import Finished
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.mlp import MLP
 from dqn_cli.network.noisy import Noisy, NoisyDueling, NoisyMLP
@@ -13,37 +17,63 @@ from dqn_cli.seeding import Stream
 from dqn_cli.training import build
 from dqn_cli.types import Inputs
 
-CPU = torch.device("cpu")
 PLAIN = {"hidden": [33, 17], "activation": "relu"}
 STREAMS = {"streams": [9], "aggregate": "mean", "trunk_gradient": 1.0}
 KINDS = ["mlp", "dueling"]
 
 
-def made(space, kind: str = "mlp", atoms: int = 1, sigma0: float = 0.5, actions: int = 3) -> Noisy:
+def made(
+    kernels: Kernels,
+    space,
+    kind: str = "mlp",
+    atoms: int = 1,
+    sigma0: float = 0.5,
+    actions: int = 3,
+) -> Noisy:
     if kind == "mlp":
-        return NoisyMLP(space(5, actions), atoms, **PLAIN, sigma0=sigma0)
-    return NoisyDueling(space(5, actions), atoms, **PLAIN, **STREAMS, sigma0=sigma0)
+        return NoisyMLP(space(5, actions), atoms, kernels, **PLAIN, sigma0=sigma0)
+    return NoisyDueling(space(5, actions), atoms, kernels, **PLAIN, **STREAMS, sigma0=sigma0)
 
 
-def mean_network(space, kind: str, atoms: int = 1, actions: int = 3) -> MLP | Dueling:
+def mean_network(
+    kernels: Kernels, space, kind: str, atoms: int = 1, actions: int = 3
+) -> MLP | Dueling:
     if kind == "mlp":
-        return MLP(space(5, actions), atoms, **PLAIN)
-    return Dueling(space(5, actions), atoms, **PLAIN, **STREAMS)
+        return MLP(space(5, actions), atoms, kernels, **PLAIN)
+    return Dueling(space(5, actions), atoms, kernels, **PLAIN, **STREAMS)
 
 
 def drawn(net: Noisy, lanes: int, tick: int = 0) -> Tensor:
     """As a run draws it."""
-    return Stream.of(net.noise(1), range(lanes), "noise.learn").tensor(tick, CPU)
+    return torch.from_numpy(Stream.of(net.noise(1), range(lanes), "noise.learn").floats(tick))
 
 
-def test_the_noise_of_a_weight_is_a_product_of_two(space) -> None:
+def noise_of(net: Noisy, numbers: Tensor) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """What each layer's weight [S, in, out] and bias [S, 1, out] of means 0 and spreads 1 are."""
+    lanes, size = len(numbers), sum(layer.size for layer in net.base.layers)
+    params = np.repeat(np.array([[0], [1]], np.float32), size, 0).reshape(1, -1).repeat(lanes, 0)
+    array, place, numpy = net.kernels.array, net.kernels.place, net.kernels.numpy
+    weights = numpy(
+        net.kernels.noisy(place(params), net.kernels.factors(array(numbers)), net.sizes)
+    )
+    assert weights.shape == (lanes, size)
+    found, at = [], 0
+    for layer in net.base.layers:
+        split, end = at + layer.inputs * layer.outputs, at + layer.size
+        weight = weights[:, at:split].reshape(lanes, layer.inputs, layer.outputs)
+        found.append((weight, weights[:, None, split:end]))
+        at = end
+    return found
+
+
+def test_the_noise_of_a_weight_is_a_product_of_two(kernels: Kernels, space) -> None:
     """Trap: independent noise under this first spread (7). f(x) = sign(x) sqrt(|x|) of a standard
     normal x has the variance E|x| = sqrt(2 / pi) = .798, so a bias's noise has, and a weight's,
     f(x) f(y), has .798^2 = 2 / pi = .637. A layer's matrix is of rank 1."""
-    net = made(space)
+    net = made(kernels, space)
     weights, biases = [], []
     for tick in range(400):
-        for weight, bias in net._factorised(drawn(net, 2, tick)):
+        for weight, bias in noise_of(net, drawn(net, 2, tick)):
             assert np.linalg.matrix_rank(weight[0]) == np.linalg.matrix_rank(weight[1]) == 1
             ratio = weight / bias  # [S, in, out]: the same of every output
             np.testing.assert_allclose(ratio, np.broadcast_to(ratio[..., :1], ratio.shape), 1e-4)
@@ -56,62 +86,64 @@ def test_the_noise_of_a_weight_is_a_product_of_two(space) -> None:
     assert bias.mean() == pytest.approx(0, abs=0.02)
 
 
-def test_noise_by_hand(space) -> None:
+def test_noise_by_hand(kernels: Kernels, space, compute) -> None:
     """One layer of 2 inputs and 1 output: e = (4, -9; 16) is f = (2, -3; 4), so the weights' noise
     is (8, -12) and the bias's is 4. With means (1, 1; 1) and spreads (.5, .25; 2), the input (1, 2)
     gives 1 * (1 + 4) + 2 * (1 - 3) + 1 + 8 = 10; without noise 4."""
-    net = NoisyMLP(space(2, 1), 1, hidden=[], activation="relu", sigma0=0.5)
-    weights = net.split(torch.tensor([[1, 1, 1, 0.5, 0.25, 2]]))
+    net = NoisyMLP(space(2, 1), 1, kernels, hidden=[], activation="relu", sigma0=0.5)
+    params = torch.tensor([[1, 1, 1, 0.5, 0.25, 2]])
     x = torch.tensor([[[1.0, 2.0]]])
-    assert net.forward(weights, Inputs(x, torch.tensor([[4.0, -9, 16]]))).values.item() == 10
-    assert net.forward(weights, Inputs(x)).values.item() == 4
+    assert compute(net, params, x, torch.tensor([[4.0, -9, 16]])).values.item() == 10
+    assert compute(net, params, x).values.item() == 4
 
 
 @pytest.mark.parametrize("sigma0", [0.5, 0.1])
-def test_the_first_spread_is_sigma0_by_the_root_of_the_inputs(space, sigma0: float) -> None:
+def test_the_first_spread_is_sigma0_by_the_root_of_the_inputs(
+    kernels: Kernels, space, sigma0: float
+) -> None:
     """Trap: sigma0 as it is (9). Layers of 5, 33 and 17 inputs; the means are as without noise."""
-    net = made(space, sigma0=sigma0)
+    net = made(kernels, space, sigma0=sigma0)
     named = net.named(net.init([3])[0])
     for name, inputs in (("hidden.0", 5), ("hidden.1", 33), ("q", 17)):
         for kind in ("weight", "bias"):
             spread = named[f"{name}.{kind}_spread"]
             assert spread.shape == named[f"{name}.{kind}"].shape
             assert (spread == np.float32(sigma0 / np.sqrt(inputs))).all()
-    plain = mean_network(space, "mlp")
+    plain = mean_network(kernels, space, "mlp")
     assert all(torch.equal(named[k], v) for k, v in plain.named(plain.init([3])[0]).items())
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("atoms", [1, 5])
-def test_other_noise_gives_other_values_and_none_the_means(space, kind: str, atoms: int) -> None:
+def test_other_noise_gives_other_values_and_none_the_means(
+    kernels: Kernels, space, compute, kind: str, atoms: int
+) -> None:
     """Trap: noise that is never drawn anew, or not left out of evaluation (8)."""
-    net, plain = made(space, kind, atoms), mean_network(space, kind, atoms)
+    net, plain = made(kernels, space, kind, atoms), mean_network(kernels, space, kind, atoms)
     params = net.init([0, 1])
-    weights, x = net.split(params), torch.randn(2, 4, 5)
-    one, other = (net.forward(weights, Inputs(x, drawn(net, 2, tick))).values for tick in (0, 1))
-    again = net.forward(weights, Inputs(x, drawn(net, 2, 0))).values
+    x = torch.randn(2, 4, 5)
+    one, other, again = (compute(net, params, x, drawn(net, 2, k)).values for k in (0, 1, 0))
     assert torch.equal(one, again) and not torch.isclose(one, other).any()
-    without = net.forward(weights, Inputs(x)).values
-    means = params[:, : params.shape[1] // 2]
-    assert torch.equal(without, plain.forward(plain.split(means), Inputs(x)).values)
+    means = params[:, : params.shape[1] // 2].clone()
+    assert torch.equal(compute(net, params, x).values, compute(plain, means, x).values)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("atoms", [1, 5])
 @pytest.mark.parametrize("noisy", [True, False])
-def test_gradient_is_autograd_s(space, kind: str, atoms: int, noisy: bool) -> None:
-    net, plain = made(space, kind, atoms), mean_network(space, kind, atoms)
+def test_gradient_is_autograd_s(
+    kernels: Kernels, space, compute, kind: str, atoms: int, noisy: bool
+) -> None:
+    net, plain = made(kernels, space, kind, atoms), mean_network(TORCH, space, kind, atoms)
     params, noise = net.init([0, 1]), drawn(net, 2)
     draw = torch.Generator().manual_seed(0)
     x, d_values = torch.randn(2, 4, 5, generator=draw), torch.randn(2, 4, 3, atoms, generator=draw)
-    grad = torch.full_like(params, 7.0)  # to be written over
-    _, pullback = net.vjp(net.split(params), Inputs(x, noise if noisy else None))
-    pullback(d_values, net.split(grad))
+    grad = compute(net, params, x, noise if noisy else None, d_values).grad
 
     leaf = params.clone().requires_grad_()
     mean, spread = leaf.chunk(2, -1)
     numbers = noise.sign() * noise.abs().sqrt() * noisy
-    parts, rows = iter(numbers.split(net.sizes, -1)), []
+    parts, rows = iter(numbers.split(net.sizes.ravel().tolist(), -1)), []
     for left, right in zip(parts, parts, strict=True):
         rows += [(left.unsqueeze(-1) * right.unsqueeze(-2)).flatten(1), right]
     row = mean + spread * torch.cat(rows, -1)
@@ -121,11 +153,11 @@ def test_gradient_is_autograd_s(space, kind: str, atoms: int, noisy: bool) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_names(space, kind: str) -> None:
-    net = made(space, kind, 5)
+def test_names(kernels: Kernels, space, kind: str) -> None:
+    net = made(kernels, space, kind, 5)
     row = net.init([1])[0] + torch.randn(net.init([1]).shape[1])
     named = net.named(row)
-    names = list(mean_network(space, kind, 5).named(row.chunk(2)[0]))
+    names = list(mean_network(kernels, space, kind, 5).named(row.chunk(2)[0]))
     assert list(named) == names + [f"{name}_spread" for name in names]
     assert torch.equal(net.flat(named), row)
     named["q.weight_spread" if kind == "mlp" else "value.weight_spread"] = torch.zeros(1)
@@ -135,18 +167,18 @@ def test_names(space, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rows", [1, 33])
-def test_a_lane_of_a_stack_has_the_bits_it_has_alone(space, kind: str, rows: int) -> None:
-    net = made(space, kind, 5)
+def test_a_lane_of_a_stack_has_the_bits_it_has_alone(
+    kernels: Kernels, space, compute, kind: str, rows: int
+) -> None:
+    net = made(kernels, space, kind, 5)
     params = net.init(range(4))
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(4, rows, 5, generator=draw)
     noise = drawn(net, 4)
 
     def bits(lanes: list[int]) -> tuple[Tensor, Tensor]:
-        weights, grad = net.split(params[lanes]), torch.zeros_like(params[lanes])
-        output, pullback = net.vjp(weights, Inputs(x[lanes], noise[lanes]))
-        pullback(output.values.clone(), net.split(grad))
-        return output.values, grad
+        found = compute(net, params[lanes], x[lanes], noise[lanes])
+        return found.values, found.grad
 
     alone = [bits([lane]) for lane in range(4)]
     for company in ([0, 1], [3, 2, 0], [1, 3, 2, 0]):
@@ -168,7 +200,7 @@ def test_every_forward_of_a_run_has_noise_of_its_own(
     """Trap: one noise for s, the target and the choice (9). Three forwards of an update with
     `double`, two without, all with other noise, and acting with another yet; evaluation with none.
     """
-    forwards: list[tuple[int, Tensor | None]] = []
+    forwards: list[tuple[int, Array | None]] = []
     vjp = Noisy.vjp
 
     def spied(self, weights, inputs):
@@ -186,9 +218,9 @@ def test_every_forward_of_a_run_has_noise_of_its_own(
     scoring = [noise for _, noise in forwards if noise is None]
     per_update = {"ddqn": 3, "munchausen": 3}.get(algo, 2)
     assert len(learning) == 41 * 2 * per_update and len(acting) == 60 and scoring
-    numbers = torch.stack([noise for noise in [*learning, *acting] if noise is not None])
+    numbers = np.stack([noise for noise in [*learning, *acting] if noise is not None])
     assert len(numbers) == len(learning) + len(acting)
-    assert len(numbers[:, :, 0].unique()) == 2 * len(numbers)  # both lanes', all others
+    assert len(np.unique(numbers[:, :, 0])) == 2 * len(numbers)  # both lanes', all others
 
 
 def test_another_exploration_may_be_given_beside_it(compose) -> None:
@@ -223,5 +255,5 @@ def test_noise_is_counted_on_where_a_learner_is_taken_up(compose) -> None:
         for _ in range(30):
             list(again._step())
     assert len(first) == len(second) > 100
-    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
-    assert not any(torch.equal(one, other) for one, other in pairwise(first))
+    assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
+    assert not any(np.array_equal(one, other) for one, other in pairwise(first))

@@ -4,26 +4,34 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
-from dqn_cli.network.observations import features, prepare
+from dqn_cli.kernels.kernels import Kernels
+from dqn_cli.network.observations import features, rows
+from dqn_cli.types import Space
 
-NUMPY = [(np.zeros(0), np.zeros(0))]  # the weights of a network that computes in NumPy
+
+def test_bytes_are_scaled_to_one_and_floats_are_left(kernels: Kernels, space) -> None:
+    obs = kernels.place(np.array([[[0, 51, 255]]], np.uint8))
+    found = kernels.numpy(rows(obs, space(3, dtype=np.uint8), kernels))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [[[0.0, 0.2, 1.0]]], rtol=1e-6)
+    floats = kernels.place(np.array([[[0.0, 51.0, 255.0]]], np.float32))
+    assert rows(floats, space(3), kernels).tolist() == floats.tolist()
 
 
-def test_bytes_are_scaled_to_one_and_floats_are_left(space) -> None:
-    obs = torch.tensor([[[0, 51, 255]]], dtype=torch.uint8)
-    rows = prepare(obs, space(3, dtype=np.uint8), NUMPY)
-    assert rows.dtype == np.float32
-    np.testing.assert_allclose(rows, [[[0.0, 0.2, 1.0]]], rtol=1e-6)
-    floats = torch.tensor([[[0.0, 51.0, 255.0]]])
-    assert prepare(floats, space(3), NUMPY).tolist() == floats.tolist()
+def test_each_number_may_have_a_largest_of_its_own(kernels: Kernels) -> None:
+    high = np.array([[5.0, 10.0], [255.0, 1.0]], np.float32)
+    obs = kernels.place(np.array([[[[1, 1], [51, 1]], [[5, 10], [255, 0]]]], np.uint8))
+    found = rows(obs, Space((2, 2), np.dtype(np.uint8), 3, high), kernels)
+    expected = [[[0.2, 0.1, 0.2, 1.0], [1.0, 1.0, 1.0, 0.0]]]
+    assert kernels.numpy(found).dtype == np.float32
+    np.testing.assert_allclose(kernels.numpy(found), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (16,), (2, 3, 4)])
-def test_observations_become_rows(space, shape: tuple[int, ...]) -> None:
-    obs = torch.randn(2, 5, *shape)
-    rows = prepare(obs, space(shape), NUMPY)
+def test_observations_become_rows(kernels: Kernels, space, shape: tuple[int, ...]) -> None:
+    obs = np.random.default_rng(0).random((2, 5, *shape), np.float32)
+    found = rows(kernels.place(obs), space(shape), kernels)
     width = features(space(shape))
     assert width == math.prod(shape)
-    assert np.array_equal(rows, obs.reshape(2, 5, width))
+    assert np.array_equal(found, obs.reshape(2, 5, width))

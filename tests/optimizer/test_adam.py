@@ -2,12 +2,26 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
+from dqn_cli.kernels.kernels import Kernels
 from dqn_cli.optimizer.adam import Adam
 
 KEYS: dict[str, Any] = {
     "lr": 1e-3, "lr_end": 1e-3, "lr_steps": 7, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8
 }  # fmt: skip
+
+
+class Steps:
+    """The optimizer of these parameters, which it changes in place: of tensors, whatever it
+    computes with."""
+
+    def __init__(self, kernels: Kernels, params: Tensor, **keys: Any) -> None:
+        self.array = kernels.array
+        self.optimizer = Adam(self.array(params), kernels, **keys)
+
+    def step(self, params: Tensor, grad: Tensor, step: int) -> None:
+        self.optimizer.step(self.array(params), self.array(grad.clone()), step)
 
 
 def gradients(steps: int, lanes: int, size: int) -> torch.Tensor:
@@ -19,25 +33,29 @@ def gradients(steps: int, lanes: int, size: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("keys", [KEYS, {**KEYS, "lr": 0.01, "lr_end": 0.01, "beta1": 0.5}])
-def test_fifty_steps_equal_pytorch_to_the_bit(keys: dict[str, Any]) -> None:
+def test_fifty_steps_equal_pytorch(kernels: Kernels, keys: dict[str, Any]) -> None:
+    """To the bit with PyTorch's kernels; the compiled ones round in other places."""
     ours = torch.randn(2, 48, generator=torch.Generator().manual_seed(1))
     theirs = torch.nn.Parameter(ours.clone())
-    optimizer = Adam(ours, **keys)
+    optimizer = Steps(kernels, ours, **keys)
     betas = keys["beta1"], keys["beta2"]
     reference = torch.optim.Adam([theirs], keys["lr"], betas, keys["eps"], foreach=False)
     for grad in gradients(50, 2, 48):
         optimizer.step(ours, grad, 0)
         theirs.grad = grad.clone()
         reference.step()
-        assert torch.equal(ours, theirs.detach())
+        exact = {"rtol": 0, "atol": 0} if kernels.name == "torch" else {"rtol": 1e-6, "atol": 1e-7}
+        torch.testing.assert_close(ours, theirs.detach(), **exact)
 
 
-def test_the_first_two_steps_by_hand() -> None:
+def test_the_first_two_steps_by_hand(kernels: Kernels) -> None:
     """Gradients 2, then 0; betas 0.5 and 0.75, eps 0.1, lr 1.
     1: mean 1 / (1 - 0.5) = 2, square 1 / (1 - 0.75) = 4: a step of 2 / (2 + 0.1)
     2: mean 0.5 / (1 - 0.25) = 2/3, square 0.75 / (1 - 0.5625) = 12/7: (2/3) / (sqrt 12/7 + 0.1)"""
     params = torch.full((1, 16), 3.0)
-    optimizer = Adam(params, lr=1.0, lr_end=1.0, lr_steps=1, beta1=0.5, beta2=0.75, eps=0.1)
+    optimizer = Steps(
+        kernels, params, lr=1.0, lr_end=1.0, lr_steps=1, beta1=0.5, beta2=0.75, eps=0.1
+    )
     optimizer.step(params, torch.full((1, 16), 2.0), 0)
     expected = 3 - 2 / 2.1
     torch.testing.assert_close(params, torch.full((1, 16), expected))
@@ -46,24 +64,26 @@ def test_the_first_two_steps_by_hand() -> None:
     torch.testing.assert_close(params, torch.full((1, 16), expected))
 
 
-def test_no_gradient_no_step() -> None:
+def test_no_gradient_no_step(kernels: Kernels) -> None:
     params = torch.ones(1, 16)
-    optimizer = Adam(params, **KEYS)
+    optimizer = Steps(kernels, params, **KEYS)
     for _ in range(3):
         optimizer.step(params, torch.zeros(1, 16), 0)
     assert torch.equal(params, torch.ones(1, 16))
 
 
-@pytest.mark.parametrize("size", [16, 48, 544])
-def test_a_lane_has_its_bits_in_any_company_and_after_others_left(size: int) -> None:
+@pytest.mark.parametrize("size", [1, 16, 17, 48, 545])
+def test_a_lane_has_its_bits_in_any_company_and_after_others_left(
+    kernels: Kernels, size: int
+) -> None:
     start = torch.randn(3, size, generator=torch.Generator().manual_seed(1))
     company, alone = start.clone(), [start[[lane]].clone() for lane in range(3)]
-    optimizer = Adam(company, **KEYS)
-    solos = [Adam(params, **KEYS) for params in alone]
+    optimizer = Steps(kernels, company, **KEYS)
+    solos = [Steps(kernels, params, **KEYS) for params in alone]
     lanes = [0, 1, 2]
     for step, grad in enumerate(gradients(30, 3, size)):
         if step == 15:
-            optimizer.keep([2, 0])
+            optimizer.optimizer.keep([2, 0])
             company, lanes = company[[2, 0]], [2, 0]
         optimizer.step(company, grad[lanes], 0)
         for lane in range(3):
@@ -71,12 +91,12 @@ def test_a_lane_has_its_bits_in_any_company_and_after_others_left(size: int) -> 
     assert torch.equal(company, torch.cat([alone[2], alone[0]]))
 
 
-def test_the_learning_rate_goes_from_lr_to_lr_end() -> None:
+def test_the_learning_rate_goes_from_lr_to_lr_end(kernels: Kernels) -> None:
     """lr 1 at step 0, 0.6 half way, 0.2 at the end and beyond: each step is in proportion."""
     moved = []
     for step in (0, 50, 100, 1000):
         params = torch.zeros(1, 16)
-        Adam(params, **{**KEYS, "lr": 1.0, "lr_end": 0.2, "lr_steps": 100}).step(
+        Steps(kernels, params, **{**KEYS, "lr": 1.0, "lr_end": 0.2, "lr_steps": 100}).step(
             params, torch.ones(1, 16), step
         )
         moved.append(params[0, 0])

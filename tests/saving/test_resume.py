@@ -499,7 +499,7 @@ def test_a_path_that_is_no_run_is_one_line(
     [
         ("algo._target_", "subprocess.Popen"),
         ("algo._target_", "dqn_cli.cli.plot.Path"),
-        ("algo._target_", "dqn_cli.algo.dqn.Tensor"),
+        ("algo._target_", "dqn_cli.algo.c51.Tensor"),
         ("env.import", "antigravity"),
         ("env.id", "antigravity:CartPole-v1"),
         ("env.kwargs", {"of": [{"id": "antigravity:CartPole-v1"}]}),

@@ -6,21 +6,32 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dqn_cli.kernels.kernels import Array, Kernels
 from dqn_cli.state import stack
 from dqn_cli.storage.transitions import Transitions
 from dqn_cli.types import Batch, Space, Step
 
-CPU = torch.device("cpu")
+
+def drawn(stored: Transitions, index: Array, weight: Array) -> Batch:
+    """These rows, as tensors whatever their kernels."""
+    place, tensor = stored.kernels.place, stored.kernels.tensor
+    return Batch(*map(tensor, stored.gather(place(index), place(weight))))
 
 
 def rows_at(stored: Transitions, *positions: int) -> Batch:
     """The same positions of every lane."""
     index = np.tile(np.array(positions), (len(stored.numbers), 1))
-    return stored.gather(index, torch.ones(index.shape))
+    return drawn(stored, index, np.ones(index.shape, np.float32))
 
 
-def test_the_oldest_row_is_overwritten(space, row) -> None:
-    stored = Transitions(2, space(), 3, 0.9, 1, CPU)
+def held(stored: Transitions) -> list[bytes]:
+    """All that there is."""
+    arrays = stored.pairs, stored.numbers, stored.ends
+    return [stored.kernels.numpy(array).tobytes() for array in arrays]
+
+
+def test_the_oldest_row_is_overwritten(kernels, space, row) -> None:
+    stored = Transitions(2, space(), 3, 0.9, 1, kernels)
     positions, sizes = [], []
     for k in range(5):
         positions.append(stored.add(row(k, [0, 1])))
@@ -30,42 +41,42 @@ def test_the_oldest_row_is_overwritten(space, row) -> None:
     assert rows_at(stored, 0, 1, 2).reward.tolist() == [[3, 4, 2], [103, 104, 102]]
 
 
-def test_a_row_comes_back_whole_and_in_its_own_lane(space, row) -> None:
-    stored = Transitions(3, space(), 7, 0.9, 1, CPU)
+def test_a_row_comes_back_whole_and_in_its_own_lane(kernels, space, row) -> None:
+    stored = Transitions(3, space(), 7, 0.9, 1, kernels)
     for k in range(7):
         stored.add(row(k, [0, 1, 2]))
     index = np.array([[6, 0], [5, 5], [1, 2]])
-    weight = torch.rand(3, 2)
-    batch = stored.gather(index, weight)
+    weight = np.random.default_rng(0).random((3, 2), np.float32)
+    batch = drawn(stored, index, weight)
     reward = torch.tensor([[6.0, 0.0], [105.0, 105.0], [201.0, 202.0]])
     obs = torch.stack([reward, -reward], dim=-1)
     assert torch.equal(batch.reward, reward)
     assert torch.equal(batch.obs, obs)
     assert torch.equal(batch.next_obs, obs + 0.5)
     assert batch.action.tolist() == [[0, 0], [2, 2], [1, 2]]
-    assert torch.equal(batch.weight, weight)
+    assert np.array_equal(batch.weight, weight)
     assert np.array_equal(batch.index, index)
 
 
-def test_truncation_is_not_termination(space, row) -> None:
+def test_truncation_is_not_termination(kernels, space, row) -> None:
     """Trap: a time limit that cuts the bootstrap. Only what terminated has discount 0."""
-    stored = Transitions(2, space(), 4, 0.9, 1, CPU)
+    stored = Transitions(2, space(), 4, 0.9, 1, kernels)
     stored.add(row(0, [0, 1]))
     stored.add(row(1, [0, 1], truncated=True)._replace(terminated=np.array([True, False])))
     torch.testing.assert_close(rows_at(stored, 0, 1).discount, torch.tensor([[0.9, 0], [0.9, 0.9]]))
 
 
-def test_terminal_next_obs_lost_by_shared_storage(space, row) -> None:
+def test_terminal_next_obs_lost_by_shared_storage(kernels, space, row) -> None:
     """Trap: the last row's successor replaced by the next episode's first observation."""
-    stored = Transitions(1, space(), 4, 0.9, 1, CPU)
+    stored = Transitions(1, space(), 4, 0.9, 1, kernels)
     stored.add(row(1, [0], ended=True))  # ends in 1.5
     stored.add(row(50, [0]))  # another episode begins with 50
     assert rows_at(stored, 0, 1).next_obs[0].tolist() == [[1.5, -0.5], [50.5, -49.5]]
 
 
-def test_rows_are_copies(space, row) -> None:
+def test_rows_are_copies(kernels, space, row) -> None:
     """Environments may hand out the same array again and again."""
-    stored = Transitions(1, space(), 2, 0.9, 1, CPU)
+    stored = Transitions(1, space(), 2, 0.9, 1, kernels)
     step = row(7, [0])
     stored.add(step)
     for array in step:
@@ -78,9 +89,9 @@ def test_rows_are_copies(space, row) -> None:
     assert rows_at(stored, 0).obs.flatten().tolist() == [7.0, -7.0]
 
 
-def test_dtypes_bytes_stay_bytes_and_actions_do_not_overflow(space) -> None:
+def test_dtypes_bytes_stay_bytes_and_actions_do_not_overflow(kernels, space) -> None:
     """Trap: float pictures take four times the room, and an int8 action ends at 127."""
-    stored = Transitions(1, space((2, 3), 400, np.uint8), 2, 0.9, 1, CPU)
+    stored = Transitions(1, space((2, 3), 400, np.uint8), 2, 0.9, 1, kernels)
     picture = np.arange(250, 256, dtype=np.uint8).reshape(1, 2, 3)
     no = np.array([False])
     stored.add(Step(picture, np.array([399]), np.array([0.1]), picture - 5, no, no))
@@ -88,23 +99,23 @@ def test_dtypes_bytes_stay_bytes_and_actions_do_not_overflow(space) -> None:
     assert batch.obs.dtype == batch.next_obs.dtype == torch.uint8
     assert batch.action.dtype == torch.int64
     assert batch.reward.dtype == batch.discount.dtype == torch.float32
-    assert stored.pairs.dtype == np.uint8
+    assert stored.kernels.numpy(stored.pairs).dtype == np.uint8
     assert batch.obs.tolist() == [[[[250, 251, 252], [253, 254, 255]]]]
     assert batch.next_obs.tolist() == [[[[245, 246, 247], [248, 249, 250]]]]
     assert batch.action.item() == 399
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (2, 3, 4)])
-def test_any_shape_of_observation(space, shape: tuple[int, ...]) -> None:
-    stored = Transitions(2, space(shape), 3, 0.9, 1, CPU)
+def test_any_shape_of_observation(kernels, space, shape: tuple[int, ...]) -> None:
+    stored = Transitions(2, space(shape), 3, 0.9, 1, kernels)
     obs = np.random.default_rng(0).random((2, *shape)).astype(np.float32)
     no = np.zeros(2, np.bool_)
     stored.add(Step(obs, np.zeros(2, np.int64), np.zeros(2), obs + 1, no, no))
     assert torch.equal(rows_at(stored, 0, 0).obs[:, 1], torch.from_numpy(obs))
 
 
-def test_keep_keeps_the_rows_of_these_lanes_and_goes_on(space, row) -> None:
-    stored = Transitions(3, space(), 3, 0.9, 1, CPU)
+def test_keep_keeps_the_rows_of_these_lanes_and_goes_on(kernels, space, row) -> None:
+    stored = Transitions(3, space(), 3, 0.9, 1, kernels)
     for k in range(4):
         stored.add(row(k, [0, 1, 2]))
     stored.keep([2, 0])
@@ -112,21 +123,17 @@ def test_keep_keeps_the_rows_of_these_lanes_and_goes_on(space, row) -> None:
     assert rows_at(stored, 0, 1, 2).reward.tolist() == [[203, 204, 202], [3, 4, 2]]
 
 
-def test_what_is_taken_out_of_a_storage_goes_on_in_another(space, row) -> None:
+def test_what_is_taken_out_of_a_storage_goes_on_in_another(kernels, space, row) -> None:
     for n in (0, 2, 3, 4, 8):  # empty, not full, full, overwritten
-        stored, other = (
-            Transitions(3, space(), 3, 0.9, 1, CPU),
-            Transitions(1, space(), 3, 0.9, 1, CPU),
-        )
+        stored, other = (Transitions(lanes, space(), 3, 0.9, 1, kernels) for lanes in (3, 1))
         for k in range(n):
             stored.add(row(k, [0, 1, 2], ended=k == 1, truncated=k == 6))
         other.load(2, stack([stored.state(2), stored.state(0)]), n)
         assert len(other) == len(stored)
         for k in (n, n + 1):
             assert stored.add(row(k, [0, 1, 2])) == other.add(row(k, [2, 0]))
-        assert np.array_equal(other.pairs, stored.pairs[[2, 0]])
-        assert np.array_equal(other.numbers, stored.numbers[[2, 0]])
-        assert np.array_equal(other.ends, stored.ends[[2, 0]])
+        stored.keep([2, 0])
+        assert held(other) == held(stored)
 
 
 @pytest.mark.parametrize(
@@ -142,8 +149,10 @@ def test_what_is_taken_out_of_a_storage_goes_on_in_another(space, row) -> None:
         ("ends", torch.zeros(1, 3), "ends: expected"),
     ],
 )
-def test_what_is_no_storage_of_this_kind_is_refused(space, row, name, value, words) -> None:
-    stored = Transitions(1, space(2, 3), 5, 0.9, 1, CPU)
+def test_what_is_no_storage_of_this_kind_is_refused(
+    kernels, space, row, name, value, words
+) -> None:
+    stored = Transitions(1, space(2, 3), 5, 0.9, 1, kernels)
     for k in range(3):
         stored.add(row(k, [0]))
     state = stack([stored.state(0)]) | {name: value}
@@ -158,6 +167,7 @@ End = int
 
 
 def stepped(
+    kernels: Kernels,
     rewards: Sequence[Sequence[float]],
     ends: Sequence[Sequence[End]],
     n_step: int,
@@ -166,7 +176,7 @@ def stepped(
 ) -> Transitions:
     """A storage that took these rewards [T, S], each with how its row ended [T, S]."""
     obs_space = Space((), np.dtype(np.float32), 3)
-    stored = Transitions(len(rewards[0]), obs_space, capacity, gamma, n_step, CPU)
+    stored = Transitions(len(rewards[0]), obs_space, capacity, gamma, n_step, kernels)
     for k, (reward, end) in enumerate(zip(rewards, ends, strict=True)):
         obs = np.full(len(reward), k, np.float32)
         over = np.array(end) == TERMINATED, np.array(end) == TRUNCATED
@@ -175,8 +185,11 @@ def stepped(
     return stored
 
 
-def one_lane(rewards: Sequence[float], ends: dict[int, End], **keys: float) -> Transitions:
-    return stepped([[r] for r in rewards], [[ends.get(k, 0)] for k in range(len(rewards))], **keys)
+def one_lane(
+    kernels: Kernels, rewards: Sequence[float], ends: dict[int, End], **keys: float
+) -> Transitions:
+    over = [[ends.get(k, 0)] for k in range(len(rewards))]
+    return stepped(kernels, [[r] for r in rewards], over, **keys)
 
 
 @pytest.mark.parametrize(
@@ -192,18 +205,18 @@ def one_lane(rewards: Sequence[float], ends: dict[int, End], **keys: float) -> T
     ],
 )
 def test_a_return_of_three_steps_by_hand(
-    ends: dict[int, End], reward: float, discount: float, next_obs: float
+    kernels: Kernels, ends: dict[int, End], reward: float, discount: float, next_obs: float
 ) -> None:
     """Traps: one step too few or too many, gamma^n after fewer steps, the state after one step."""
-    batch = rows_at(one_lane([1, 2, 3, 100, 100], ends, n_step=3, gamma=0.5), 0)
+    batch = rows_at(one_lane(kernels, [1, 2, 3, 100, 100], ends, n_step=3, gamma=0.5), 0)
     assert (batch.reward.item(), batch.discount.item()) == (reward, discount)
     assert (batch.obs.item(), batch.action.item(), batch.next_obs.item()) == (0, 0, next_obs)
 
 
 @pytest.mark.parametrize("end", [TERMINATED, TRUNCATED])
-def test_every_row_begins_a_return_and_none_mixes_two_episodes(end: End) -> None:
+def test_every_row_begins_a_return_and_none_mixes_two_episodes(kernels, end: End) -> None:
     """Two episodes of three steps; their rewards are powers of two, so a sum tells its parts."""
-    stored = one_lane([1, 2, 4, 8, 16, 32], {2: end, 5: end}, n_step=5, gamma=1.0)
+    stored = one_lane(kernels, [1, 2, 4, 8, 16, 32], {2: end, 5: end}, n_step=5, gamma=1.0)
     batch = rows_at(stored, *range(6))
     assert batch.obs[0].tolist() == [0, 1, 2, 3, 4, 5]
     assert batch.reward[0].tolist() == [1 + 2 + 4, 2 + 4, 4, 8 + 16 + 32, 16 + 32, 32]
@@ -211,39 +224,29 @@ def test_every_row_begins_a_return_and_none_mixes_two_episodes(end: End) -> None
     assert batch.discount[0].tolist() == [float(end == TRUNCATED)] * 6
 
 
-def test_no_return_spans_the_place_that_is_written_next() -> None:
+def test_no_return_spans_the_place_that_is_written_next(kernels: Kernels) -> None:
     """Trap: a new row with the oldest behind it. Rows 3 to 7 are there, at places 3, 4, 0, 1, 2."""
-    stored = one_lane([2.0**k for k in range(8)], {}, n_step=3, gamma=1.0, capacity=5)
+    stored = one_lane(kernels, [2.0**k for k in range(8)], {}, n_step=3, gamma=1.0, capacity=5)
     batch = rows_at(stored, 3, 4, 0, 1, 2)
     assert batch.obs[0].tolist() == [3, 4, 5, 6, 7]
     assert batch.reward[0].tolist() == [8 + 16 + 32, 16 + 32 + 64, 32 + 64 + 128, 64 + 128, 128]
     assert batch.next_obs[0].tolist() == [5.5, 6.5, 7.5, 7.5, 7.5]
 
 
-def test_the_newest_rows_have_shorter_returns() -> None:
+def test_the_newest_rows_have_shorter_returns(kernels: Kernels) -> None:
     """Of an open episode: what follows is bootstrapped after as many steps as there are."""
-    batch = rows_at(one_lane([1, 2, 3], {}, n_step=3, gamma=0.5), 0, 1, 2)
+    batch = rows_at(one_lane(kernels, [1, 2, 3], {}, n_step=3, gamma=0.5), 0, 1, 2)
     assert batch.reward[0].tolist() == [2.75, 3.5, 3.0]
     assert batch.discount[0].tolist() == [0.125, 0.25, 0.5]
     assert batch.next_obs[0].tolist() == [2.5, 2.5, 2.5]
 
 
-def test_one_step_is_the_row_as_it_was_stored() -> None:
+def test_one_step_is_the_row_as_it_was_stored(kernels: Kernels) -> None:
     ends = {2: TERMINATED, 4: TRUNCATED}
-    batch = rows_at(one_lane([1, 2, 3, 4, 5, 6], ends, n_step=1, gamma=0.5), *range(6))
+    batch = rows_at(one_lane(kernels, [1, 2, 3, 4, 5, 6], ends, n_step=1, gamma=0.5), *range(6))
     assert batch.reward[0].tolist() == [1, 2, 3, 4, 5, 6]
     assert batch.discount[0].tolist() == [0.5, 0.5, 0, 0.5, 0.5, 0.5]
     assert batch.next_obs[0].tolist() == [k + 0.5 for k in range(6)]
-
-
-def test_a_window_is_of_one_episode_and_of_rows_that_are_there() -> None:
-    """Places 4, 0, 1 have rows 4, 5, 6; row 5 is the last one of its episode."""
-    stored = one_lane([0] * 7, {5: TRUNCATED}, n_step=1, gamma=1.0, capacity=5)
-    rows, inside = stored.window(np.array([[3, 4, 0, 1]]), 4)
-    assert rows.tolist() == [[[3, 4, 0, 1], [4, 0, 1, 2], [0, 1, 2, 3], [1, 2, 3, 4]]]
-    assert inside.tolist() == [
-        [[True] * 3 + [False], [True] * 2 + [False] * 2] + [[True] + [False] * 3] * 2
-    ]
 
 
 def slow(
@@ -279,16 +282,19 @@ def histories(draw: st.DrawFn) -> tuple[list[list[int]], list[list[End]], list[i
 
 
 @settings(deadline=None)
-@given(histories(), st.integers(1, 15), st.integers(1, 8))
+@given(history=histories(), capacity=st.integers(1, 15), n_step=st.integers(1, 8))
 def test_like_the_slow_one_wherever_episodes_end(
-    history: tuple[list[list[int]], list[list[End]], list[int]], capacity: int, n_step: int
+    kernels: Kernels,
+    history: tuple[list[list[int]], list[list[End]], list[int]],
+    capacity: int,
+    n_step: int,
 ) -> None:
     """To the bit: rewards are whole and gamma a half. Also where lanes changed places, or come from
     a state."""
     rewards, ends, order = history
-    stored, kept = (stepped(rewards, ends, n_step, 0.5, capacity) for _ in range(2))
+    stored, kept = (stepped(kernels, rewards, ends, n_step, 0.5, capacity) for _ in range(2))
     kept.keep(order)
-    loaded = stepped(rewards[:1], ends[:1], n_step, 0.5, capacity)
+    loaded = stepped(kernels, rewards[:1], ends[:1], n_step, 0.5, capacity)
     loaded.load(2, stack([stored.state(lane) for lane in order]), len(rewards))
     for storage, lanes in ((stored, [0, 1]), (kept, order), (loaded, order)):
         batch = rows_at(storage, *range(len(storage)))

@@ -1,5 +1,7 @@
+import numpy as np
 import torch
 
+from dqn_cli.kernels.kernels import Kernels
 from dqn_cli.target.hard import Hard
 
 
@@ -20,6 +22,12 @@ def test_the_copy_goes_from_online_to_target_and_is_one() -> None:
     assert (target == 4).all()
     online.zero_()
     assert (target == 4).all()
+
+
+def test_it_copies_either_kind_of_arrays(kernels: Kernels) -> None:
+    online, target = (kernels.place(np.full((2, 3), x, np.float32)) for x in (4, 0))
+    Hard(every_steps=1).sync(online, target, 1)
+    assert target.tolist() == [[4.0] * 3] * 2
 
 
 def test_the_next_state_is_valued_by_the_target_network() -> None:

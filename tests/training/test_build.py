@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dqn_cli.config import BadInput, locate
+from dqn_cli.kernels import compiled
 from dqn_cli.training import build
 from dqn_cli.types import Space
 
@@ -74,8 +75,8 @@ def test_what_a_part_refuses_is_a_key_of_its_group(part) -> None:
     ("group", "offered"),
     [
         ("env", "nothing"),
-        ("algo", "batch_size, device, gamma, seeds, space"),
-        ("buffer", "atoms, batch_size, device, gamma, params, seeds, space"),
+        ("algo", "batch_size, device, gamma, kernels, seeds, space"),
+        ("buffer", "atoms, batch_size, device, gamma, kernels, params, seeds, space"),
     ],
 )
 def test_the_command_says_so_and_leaves_nothing_behind(
@@ -98,12 +99,10 @@ def test_the_command_says_so_and_leaves_nothing_behind(
 
 
 # What dqn_cli/types.py promises to each group.
-RUN = ("seeds", "space", "gamma", "batch_size")
+RUN = ("seeds", "space", "gamma", "batch_size", "device", "kernels")
 PROMISED = {
-    **{"env": (), "device": (), "algo": RUN, "network": (*RUN, "atoms", "device")},
-    **dict.fromkeys(
-        ("buffer", "target", "exploration", "optimizer"), (*RUN, "atoms", "device", "params")
-    ),
+    **{"env": (), "device": (), "algo": RUN, "network": (*RUN, "atoms")},
+    **dict.fromkeys(("buffer", "target", "exploration", "optimizer"), (*RUN, "atoms", "params")),
 }
 
 
@@ -140,6 +139,7 @@ def test_every_group_is_given_all_that_it_is_promised(compose, asked) -> None:
     expected = {
         **{"seeds": [5, 7], "space": loop.env.space, "gamma": 0.75, "batch_size": 9, "atoms": 1},
         **{"device": torch.device("cpu"), "params": loop.learner.online},
+        "kernels": compiled,
     }
     assert isinstance(loop.env.space, Space)
     for group, names in PROMISED.items():
@@ -152,5 +152,5 @@ def test_what_can_be_trained_can_be_played(compose, asked) -> None:
     build.loop(config)
     trained = {group: asked.pop(group) for group in ("algo", "network")}
     asked.clear()
-    build.greedy(config, build.part(config, "env"))
+    build.greedy(config, build.part(config, "env"), compiled)
     assert {group: asked[group] for group in ("algo", "network")} == trained

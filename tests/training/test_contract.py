@@ -360,8 +360,10 @@ def test_a_choice_that_does_not_fit_is_one_line(compose, line: str, told: str) -
 class Plain(DQN):
     """Of a user's own, without atoms of its own to speak of."""
 
-    def __init__(self, seeds, space, gamma, batch_size, device, *, double: bool, loss: str):
-        super().__init__(double=double, loss=loss)
+    def __init__(
+        self, seeds, space, gamma, batch_size, device, kernels, *, double: bool, loss: str
+    ):
+        super().__init__(kernels, double=double, loss=loss)
         assert (seeds, space.actions, gamma, batch_size) == ([1, 2], 2, 0.99, 8)
         assert device == torch.device("cpu")
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from dqn_cli.algo.dqn import DQN
 from dqn_cli.env.gym import Gym
 from dqn_cli.events import Episode, Evaluated, RunError
+from dqn_cli.kernels import compiled
 from dqn_cli.network.mlp import MLP
 from dqn_cli.seeding import episode_seed
 from dqn_cli.training import build
@@ -23,7 +24,7 @@ from dqn_cli.training.evaluation import (
     greedy_returns,
 )
 from dqn_cli.training.policy import Greedy
-from dqn_cli.types import Inputs, Space
+from dqn_cli.types import Space
 
 SEEDS = [[1, 2, 3], [4, 5, 6], [1, 2, 3], [7, 8, 9]]  # of four networks, three episodes each
 
@@ -37,21 +38,21 @@ class Recorder(Greedy):
     """It keeps the Q-values that it gave under each row of parameters."""
 
     def __init__(self, greedy: Greedy) -> None:
-        super().__init__(greedy.network, greedy.algo)
-        self.given: dict[float, list[Tensor]] = {}
+        super().__init__(greedy.network, greedy.algo, greedy.kernels)
+        self.given: dict[float, list[NDArray[Any]]] = {}
 
-    def q(self, weights: Any, inputs: Inputs) -> Tensor:
-        q = super().q(weights, inputs)
-        assert inputs.noise is None
-        for first, values in zip(weights[0][0][:, 0, 0].tolist(), q, strict=True):
+    def q(self, weights: Any, obs: NDArray[Any], noise: Any = None) -> NDArray[Any]:
+        q = super().q(weights, obs)
+        assert noise is None
+        for first, values in zip(weights[:, 0].tolist(), q, strict=True):
             self.given.setdefault(first, []).append(values)
         return q
 
 
 def playing(space: Space, hidden: list[int]) -> Greedy:
     """What plays an MLP."""
-    network = MLP(space, 1, hidden=hidden, activation="relu")
-    return Greedy(network, DQN(loss="mse", double=False))
+    network = MLP(space, 1, compiled, hidden=hidden, activation="relu")
+    return Greedy(network, DQN(compiled, loss="mse", double=False), compiled)
 
 
 def played(*arguments: Any, **more: Any) -> NDArray[np.float64]:
@@ -61,14 +62,12 @@ def played(*arguments: Any, **more: Any) -> NDArray[np.float64]:
 
 
 def by_a_plain_loop(greedy: Greedy, row: Tensor, seed: int) -> float:
-    network = greedy.network
-    weights = network.split(row[None])
+    weights = greedy.weights(row[None])
     env = gymnasium.make("CartPole-v1", max_episode_steps=60)
     obs, _ = env.reset(seed=seed)
     total, done = 0.0, False
     while not done:
-        values = network.forward(weights, Inputs(torch.from_numpy(obs)[None, None])).values
-        action = values.argmax().item()  # of one number per action
+        action = greedy.q(weights, obs[None, None]).argmax()
         obs, reward, terminated, truncated, _ = env.step(action)
         total += float(reward)
         done = terminated or truncated
@@ -110,7 +109,7 @@ def test_a_network_has_the_same_results_in_any_company(cartpole) -> None:
     greedy, params = networks(cartpole)
     envs = cartpole.make(13)
 
-    def play(*which: int) -> tuple[dict[int, Any], dict[float, list[Tensor]]]:
+    def play(*which: int) -> tuple[dict[int, Any], dict[float, list[NDArray[Any]]]]:
         recorder = Recorder(greedy)
         lanes = list(which)
         seeds = [SEEDS[lane] for lane in lanes]
@@ -125,7 +124,7 @@ def test_a_network_has_the_same_results_in_any_company(cartpole) -> None:
             assert returns[lane] == alone[lane][0][lane]
             assert len(given[key]) == max(returns[lane])  # as many steps as its longest episode
             for ours, theirs in zip(given[key], alone[lane][1][key], strict=True):
-                assert torch.equal(ours, theirs)
+                assert np.array_equal(ours, theirs)
 
 
 def test_returns_are_undiscounted_sums_of_the_rewards_of_one_episode() -> None:
@@ -255,7 +254,7 @@ def test_one_environment_gives_the_same_returns_as_many() -> None:
     key = params[0, 0].item()
     first, alone = (recorder.given[key] for recorder in recorded)
     for ours, theirs in zip(first, alone, strict=False):
-        assert torch.equal(ours[0], theirs[0])  # the first episode's row
+        assert np.array_equal(ours[0], theirs[0])  # the first episode's row
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -1,7 +1,6 @@
 """The learner between stand-ins that keep a record, and against plain PyTorch loops."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ class Given:
         self.told.append((index, priority))
 
     def keep(self, lanes: list[int]) -> None:
-        parts = [[getattr(batch, f.name)[lanes] for f in fields(Batch)] for batch in self.batches]
+        parts = [[field[lanes] for field in batch] for batch in self.batches]
         self.batches = [Batch(*part) for part in parts]
 
     def state(self, lane: int) -> State:
@@ -403,7 +402,7 @@ def test_under_per_the_loss_is_weighted_and_q_is_not(
     for action, reward in enumerate((2.0, 7.0)):
         nothing, end, cut = np.zeros((1, 2), np.float32), np.array([True]), np.array([False])
         buffer.add(Step(nothing, np.array([action]), np.array([reward]), nothing, end, cut))
-    buffer.update(np.array([[0, 1]]), torch.tensor([[1.0, 3.0]]))
+    buffer.update(torch.tensor([[0, 1]]), torch.tensor([[1.0, 3.0]]))
     shape = batch_of(reward=[[0.0] * 4])
     one = learner(shape, replay=buffer, reduction=reduction, optimizer=SGD(0.0))
     values = one.network.named(one.online[0]) | {"q.bias": torch.tensor([1.0, 3.0, 0.0])}
@@ -492,23 +491,25 @@ def test_a_network_that_asks_for_no_noise_is_given_none(noisy) -> None:
 # Lanes
 
 
-def test_a_lane_is_the_same_bits_in_company_and_after_others_left(space, replay) -> None:
+def test_a_lane_is_the_same_bits_in_company_and_after_others_left(space, replay, kernels) -> None:
     """Everything real and awkward: PER, dueling, Double, Adam, clip, Huber, Polyak, odd sizes."""
 
     def learner(seeds: list[int]) -> Learner:
         shape: dict[str, Any] = {"hidden": [33], "streams": [17], "activation": "relu"}
-        net = Dueling(space(3, 3), 1, **shape, aggregate="mean", trunk_gradient=1.0)
-        online = net.init(seeds)
+        net = Dueling(space(3, 3), 1, kernels, **shape, aggregate="mean", trunk_gradient=1.0)
+        online = kernels.place(net.init(seeds).numpy())
+        adam = {"lr": 1e-2, "lr_end": 1e-2, "lr_steps": 1, "beta1": 0.9, "beta2": 0.999}
         keys: dict[str, Any] = {"capacity": 37, "alpha": 0.6, "epsilon": 1e-6, "normalize": "batch"}
         keys |= {"beta": 0.4, "beta_end": 1.0, "beta_steps": 30}
         return Learner(
             seeds,
             online,
             net,
-            DQN(loss="huber", double=True),
-            replay(Prioritized(seeds, 9, **keys), len(seeds), 3, 3),
-            Adam(online, lr=1e-2, lr_end=1e-2, lr_steps=1, beta1=0.9, beta2=0.999, eps=1e-8),
-            Polyak(tau=0.05, every_steps=1),
+            DQN(kernels, loss="huber", double=True),
+            replay(Prioritized(seeds, 9, kernels, **keys), len(seeds), 3, 3),
+            Adam(online, kernels, **adam, eps=1e-8),
+            Polyak(kernels, tau=0.05, every_steps=1),
+            kernels,
             batch_size=9,
             learning_starts=5,
             update_every=1,
@@ -543,11 +544,14 @@ def test_a_lane_is_the_same_bits_in_company_and_after_others_left(space, replay)
             alone[seed].learn(number)
     assert company.online.shape[0] == 2
     for lane, seed in enumerate(seeds):
-        assert torch.equal(company.online[lane], alone[seed].online[0])
-        assert torch.equal(company.target_params[lane], alone[seed].target_params[0])
+        for array in ("online", "target_params"):
+            ours, theirs = (kernels.numpy(getattr(one, array)) for one in (company, alone[seed]))
+            assert np.array_equal(ours[lane], theirs[0])
         q, solo = (
-            Greedy(one.network, one.algo).q(one.weights, Inputs(torch.ones(len(one.online), 1, 3)))
+            Greedy(one.network, one.algo, kernels).q(
+                one.weights, np.ones((len(one.online), 1, 3), np.float32)
+            )
             for one in (company, alone[seed])
         )
-        assert torch.equal(q[lane], solo[0])
+        assert np.array_equal(q[lane], solo[0])
         assert company.report(lane) == alone[seed].report(0)

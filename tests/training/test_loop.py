@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from dqn_cli.events import Episode, Finished
@@ -84,13 +83,15 @@ def stored(compose, q_values) -> Callable[..., Stored]:
         events = loop.run()
         while not isinstance(next(events), Finished):  # all seeds are still there
             pass
-        storage, params = loop.learner.replay.storage, loop.learner.online
+        storage, kernels = loop.learner.replay.storage, loop.learner.kernels
+        params = kernels.tensor(loop.learner.online)
         index = np.tile(np.arange(len(storage)), (len(params), 1))
-        batch = storage.gather(index, torch.ones(index.shape))
-        greedy = q_values(loop.learner.network, params, batch.obs).argmax(-1)
+        weight = np.ones(index.shape, np.float32)
+        batch = storage.gather(kernels.place(index), kernels.place(weight))
+        greedy = q_values(loop.learner.network, params, batch.obs).argmax(-1).numpy()
         events.close()
-        tensors = (batch.obs, batch.action, batch.discount, greedy)
-        return Stored(*(tensor.numpy() for tensor in tensors), storage.ends)
+        arrays = [kernels.numpy(array) for array in (batch.obs, batch.action, batch.discount)]
+        return Stored(*arrays, greedy, kernels.numpy(storage.ends))
 
     return run
 
@@ -141,7 +142,7 @@ def test_an_action_is_random_where_the_chance_is_below_epsilon(
     """Both ends are meant: of a number in [0, 1), none is below 0 and all are below 1."""
     loop = build.loop(compose(*SMALL, *COLOURS, "steps=1", f"exploration.start={epsilon}"))
     loop.exploring.uniforms.at = lambda tick: np.array([[chance, 0.99]] * 3)
-    loop.exploring.greedy.q = lambda weights, inputs: torch.tensor([[[0.0, 1.0, 0.0, 0.0]]] * 3)
+    loop.exploring.greedy.q = lambda *given: np.array([[[0.0, 1.0, 0.0, 0.0]]] * 3)
     done = []
     loop.learner.replay.add = lambda step: done.append(step.action.tolist())
     list(loop.run())

@@ -48,7 +48,7 @@ class Told:
 
 
 DQN_ = DQN(loss="mse", double=False)
-OBS = torch.tensor([[3.0, 1.0], [3.0, 1.0]])
+OBS = np.array([[3.0, 1.0], [3.0, 1.0]], np.float32)
 EPISODE = np.array([4, 9])
 
 
@@ -70,17 +70,17 @@ def two(space) -> Callable[..., tuple[Greedy, Tensor]]:
 def test_act_is_the_best_action_of_each_lane_s_own_network(two) -> None:
     greedy, params = two()
     weights = greedy.network.split(params)
-    rows = torch.stack([OBS, OBS.flip(1)], dim=1)  # two observations of each lane
+    rows = np.stack([OBS, OBS[:, ::-1]], 1)  # two observations of each lane
     assert greedy.actions(weights, rows).tolist() == [[0, 1], [2, 2]]
     exploring = Exploring(greedy, Told(), [7, 3], 3)
     assert exploring.act(weights, OBS, 0, EPISODE).tolist() == [0, 2]
-    assert exploring.act(weights, OBS.flip(1), 1, EPISODE).tolist() == [1, 2]
+    assert exploring.act(weights, OBS[:, ::-1].copy(), 1, EPISODE).tolist() == [1, 2]
 
 
 def test_of_equal_actions_the_first_is_taken(two) -> None:
     greedy, params = two()
     weights = greedy.network.split(params)
-    assert greedy.actions(weights, torch.ones(2, 1, 2)).tolist() == [[0], [2]]
+    assert greedy.actions(weights, np.ones((2, 1, 2), np.float32)).tolist() == [[0], [2]]
 
 
 def test_an_exploration_is_told_the_step_s_numbers_and_q_values(two) -> None:
@@ -101,13 +101,12 @@ def test_training_acts_with_noise_of_each_step_and_the_greedy_network_has_none(t
     weights, told = greedy.network.split(params), Told()
     stream = Stream.of(Noise((1, 3), normal=True), [7, 3], "noise.act")
     exploring = Exploring(greedy, told, [7, 3], 3)
-    still = plain.q(weights, Inputs(OBS.unsqueeze(1)))
+    still = plain.q(weights, OBS[:, None])
     for step in (0, 1, 20_000):  # past a block
         exploring.act(weights, OBS, step, EPISODE)
-        moved = torch.tensor(told.asked.pop()[-1])
-        noise = stream.tensor(step, torch.device("cpu"))
-        torch.testing.assert_close(moved, (still + noise).squeeze(1))
-    assert greedy.actions(weights, OBS.unsqueeze(1)).tolist() == still.argmax(-1).tolist()
+        moved = told.asked.pop()[-1]
+        np.testing.assert_allclose(moved, (still + stream.floats(step))[:, 0], rtol=1e-6)
+    assert greedy.actions(weights, OBS[:, None]).tolist() == still.argmax(-1).tolist()
 
 
 def test_a_lane_s_noise_and_numbers_stay_its_own(two) -> None:

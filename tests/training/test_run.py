@@ -38,7 +38,7 @@ def at_step(steps: int, do: Callable[[], object], monkeypatch: pytest.MonkeyPatc
             do()
         return step(self, rows, action)
 
-    monkeypatch.setattr("dqn_cli.env.gym.is_cartpole", lambda env: False)
+    monkeypatch.setattr("dqn_cli.env.gym.row_for", lambda env: None)
     monkeypatch.setattr(GymRow, "step", stepped)
 
 
@@ -175,7 +175,7 @@ def test_an_environment_that_raises_in_an_evaluation_is_named_with_it(
                 Broken.steps = 59 if count == limit else 100
             return step(self, rows, action)
 
-        monkeypatch.setattr("dqn_cli.env.gym.is_cartpole", lambda env: False)
+        monkeypatch.setattr("dqn_cli.env.gym.row_for", lambda env: None)
         monkeypatch.setattr(GymRow, "step", stepped)
 
     until(5)

@@ -1,0 +1,636 @@
+"""The kernels compiled by numba, for a CPU: plain loops over lanes, on NumPy arrays.
+
+One serial piece of code computes a lane, in any company, so its bits depend on nothing else. The
+machine code is kept on the disk next to this file, or in the user's cache where that is read-only:
+a machine compiles it once.
+
+What each function does is said in kernels.py. Small loops are functions of their own, since
+only then does the compiler make vector instructions of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dqn_cli.kernels.kernels import BLOCK
+
+Array = NDArray[Any]
+Number = Any  # NumPy's, of the type of the arrays
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def jit(function: F) -> F:
+    compiled: Any = numba.njit(cache=True, error_model="numpy", nogil=True)(function)
+    return cast(F, compiled)
+
+
+ZERO, HALF, ONE, TWO = (np.float32(x) for x in (0, 0.5, 1, 2))
+TINY = np.float32(1e-30)  # see `adam`
+LARGEST = 1e30  # |TD error| that counts, so that sums stay finite; nan, of a diverged lane, is that
+BELOW_ONE = 1 - 2.0**-52  # a number times this is less than the number
+
+name = "compiled"
+device = torch.device("cpu")
+
+
+def array(x: Tensor) -> Array:
+    if torch._C._get_tracing_state() is not None or torch.compiler.is_compiling():
+        raise RuntimeError("compiled kernels cannot be traced; dqn_cli.load(RUN).module() can")
+    return x.numpy()
+
+
+def tensor(x: Array) -> Tensor:
+    return torch.from_numpy(x)
+
+
+def place(x: Array) -> Array:
+    return x
+
+
+def numpy(x: Array) -> Array:
+    return x
+
+
+def floats(x: Array) -> Array:
+    return x.astype(np.float32)
+
+
+# Layers
+
+
+@jit
+def forward(
+    params: Array, first: int, widths: Array, activated: int, activation: int, x: Array
+) -> tuple[Array, Array]:
+    lanes, rows = x.shape[0], x.shape[1]
+    layers = len(widths) - 1
+    hidden = np.empty((lanes, rows * widths[1:layers].sum()), np.float32)
+    out = np.empty((lanes, rows, widths[layers]), np.float32)
+    for lane in range(lanes):
+        before, at, filled = x[lane], first, 0
+        for i in range(layers):
+            inputs, outputs = widths[i], widths[i + 1]
+            split = at + inputs * outputs
+            after = out[lane]
+            if i < layers - 1:
+                after = hidden[lane, filled : filled + rows * outputs].reshape(rows, outputs)
+                filled += rows * outputs
+            np.dot(before, params[lane, at:split].reshape(inputs, outputs), after)
+            bias = params[lane, split : split + outputs]
+            if i >= activated:
+                add(after, bias)
+            elif activation == 0:
+                add_relu(after, bias)
+            else:
+                add_tanh(after, bias)
+            before, at = after, split + outputs
+    return hidden, out
+
+
+@jit
+def backward(
+    params: Array,
+    first: int,
+    widths: Array,
+    activated: int,
+    activation: int,
+    x: Array,
+    hidden: Array,
+    out: Array,
+    d_out: Array,
+    grad: Array,
+    through: bool,
+) -> Array:
+    lanes, rows = x.shape[0], x.shape[1]
+    layers = len(widths) - 1
+    size = ((widths[:-1] + 1) * widths[1:]).sum()
+    most = rows * widths[1:].max()
+    one, other = np.empty(most, np.float32), np.empty(most, np.float32)
+    d_x = np.empty((lanes, rows if through else 0, widths[0]), np.float32)
+    for lane in range(lanes):
+        at, filled = first + size, hidden.shape[1]
+        d_after, after = d_out[lane], out[lane]
+        for i in range(layers - 1, -1, -1):
+            inputs, outputs = widths[i], widths[i + 1]
+            before = x[lane]
+            if i:
+                filled -= rows * inputs
+                before = hidden[lane, filled : filled + rows * inputs].reshape(rows, inputs)
+            split = at - outputs
+            at = split - inputs * outputs
+            d_sum = d_after
+            if i < activated:
+                d_sum = one[: rows * outputs].reshape(rows, outputs)
+                if activation == 0:
+                    d_relu(d_after, after, d_sum)
+                else:
+                    d_tanh(d_after, after, d_sum)
+            np.dot(before.T, d_sum, grad[lane, at:split].reshape(inputs, outputs))
+            sum_rows(d_sum, grad[lane, split : split + outputs])
+            weight = params[lane, at:split].reshape(inputs, outputs)
+            if i:
+                d_after = other[: rows * inputs].reshape(rows, inputs)
+                np.dot(d_sum, weight.T, d_after)
+                after = before
+            elif through:
+                np.dot(d_sum, weight.T, d_x[lane])
+    return d_x
+
+
+@jit
+def add(y: Array, bias: Array) -> None:
+    for row in range(y.shape[0]):
+        for unit in range(y.shape[1]):
+            y[row, unit] += bias[unit]
+
+
+@jit
+def add_relu(y: Array, bias: Array) -> None:
+    for row in range(y.shape[0]):
+        for unit in range(y.shape[1]):
+            value = y[row, unit] + bias[unit]
+            y[row, unit] = ZERO if value <= ZERO else value  # nan stays nan
+
+
+@jit
+def add_tanh(y: Array, bias: Array) -> None:
+    for row in range(y.shape[0]):
+        for unit in range(y.shape[1]):
+            y[row, unit] = math.tanh(y[row, unit] + bias[unit])
+
+
+@jit
+def d_relu(dy: Array, y: Array, dx: Array) -> None:
+    for row in range(y.shape[0]):
+        for unit in range(y.shape[1]):
+            dx[row, unit] = ZERO if y[row, unit] <= ZERO else dy[row, unit]
+
+
+@jit
+def d_tanh(dy: Array, y: Array, dx: Array) -> None:
+    for row in range(y.shape[0]):
+        for unit in range(y.shape[1]):
+            dx[row, unit] = dy[row, unit] * (ONE - y[row, unit] * y[row, unit])
+
+
+@jit
+def sum_rows(x: Array, total: Array) -> None:
+    total[:] = ZERO
+    for row in range(x.shape[0]):
+        for unit in range(x.shape[1]):
+            total[unit] += x[row, unit]
+
+
+@jit
+def aggregate(value: Array, advantage: Array, kind: int) -> Array:
+    lanes, rows, actions, atoms = advantage.shape
+    q = np.empty_like(advantage)
+    for lane in range(lanes):
+        for row in range(rows):
+            for k in range(atoms):
+                base = ZERO
+                if kind == 0:
+                    for a in range(actions):
+                        base += advantage[lane, row, a, k]
+                    base /= np.float32(actions)
+                elif kind == 1:
+                    base = advantage[lane, row, best(advantage[lane, row, :, k]), k]
+                for a in range(actions):
+                    q[lane, row, a, k] = value[lane, row, k] + (advantage[lane, row, a, k] - base)
+    return q
+
+
+@jit
+def d_aggregate(d_q: Array, advantage: Array, kind: int) -> tuple[Array, Array]:
+    lanes, rows, actions, atoms = advantage.shape
+    d_value = np.empty((lanes, rows, atoms), np.float32)
+    d_advantage = d_q.copy()
+    for lane in range(lanes):
+        for row in range(rows):
+            for k in range(atoms):
+                total = ZERO
+                for a in range(actions):
+                    total += d_q[lane, row, a, k]
+                d_value[lane, row, k] = total
+                if kind == 0:
+                    for a in range(actions):
+                        d_advantage[lane, row, a, k] -= total / np.float32(actions)
+                elif kind == 1:
+                    d_advantage[lane, row, best(advantage[lane, row, :, k]), k] -= total
+    return d_value, d_advantage
+
+
+@jit
+def best(q: Array) -> int:
+    """The first of the largest; the first nan, if there is one."""
+    found = 0
+    for a in range(1, len(q)):
+        if q[a] > q[found] or (q[a] != q[a] and q[found] == q[found]):
+            found = a
+    return found
+
+
+def factors(numbers: Array) -> Array:
+    found: Array = np.sign(numbers) * np.sqrt(np.abs(numbers))
+    return found
+
+
+@jit
+def noisy(params: Array, noise: Array, widths: Array) -> Array:
+    lanes, size = params.shape[0], params.shape[1] // 2
+    weights = np.empty((lanes, size), np.float32)
+    for lane in range(lanes):
+        at, left = 0, 0
+        for i in range(len(widths)):
+            inputs, outputs = widths[i]
+            right = left + inputs
+            for unit in range(inputs + 1):  # a row of weights for each, and the bias
+                factor = noise[lane, left + unit] if unit < inputs else ONE
+                perturb(
+                    params[lane, at : at + outputs],
+                    params[lane, size + at : size + at + outputs],
+                    factor,
+                    noise[lane, right : right + outputs],
+                    weights[lane, at : at + outputs],
+                )
+                at += outputs
+            left = right + outputs
+    return weights
+
+
+@jit
+def perturb(mean: Array, spread: Array, factor: Number, noise: Array, weight: Array) -> None:
+    for j in range(len(mean)):
+        weight[j] = mean[j] + spread[j] * (factor * noise[j])
+
+
+@jit
+def d_noisy(grad: Array, noise: Array, widths: Array) -> None:
+    lanes, size = grad.shape[0], grad.shape[1] // 2
+    for lane in range(lanes):
+        at, left = 0, 0
+        for i in range(len(widths)):
+            inputs, outputs = widths[i]
+            right = left + inputs
+            for unit in range(inputs + 1):
+                factor = noise[lane, left + unit] if unit < inputs else ONE
+                d_perturb(
+                    grad[lane, at : at + outputs],
+                    factor,
+                    noise[lane, right : right + outputs],
+                    grad[lane, size + at : size + at + outputs],
+                )
+                at += outputs
+            left = right + outputs
+
+
+@jit
+def d_perturb(d_weight: Array, factor: Number, noise: Array, d_spread: Array) -> None:
+    for j in range(len(noise)):
+        d_spread[j] = d_weight[j] * (factor * noise[j])
+
+
+# Learning
+
+
+@jit
+def dqn(
+    values: Array,
+    following: Array,
+    chooser: Array,
+    action: Array,
+    reward: Array,
+    discount: Array,
+    huber: bool,
+) -> tuple[Array, Array, Array, Array]:
+    lanes, rows, actions, _ = values.shape
+    per_sample = np.empty((lanes, rows), np.float32)
+    priority, q = np.empty_like(per_sample), np.empty_like(per_sample)
+    d_values = np.zeros((lanes, rows, actions, 1), np.float32)
+    for lane in range(lanes):
+        for row in range(rows):
+            chosen = best(chooser[lane, row, :, 0])
+            y = reward[lane, row] + discount[lane, row] * following[lane, row, chosen, 0]
+            taken = action[lane, row]
+            value = values[lane, row, taken, 0]
+            error = value - y
+            size = abs(error)
+            if not huber:
+                loss, slope = error * error, TWO * error
+            elif size <= ONE:
+                loss, slope = HALF * error * error, error
+            else:  # nan, too, and it stays nan
+                loss, slope = size - HALF, ONE if error > ONE else -ONE if error < -ONE else error
+            per_sample[lane, row], priority[lane, row], q[lane, row] = loss, size, value
+            d_values[lane, row, taken, 0] = slope
+    return per_sample, d_values, priority, q
+
+
+@jit
+def weigh(
+    weight: Array,
+    per_sample: Array,
+    d_values: Array,
+    q: Array,
+    divisor: float,
+    loss_sum: Array,
+    q_sum: Array,
+) -> Array:
+    lanes, rows, actions, atoms = d_values.shape
+    weighted = np.empty((lanes, rows, actions, atoms), np.float32)
+    share = np.float32(divisor)
+    for lane in range(lanes):
+        for row in range(rows):
+            w = weight[lane, row]
+            loss_sum[lane, row] += w * per_sample[lane, row]
+            q_sum[lane, row] += q[lane, row]
+            for a in range(actions):
+                for k in range(atoms):
+                    weighted[lane, row, a, k] = w * d_values[lane, row, a, k] / share
+    return weighted
+
+
+@jit
+def clip_value(grad: Array, limit: float) -> None:
+    most = np.float32(limit)
+    for lane in range(len(grad)):
+        for i in range(grad.shape[1]):
+            value = grad[lane, i]
+            grad[lane, i] = most if value > most else -most if value < -most else value
+
+
+@jit
+def clip_norm(grad: Array, limit: float) -> None:
+    for lane in range(len(grad)):
+        norm = np.sqrt(np.dot(grad[lane], grad[lane]))
+        share = np.float32(limit) / (norm + np.float32(1e-6))
+        if not share >= ONE:
+            grad[lane] *= share
+
+
+@jit
+def adam(
+    params: Array,
+    grad: Array,
+    mean: Array,
+    square: Array,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    steps: int,
+) -> None:
+    step = np.float32(lr / (1 - beta1**steps))
+    root = np.float32(math.sqrt(1 - beta2**steps))
+    old, new1, new2 = np.float32(beta2), np.float32(1 - beta1), np.float32(1 - beta2)
+    small = np.float32(eps)
+    for lane in range(len(params)):
+        adam_lane(
+            params[lane], grad[lane], mean[lane], square[lane], step, root, old, new1, new2, small
+        )
+
+
+@jit
+def adam_lane(
+    params: Array,
+    grad: Array,
+    mean: Array,
+    square: Array,
+    step: Number,
+    root: Number,
+    old: Number,
+    new1: Number,
+    new2: Number,
+    small: Number,
+) -> None:
+    for i in range(len(params)):
+        g = grad[i]
+        mean[i] = lerp(mean[i], g, new1)
+        square[i] = old * square[i] + new2 * g * g
+        # A CPU takes thirty times as long for the root of a denormal number.
+        lifted = TINY if square[i] <= TINY else square[i]  # nan stays nan
+        params[i] -= step * mean[i] / (np.sqrt(lifted) / root + small)
+
+
+@jit
+def lerp(start: Number, end: Number, share: Number) -> Number:
+    """As PyTorch rounds it; a share of 1 is the end, whatever the start."""
+    if share == ONE:
+        return end
+    if share < HALF:
+        return start + share * (end - start)
+    return end - (ONE - share) * (end - start)
+
+
+@jit
+def rmsprop(params: Array, grad: Array, square: Array, lr: float, alpha: float, eps: float) -> None:
+    step, old, new, small = (
+        np.float32(lr),
+        np.float32(alpha),
+        np.float32(1 - alpha),
+        np.float32(eps),
+    )
+    for lane in range(len(params)):
+        rmsprop_lane(params[lane], grad[lane], square[lane], step, old, new, small)
+
+
+@jit
+def rmsprop_lane(
+    params: Array, grad: Array, square: Array, step: Number, old: Number, new: Number, small: Number
+) -> None:
+    for i in range(len(params)):
+        square[i] = old * square[i] + new * grad[i] * grad[i]
+        lifted = TINY if square[i] <= TINY else square[i]  # nan stays nan
+        params[i] -= step * grad[i] / (np.sqrt(lifted) + small)
+
+
+@jit
+def polyak(target: Array, online: Array, tau: float) -> None:
+    share = np.float32(tau)
+    for lane in range(len(target)):
+        for i in range(target.shape[1]):
+            target[lane, i] = lerp(target[lane, i], online[lane, i], share)
+
+
+# Replay
+
+
+@jit
+def store(
+    pairs: Array,
+    numbers: Array,
+    ends: Array,
+    position: int,
+    gamma: float,
+    obs: Array,
+    action: Array,
+    reward: Array,
+    next_obs: Array,
+    terminated: Array,
+    truncated: Array,
+) -> None:
+    for lane in range(len(pairs)):
+        pairs[lane, position, 0] = obs[lane]
+        pairs[lane, position, 1] = next_obs[lane]
+        numbers[lane, position, 0] = action[lane]
+        numbers[lane, position, 1] = reward[lane]
+        numbers[lane, position, 2] = 0.0 if terminated[lane] else gamma
+        ends[lane, position] = terminated[lane] or truncated[lane]
+
+
+@jit
+def gather(
+    pairs: Array, numbers: Array, ends: Array, index: Array, newest: int, n_step: int
+) -> tuple[Array, Array, Array, Array, Array]:
+    lanes, rows = index.shape
+    capacity, size = pairs.shape[1], pairs.shape[3]
+    obs = np.empty((lanes, rows, size), pairs.dtype)
+    next_obs = np.empty((lanes, rows, size), pairs.dtype)
+    action = np.empty((lanes, rows), np.int64)
+    reward = np.empty((lanes, rows), np.float32)
+    discount = np.empty((lanes, rows), np.float32)
+    for lane in range(lanes):
+        for row in range(rows):
+            first = index[lane, row]
+            total, factor, last = numbers[lane, first, 1], numbers[lane, first, 2], first
+            for _ in range(1, n_step):
+                if ends[lane, last] or last == newest:
+                    break
+                last = last + 1 if last + 1 < capacity else 0
+                total += factor * numbers[lane, last, 1]
+                factor *= numbers[lane, last, 2]
+            for i in range(size):
+                obs[lane, row, i] = pairs[lane, first, 0, i]
+                next_obs[lane, row, i] = pairs[lane, last, 1, i]
+            action[lane, row] = np.int64(numbers[lane, first, 0])
+            reward[lane, row] = total
+            discount[lane, row] = factor
+    return obs, action, reward, next_obs, discount
+
+
+@jit
+def tree_set(leaves: Array, nodes: Array, index: Array, value: Array, least: bool) -> None:
+    width = nodes.shape[1] // 2
+    draws = index.shape[1]
+    at = np.empty(draws, np.int64)
+    for lane in range(len(nodes)):
+        count = 0
+        for j in range(draws):
+            leaves[lane, index[lane, j]] = value[lane, j]
+        for j in range(draws):
+            place = index[lane, j] // BLOCK
+            # Drawn rows are in order, so that neighbours have a block and parents in common.
+            if count and at[count - 1] == width + place:
+                continue
+            family = leaves[lane, place * BLOCK : (place + 1) * BLOCK]
+            nodes[lane, width + place] = smallest(family) if least else total(family)
+            at[count] = width + place
+            count += 1
+        level = width
+        while level > 1:
+            level //= 2
+            kept = 0
+            for j in range(count):
+                parent = at[j] // 2
+                if kept and at[kept - 1] == parent:
+                    continue
+                left, right = nodes[lane, 2 * parent], nodes[lane, 2 * parent + 1]
+                nodes[lane, parent] = min(left, right) if least else left + right
+                at[kept] = parent
+                kept += 1
+            count = kept
+
+
+@jit
+def total(family: Array) -> Number:
+    a, b, c, d = family[0], family[1], family[2], family[3]
+    e, f, g, h = family[4], family[5], family[6], family[7]
+    return ((a + b) + (c + d)) + ((e + f) + (g + h))
+
+
+@jit
+def smallest(family: Array) -> Number:
+    a, b, c, d = family[0], family[1], family[2], family[3]
+    e, f, g, h = family[4], family[5], family[6], family[7]
+    return min(min(min(a, b), min(c, d)), min(min(e, f), min(g, h)))
+
+
+@jit
+def tree_find(leaves: Array, nodes: Array, mass: Array) -> Array:
+    width = nodes.shape[1] // 2
+    lanes, draws = mass.shape
+    index = np.empty((lanes, draws), np.int64)
+    at, rest = np.empty(draws, np.int64), np.empty(draws)
+    for lane in range(lanes):
+        most = nodes[lane, 1] * BELOW_ONE
+        for j in range(draws):
+            at[j] = 1
+            rest[j] = max(min(mass[lane, j], most), 0.0)
+        level = 1
+        while level < width:  # all draws together and without branches, which none can foresee
+            level *= 2
+            for j in range(draws):
+                left = 2 * at[j]
+                here, value = rest[j], nodes[lane, left]
+                # Rounding may carry a mass past the end, but not to where there is nothing.
+                right = np.int64(here >= value) & np.int64(nodes[lane, left + 1] > 0.0)
+                rest[j] = here - value * right
+                at[j] = left + right
+        for j in range(draws):
+            found, here = (at[j] - width) * BLOCK, rest[j]
+            for half in (4, 2, 1):
+                value, other = 0.0, 0.0
+                for i in range(found, found + half):
+                    value += leaves[lane, i]
+                    other += leaves[lane, i + half]
+                right = np.int64(here >= value) & np.int64(other > 0.0)
+                here -= value * right
+                found += half * right
+            index[lane, j] = found
+    return index
+
+
+@jit
+def tree_draw(leaves: Array, nodes: Array, uniform: Array) -> tuple[Array, Array, Array]:
+    lanes, draws = uniform.shape
+    mass, value, rarest = np.empty((lanes, draws)), np.empty((lanes, draws)), np.empty(lanes)
+    for lane in range(lanes):
+        share = nodes[lane, 1] / draws
+        for j in range(draws):
+            mass[lane, j] = (j + uniform[lane, j]) * share
+    index = tree_find(leaves, nodes, mass)
+    for lane in range(lanes):
+        rarest[lane] = np.inf
+        for j in range(draws):
+            value[lane, j] = leaves[lane, index[lane, j]]
+            rarest[lane] = min(rarest[lane], value[lane, j])
+    return index, value, rarest
+
+
+@jit
+def importance(value: Array, rarest: Array, beta: float) -> Array:
+    weight = np.empty(value.shape, np.float32)
+    for lane in range(len(value)):
+        for j in range(value.shape[1]):
+            weight[lane, j] = (rarest[lane] / value[lane, j]) ** beta
+    return weight
+
+
+@jit
+def rank(priority: Array, largest: Array, epsilon: float, alpha: float) -> Array:
+    value = np.empty(priority.shape)
+    for lane in range(len(priority)):
+        for j in range(priority.shape[1]):
+            raw = priority[lane, j] + epsilon
+            raw = raw if raw < LARGEST else LARGEST
+            largest[lane] = max(largest[lane], raw)
+            value[lane, j] = raw**alpha
+    return value

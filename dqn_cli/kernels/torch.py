@@ -1,0 +1,387 @@
+"""The kernels by PyTorch's operations, on tensors of any device; where autograd watches or PyTorch
+traces, too. What each method does is said in kernels.py.
+
+On a CPU a product of matrices is NumPy's: unlike PyTorch's, its bits are the same for a lane in any
+company and anywhere in memory.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dqn_cli.kernels.kernels import BLOCK
+
+LARGEST = 1e30
+BELOW_ONE = 1 - 2.0**-52
+
+
+class Torch:
+    name = "torch"
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def array(self, x: Tensor) -> Tensor:
+        return x
+
+    def tensor(self, x: Tensor) -> Tensor:
+        return x
+
+    def place(self, x: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(x).to(self.device) if isinstance(x, np.ndarray) else x
+
+    def numpy(self, x: Tensor) -> NDArray[Any]:
+        found: NDArray[Any] = x.cpu().numpy()
+        return found
+
+    def floats(self, x: Tensor) -> Tensor:
+        return x.float()
+
+    def forward(
+        self,
+        params: Tensor,
+        first: int,
+        widths: NDArray[np.int64],
+        activated: int,
+        activation: int,
+        x: Tensor,
+    ) -> tuple[list[Tensor], Tensor]:
+        outputs = [x]
+        for i, (weight, bias) in enumerate(layers(params, first, widths)):
+            x = product(x, weight) + bias
+            if i < activated:
+                x = torch.tanh(x) if activation else torch.relu(x)
+            outputs.append(x)
+        return outputs[1:-1], x
+
+    def backward(
+        self,
+        params: Tensor,
+        first: int,
+        widths: NDArray[np.int64],
+        activated: int,
+        activation: int,
+        x: Tensor,
+        hidden: list[Tensor],
+        out: Tensor,
+        d_out: Tensor,
+        grad: Tensor,
+        through: bool,
+    ) -> Tensor:
+        weights, grads = layers(params, first, widths), layers(grad, first, widths)
+        outputs, dx = [x, *hidden, out], d_out
+        for i in reversed(range(len(weights))):
+            if i < activated:
+                slope = torch.ops.aten.tanh_backward if activation else relu_backward
+                dx = slope(dx, outputs[i + 1])
+            grads[i][0].copy_(product(outputs[i].transpose(1, 2), dx))
+            grads[i][1].copy_(sum_rows(dx))
+            if i or through:
+                dx = product(dx, weights[i][0].transpose(1, 2))
+        return dx
+
+    def aggregate(self, value: Tensor, advantage: Tensor, kind: int) -> Tensor:
+        value = value.unsqueeze(-2)
+        if kind == 0:
+            return value + (advantage - advantage.mean(dim=-2, keepdim=True))
+        if kind == 1:
+            return value + (advantage - advantage.amax(dim=-2, keepdim=True))
+        return value + advantage
+
+    def d_aggregate(self, d_q: Tensor, advantage: Tensor, kind: int) -> tuple[Tensor, Tensor]:
+        d_value = d_q.sum(dim=-2)
+        if kind == 0:
+            return d_value, d_q - d_q.mean(dim=-2, keepdim=True)
+        if kind == 1:
+            largest = advantage.argmax(dim=-2, keepdim=True)
+            return d_value, d_q.scatter_add(-2, largest, -d_value.unsqueeze(-2))
+        return d_value, d_q
+
+    def factors(self, numbers: Tensor) -> Tensor:
+        return numbers.sign() * numbers.abs().sqrt()
+
+    def noisy(self, params: Tensor, noise: Tensor, sizes: NDArray[np.int64]) -> Tensor:
+        mean, spread = params.chunk(2, -1)
+        return mean + spread * outer(noise, sizes)
+
+    def d_noisy(self, grad: Tensor, noise: Tensor, sizes: NDArray[np.int64]) -> None:
+        d_mean, d_spread = grad.chunk(2, -1)
+        d_spread.copy_(d_mean * outer(noise, sizes))
+
+    def dqn(
+        self,
+        values: Tensor,
+        following: Tensor,
+        chooser: Tensor,
+        action: Tensor,
+        reward: Tensor,
+        discount: Tensor,
+        huber: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        best = chooser.squeeze(-1).argmax(-1, keepdim=True)
+        y = reward + discount * following.squeeze(-1).gather(-1, best).squeeze(-1)
+        taken = action.unsqueeze(-1)
+        q = values.squeeze(-1).gather(-1, taken).squeeze(-1)
+        error = q - y
+        size = error.abs()
+        if huber:
+            inner = size.clamp(max=1.0)
+            per_sample, slope = inner * (size - 0.5 * inner), error.clamp(-1.0, 1.0)
+        else:
+            per_sample, slope = error * error, 2 * error
+        d_values = torch.zeros_like(values)
+        d_values.squeeze(-1).scatter_(-1, taken, slope.unsqueeze(-1))
+        return per_sample, d_values, size, q
+
+    def weigh(
+        self,
+        weight: Tensor,
+        per_sample: Tensor,
+        d_values: Tensor,
+        q: Tensor,
+        divisor: float,
+        loss_sum: Tensor,
+        q_sum: Tensor,
+    ) -> Tensor:
+        loss_sum.addcmul_(weight, per_sample)
+        q_sum.add_(q)
+        return weight[..., None, None] * d_values / divisor
+
+    def clip_value(self, grad: Tensor, limit: float) -> None:
+        grad.clamp_(-limit, limit)
+
+    def clip_norm(self, grad: Tensor, limit: float) -> None:
+        # A product of each row with itself: how a sum along the rows is split depends on how many
+        # lanes and threads there are.
+        norm = product(grad[:, None, :], grad[:, :, None])[:, 0].sqrt()
+        grad.mul_((limit / (norm + 1e-6)).clamp(max=1.0))
+
+    def adam(
+        self,
+        params: Tensor,
+        grad: Tensor,
+        mean: Tensor,
+        square: Tensor,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        steps: int,
+    ) -> None:
+        lerp(mean, grad, 1 - beta1)
+        square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        denominator = root(square).div_(math.sqrt(1 - beta2**steps)).add_(eps)
+        params.addcdiv_(mean, denominator, value=-lr / (1 - beta1**steps))
+
+    def rmsprop(
+        self, params: Tensor, grad: Tensor, square: Tensor, lr: float, alpha: float, eps: float
+    ) -> None:
+        square.mul_(alpha).addcmul_(grad, grad, value=1 - alpha)
+        params.addcdiv_(grad, root(square).add_(eps), value=-lr)
+
+    def polyak(self, target: Tensor, online: Tensor, tau: float) -> None:
+        lerp(target, online, tau)
+
+    def store(
+        self,
+        pairs: Tensor,
+        numbers: Tensor,
+        ends: Tensor,
+        position: int,
+        gamma: float,
+        obs: NDArray[Any],
+        action: NDArray[np.int64],
+        reward: NDArray[np.float64],
+        next_obs: NDArray[Any],
+        terminated: NDArray[np.bool_],
+        truncated: NDArray[np.bool_],
+    ) -> None:
+        pairs[:, position] = self.place(np.stack([obs, next_obs], 1))
+        row = np.stack([action, reward, gamma * ~terminated], 1)
+        numbers[:, position] = self.place(row.astype(np.float32))
+        ends[:, position] = self.place(terminated | truncated)
+
+    def gather(
+        self,
+        pairs: Tensor,
+        numbers: Tensor,
+        ends: Tensor,
+        index: Tensor,
+        newest: int,
+        n_step: int,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        capacity = pairs.shape[1]
+        obs, next_obs = rows(pairs, index).unbind(2)
+        action, reward, discount = rows(numbers, index).unbind(2)
+        last, open_ = index, torch.ones_like(index, dtype=torch.bool)
+        for _ in range(1, n_step):
+            open_ = open_ & ~rows(ends, last) & (last != newest)
+            last = torch.where(open_, (last + 1) % capacity, last)
+            _, more, factor = rows(numbers, last).unbind(2)
+            reward = torch.where(open_, reward + discount * more, reward)
+            discount = torch.where(open_, discount * factor, discount)
+        if n_step > 1:
+            next_obs = rows(pairs, last)[:, :, 1]
+        return obs, action.long(), reward, next_obs, discount
+
+    def tree_set(
+        self, leaves: Tensor, nodes: Tensor, index: Tensor, value: Tensor, least: bool
+    ) -> None:
+        width = nodes.shape[1] // 2
+        put_last(leaves, index, value)
+        families = leaves.view(len(leaves), width, BLOCK)
+        place = index // BLOCK
+        family = families.gather(1, place.unsqueeze(-1).expand(-1, -1, BLOCK))
+        nodes.scatter_(1, width + place, family.amin(-1) if least else total(family))
+        at = width + place
+        for _ in range(width.bit_length() - 1):
+            at = at // 2
+            left, right = nodes.gather(1, 2 * at), nodes.gather(1, 2 * at + 1)
+            nodes.scatter_(1, at, torch.minimum(left, right) if least else left + right)
+
+    def tree_find(self, leaves: Tensor, nodes: Tensor, mass: Tensor) -> Tensor:
+        width = nodes.shape[1] // 2
+        rest = torch.minimum(mass, nodes[:, 1:2] * BELOW_ONE).clamp(min=0)
+        at = torch.ones_like(mass, dtype=torch.int64)
+        for _ in range(width.bit_length() - 1):
+            left, right = nodes.gather(1, 2 * at), nodes.gather(1, 2 * at + 1)
+            at, rest = descend(2 * at, 1, rest, left, right)
+        found = (at - width) * BLOCK
+        for half in (4, 2, 1):
+            left, right = (
+                sum_of([leaves.gather(1, found + i) for i in range(first, first + half)])
+                for first in (0, half)
+            )
+            found, rest = descend(found, half, rest, left, right)
+        return found
+
+    def tree_draw(
+        self, leaves: Tensor, nodes: Tensor, uniform: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        draws = uniform.shape[1]
+        strata = torch.arange(draws, device=uniform.device)
+        index = self.tree_find(leaves, nodes, (strata + uniform) * (nodes[:, 1:2] / draws))
+        value = leaves.gather(1, index)
+        return index, value, value.amin(-1)
+
+    def importance(self, value: Tensor, rarest: Tensor, beta: float) -> Tensor:
+        return ((rarest.unsqueeze(-1) / value) ** beta).float()
+
+    def rank(self, priority: Tensor, largest: Tensor, epsilon: float, alpha: float) -> Tensor:
+        raw = (priority.double() + epsilon).nan_to_num(nan=LARGEST).clamp(max=LARGEST)
+        torch.maximum(largest, raw.amax(-1), out=largest)
+        return raw**alpha
+
+
+def layers(params: Tensor, first: int, widths: NDArray[np.int64]) -> list[tuple[Tensor, Tensor]]:
+    """(weight [S, in, out], bias [S, 1, out]) of each layer, as views of params [S, P]."""
+    sizes, found, at = widths.tolist(), [], first
+    for inputs, outputs in itertools.pairwise(sizes):
+        split = at + inputs * outputs
+        weight = params[:, at:split].view(-1, inputs, outputs)
+        found.append((weight, params[:, None, split : split + outputs]))
+        at = split + outputs
+    return found
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix products [S, N, M] of a [S, N, K] and b [S, K, M]."""
+    if a.is_cpu and not (a.requires_grad or b.requires_grad or traced()):
+        return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
+    return a @ b
+
+
+def traced() -> bool:
+    """Whether PyTorch records what is computed: it would take NumPy's results for constants."""
+    return torch._C._get_tracing_state() is not None or torch.compiler.is_compiling()
+
+
+def sum_rows(x: Tensor) -> Tensor:
+    """The sum over N of x [S, N, M], [S, 1, M]; on a CPU NumPy is quickest by a product."""
+    if x.is_cpu:
+        return product(torch.ones(1, 1, x.shape[1]), x)
+    return x.sum(1, keepdim=True)
+
+
+def relu_backward(dy: Tensor, y: Tensor) -> Tensor:
+    """dy where y > 0; and not dy * (y > 0), which is nan where dy is infinite."""
+    found: Tensor = torch.ops.aten.threshold_backward(dy, y, 0)
+    return found
+
+
+def outer(noise: Tensor, sizes: NDArray[np.int64]) -> Tensor:
+    """The noise [S, P/2] of weights and biases, of the factors [S, in + out of each layer]."""
+    pieces = iter(torch.split(noise, sizes.ravel().tolist(), -1))
+    found = []
+    for left in pieces:
+        right = next(pieces)
+        found += [(left.unsqueeze(-1) * right.unsqueeze(-2)).flatten(1), right]
+    return torch.cat(found, -1)
+
+
+def lerp(start: Tensor, end: Tensor, share: float) -> None:
+    """start += share * (end - start); all of it is the end to the bit, while PyTorch's sign of a
+    zero would depend on its place in memory."""
+    if share == 1:
+        start.copy_(end)
+    else:
+        start.lerp_(end, share)
+
+
+def root(square: Tensor) -> Tensor:
+    """The square root of numbers >= 0, as an optimizer divides by it (after adding its eps).
+
+    Zeros and denormals are lifted to 1e-30: a CPU takes thirty times as long for their roots, and
+    parameters without a gradient are full of them.
+    """
+    return square.clamp(min=1e-30).sqrt_()
+
+
+def rows(storage: Tensor, index: Tensor) -> Tensor:
+    """The rows [S, B, ...] of storage [S, C, ...] at `index` [S, B]."""
+    lanes, capacity = storage.shape[:2]
+    first = torch.arange(0, lanes * capacity, capacity, device=index.device)
+    found = storage.flatten(0, 1).index_select(0, (index + first[:, None]).flatten())
+    return found.view(*index.shape, *storage.shape[2:])
+
+
+def put_last(leaves: Tensor, index: Tensor, value: Tensor) -> None:
+    """leaves [S, C] at index [S, n] become value [S, n], the last one where an index comes twice:
+    PyTorch leaves it open which, so all of a pair are given the last one's value first."""
+    draws = index.shape[1]
+    same = index.unsqueeze(-1) == index.unsqueeze(-2)  # [S, n, n]
+    number = torch.arange(draws, device=index.device)
+    last = torch.where(same, number, -1).amax(-1)
+    leaves.scatter_(1, index, value.gather(1, last))
+
+
+def sum_of(terms: list[Tensor]) -> Tensor:
+    found = torch.zeros_like(terms[0])
+    for term in terms:
+        found = found + term
+    return found
+
+
+def total(family: Tensor) -> Tensor:
+    """The sum over the last axis, of eight, in the order of the compiled kernels."""
+    for _ in range(3):
+        family = family[..., ::2] + family[..., 1::2]
+    return family.squeeze(-1)
+
+
+def descend(
+    left: Tensor, step: int, rest: Tensor, value: Tensor, other: Tensor
+) -> tuple[Tensor, Tensor]:
+    """To the left child or `step` further to the right one, and what is left of the mass."""
+    right = (rest >= value) & (other > 0)
+    return left + step * right, torch.where(right, rest - value, rest)
+
+
+TORCH = Torch(torch.device("cpu"))

@@ -1,0 +1,744 @@
+"""Both kinds of kernels compute the same, and a lane's bits depend on nothing but the lane.
+
+Each case is one function on random numbers: it is given NumPy's arrays [S, ...] and hands back all
+that the function computes or changes. Where both kinds could have the same mistake, numbers worked
+out by hand follow at the end.
+"""
+
+import inspect
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from dqn_cli.device.device import Device
+from dqn_cli.kernels import compiled
+from dqn_cli.kernels.kernels import ACTIVATIONS, AGGREGATES, BLOCK, Array, Kernels, load
+from dqn_cli.kernels.torch import TORCH, product
+
+LANES = 4
+Arrays = dict[str, NDArray[Any]]
+KINDS: list[Kernels] = [compiled, TORCH]
+
+
+class Case(NamedTuple):
+    name: str
+    given: Arrays  # [S, ...]
+    run: Callable[[Kernels, Any], Arrays]  # given arrays of the kind, by name
+    exact: bool = True  # whether both kinds agree to the bit
+    rtol: float = 1e-5
+    atol: float = 1e-6
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@pytest.fixture(autouse=True)
+def floating_point() -> Iterator[None]:
+    """As a run's device sets it: a network may diverge."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        yield
+
+
+def generator(*key: int) -> np.random.Generator:
+    return np.random.default_rng([5, *key])
+
+
+def normal(draw: np.random.Generator, *shape: int) -> NDArray[np.float32]:
+    return draw.standard_normal(shape).astype(np.float32)
+
+
+def spiked(draw: np.random.Generator, *shape: int) -> NDArray[np.float32]:
+    """Of many magnitudes, some 0; what a network that diverges computes, in the last lane."""
+    x = normal(draw, *shape) * np.float32(10) ** draw.integers(-4, 4, shape).astype(np.float32)
+    x *= draw.random(shape) > 0.1
+    last = x[-1].reshape(-1)
+    for value in (np.nan, np.inf, -np.inf):
+        last[draw.integers(last.size)] = value
+    return x
+
+
+def moved(x: NDArray[Any], shift: int) -> NDArray[Any]:
+    """A copy that begins `shift` numbers after a boundary of 64 bytes."""
+    memory = np.empty(x.nbytes + 64 + shift * x.itemsize, np.uint8)
+    first = -memory.ctypes.data % 64 + shift * x.itemsize
+    copy = memory[first : first + x.nbytes].view(x.dtype).reshape(x.shape)
+    copy[...] = x
+    return copy
+
+
+def computed(kernels: Kernels, case: Case, lanes: list[int], shift: int = 0) -> Arrays:
+    chosen = {name: moved(x[lanes], shift) for name, x in case.given.items()}
+    return case.run(kernels, {name: kernels.place(x) for name, x in chosen.items()})
+
+
+def numpy(kernels: Kernels, **arrays: Array) -> Arrays:
+    return {name: np.array(kernels.numpy(x)) for name, x in arrays.items()}
+
+
+# The cases.
+
+
+def chain(rows: int, sizes: list[int], activation: str, closed: bool, through: bool) -> Case:
+    """Layers that begin in column 5 of the parameters and end 3 columns before the last."""
+    draw, widths = generator(rows, *sizes), np.array(sizes, np.int64)
+    layers = len(sizes) - 1
+    columns = 5 + sum((i + 1) * o for i, o in itertools.pairwise(sizes)) + 3
+    given: Arrays = {
+        "params": normal(draw, LANES, columns) / np.float32(math.sqrt(max(sizes))),
+        "x": normal(draw, LANES, rows, sizes[0]),
+        "d_out": normal(draw, LANES, rows, sizes[-1]),
+        "grad": np.full((LANES, columns), 7, np.float32),
+    }
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        how = 5, widths, layers if closed else layers - 1, ACTIVATIONS[activation]
+        hidden, out = kernels.forward(x["params"], *how, x["x"])
+        before = kernels.numpy(out).copy(), kernels.numpy(x["d_out"]).copy()
+        d_x = kernels.backward(
+            x["params"], *how, x["x"], hidden, out, x["d_out"], x["grad"], through
+        )
+        assert np.array_equal(kernels.numpy(out), before[0])
+        assert np.array_equal(kernels.numpy(x["d_out"]), before[1])
+        found = numpy(kernels, out=out, grad=x["grad"])
+        return found | (numpy(kernels, d_x=d_x) if through else {})
+
+    name = f"chain of {sizes}, {rows} rows, {activation}, {closed=}, {through=}"
+    return Case(name, given, run, exact=False, rtol=1e-4, atol=1e-5)
+
+
+CHAINS = [
+    chain(rows, sizes, activation, closed, through)
+    for rows, sizes in (
+        (1, [4, 64, 64, 2]),
+        (64, [4, 64, 64, 2]),
+        (5, [7, 3]),
+        (33, [5, 33, 17, 3]),
+        (3, [1, 1, 1]),
+        (2, [3, 1]),
+        (130, [120, 84, 1]),
+    )
+    for activation in ("relu", "tanh")
+    for closed, through in ((False, False), (True, True), (False, True))
+]
+
+
+def aggregation(kind: str, actions: int, atoms: int) -> Case:
+    draw = generator(actions, atoms)
+    advantage = spiked(draw, LANES, 5, actions, atoms)
+    advantage[0] = np.round(advantage[0])  # several largest
+    given: Arrays = {
+        "value": spiked(draw, LANES, 5, atoms),
+        "advantage": advantage,
+        "d_q": normal(draw, LANES, 5, actions, atoms),
+    }
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        q = kernels.aggregate(x["value"], x["advantage"], AGGREGATES[kind])
+        d_value, d_advantage = kernels.d_aggregate(x["d_q"], x["advantage"], AGGREGATES[kind])
+        return numpy(kernels, q=q, d_value=d_value, d_advantage=d_advantage, d_q=x["d_q"])
+
+    return Case(f"aggregate {kind} of {actions} x {atoms}", given, run, exact=False, atol=1e-3)
+
+
+def noise(sizes: list[tuple[int, int]]) -> Case:
+    draw, size = generator(len(sizes)), sum((i + 1) * o for i, o in sizes)
+    given: Arrays = {
+        "numbers": spiked(draw, LANES, sum(map(sum, sizes))),
+        "params": normal(draw, LANES, 2 * size),
+        "grad": normal(draw, LANES, 2 * size),
+    }
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        factors, layers = kernels.factors(x["numbers"]), np.array(sizes, np.int64)
+        weights = kernels.noisy(x["params"], factors, layers)
+        kernels.d_noisy(x["grad"], factors, layers)
+        return numpy(kernels, factors=factors, weights=weights, grad=x["grad"])
+
+    return Case(f"noisy {sizes}", given, run, exact=False, rtol=1e-6)
+
+
+def dqn(huber: bool, actions: int) -> Case:
+    """With errors of 1 and -1 exactly, several best actions, and nan and infinity."""
+    draw, shape = generator(actions), (LANES, 37)
+    given: Arrays = {
+        "values": spiked(draw, *shape, actions, 1),
+        "following": spiked(draw, *shape, actions, 1),
+        "chooser": np.round(normal(draw, *shape, actions, 1)),
+        "action": draw.integers(actions, size=shape),
+        "reward": normal(draw, *shape),
+        "discount": (0.9 * (draw.random(shape) > 0.3)).astype(np.float32),
+    }
+    given["chooser"][-1, ::3, -1] = given["chooser"][-1, ::6, 0] = np.nan
+    given["chooser"][-1, 1::3, 0] = np.inf
+    given["discount"][0, :4] = 0
+    given["values"][0, :4] = np.array([3, 1, 2.5, 2], np.float32)[:, None, None]
+    given["reward"][0, :4] = [2, 2, 1.5, 2]
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        names = "values", "following", "chooser", "action", "reward", "discount"
+        loss, d_values, priority, q = kernels.dqn(*(x[name] for name in names), huber)
+        return numpy(kernels, loss=loss, d_values=d_values, priority=priority, q=q)
+
+    return Case(f"dqn {huber=} of {actions}", given, run, exact=not huber)
+
+
+def weighing(divisor: float, actions: int, atoms: int) -> Case:
+    draw, shape = generator(actions, atoms), (LANES, 9)
+    given: Arrays = {
+        "weight": draw.random(shape, np.float32),
+        "per_sample": spiked(draw, *shape),
+        "d_values": spiked(draw, *shape, actions, atoms),
+        "q": spiked(draw, *shape),
+        "loss_sum": normal(draw, *shape),
+        "q_sum": normal(draw, *shape),
+    }
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        first, sums = ("weight", "per_sample", "d_values", "q"), ("loss_sum", "q_sum")
+        weighted = kernels.weigh(*(x[name] for name in first), divisor, *(x[name] for name in sums))
+        return numpy(kernels, weighted=weighted, loss_sum=x["loss_sum"], q_sum=x["q_sum"])
+
+    return Case(f"weigh by {divisor} of {actions} x {atoms}", given, run, exact=False, rtol=1e-6)
+
+
+def clipping(method: str, limit: float, size: int) -> Case:
+    grad = spiked(generator(size), LANES, size)
+    grad[0] = normal(generator(size, 1), size) / np.float32(10 * size)  # within the limit
+    grad[1] = 0
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        getattr(kernels, method)(x["grad"], limit)
+        return numpy(kernels, grad=x["grad"])
+
+    exact = method == "clip_value"
+    return Case(f"{method} {limit} of {size}", {"grad": grad}, run, exact, rtol=1e-5, atol=0)
+
+
+def optimizing(method: str, size: int, steps: int, *keys: float) -> Case:
+    draw = generator(size, steps)
+    given: Arrays = {
+        "params": normal(draw, LANES, size),
+        "grad": spiked(draw, LANES, size),
+        "mean": normal(draw, LANES, size),
+        "square": np.abs(spiked(draw, LANES, size)),
+    }
+    given["square"][0, : size // 2] = 0
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        if method == "adam":
+            kernels.adam(x["params"], x["grad"], x["mean"], x["square"], *keys, steps)
+        else:
+            kernels.rmsprop(x["params"], x["grad"], x["square"], *keys)
+        return numpy(kernels, **x)
+
+    return Case(f"{method} {keys} of {size}, step {steps}", given, run, exact=False)
+
+
+def averaging(tau: float, size: int) -> Case:
+    draw = generator(size)
+    given: Arrays = {"target": spiked(draw, LANES, size), "online": spiked(draw, LANES, size)}
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        kernels.polyak(x["target"], x["online"], tau)
+        return numpy(kernels, **x)
+
+    return Case(f"polyak {tau} of {size}", given, run, exact=tau == 1, atol=1e-4)
+
+
+def replay(dtype: str, n_step: int, newest: int) -> Case:
+    """A ring of 11 rows, one of which is stored anew before rows are gathered."""
+    draw, features, capacity = generator(n_step, newest), 3, 11
+    step: Arrays = {
+        "obs": draw.integers(256, size=(LANES, features)),
+        "next_obs": draw.integers(256, size=(LANES, features)),
+    }
+    given: Arrays = {name: x.astype(dtype) for name, x in step.items()} | {
+        "action": draw.integers(400, size=LANES),
+        "reward": draw.standard_normal(LANES) * 1e3,
+        "terminated": np.array([True, False, False, True]),
+        "truncated": np.array([False, True, False, True]),
+        "pairs": draw.integers(256, size=(LANES, capacity, 2, features)).astype(dtype),
+        "numbers": normal(draw, LANES, capacity, 3),
+        "ends": draw.random((LANES, capacity)) < 0.2,
+        "index": np.stack([draw.permutation(capacity) for _ in range(LANES)]),
+    }
+    given["numbers"][..., 0] = draw.integers(400, size=(LANES, capacity))
+    given["ends"][2] = False
+    names = "obs", "action", "reward", "next_obs", "terminated", "truncated"
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        row = (kernels.numpy(x[name]) for name in names)
+        kept = x["pairs"], x["numbers"], x["ends"]
+        kernels.store(*kept, newest, 0.97, *row)
+        found = kernels.gather(*kept, x["index"], newest, n_step)
+        assert [kernels.numpy(part).dtype for part in found] == [
+            *(dtype, np.int64, np.float32, dtype, np.float32)
+        ]
+        gathered = dict(zip(("obs", "a", "r", "next_obs", "discount"), found, strict=True))
+        return numpy(kernels, pairs=kept[0], numbers=kept[1], ends=kept[2], **gathered)
+
+    return Case(f"replay of {dtype}, {n_step=}, {newest=}", given, run)
+
+
+def tree(capacity: int, draws: int, least: bool) -> Case:
+    """A tree to which is put twice, with duplicates and zeros, and that is searched at the edges:
+    from 0 to beyond the total."""
+    draw = generator(capacity, draws)
+    width = 1 << (-(-capacity // BLOCK) - 1).bit_length()
+    empty = math.inf if least else 0.0
+    index = draw.integers(capacity, size=(LANES, 2, draws))
+    index[0, 0] = np.sort(index[0, 0])  # as a sampler draws them
+    index[1, 0, draws // 2 :] = index[1, 0, : draws - draws // 2]
+    value = draw.random((LANES, 2, draws)) ** 3 * (draw.random((LANES, 2, draws)) > 0.3)
+    value[:, :, -1] = 0.5  # so that the total is not 0
+    given: Arrays = {
+        "leaves": np.full((LANES, width * BLOCK), empty),
+        "nodes": np.full((LANES, 2 * width), empty),
+        "index": index,
+        "value": value,
+        "mass": np.concatenate(
+            [[[0, -1, 1, 2, 1 - 2.0**-53]] * LANES, draw.random((LANES, 40))], 1
+        ),
+        "uniform": draw.random((LANES, 9)),
+    }
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        leaves, nodes = x["leaves"], x["nodes"]
+        for k in (0, 1):
+            rows = (
+                kernels.place(kernels.numpy(x[name])[:, k].copy()) for name in ("index", "value")
+            )
+            kernels.tree_set(leaves, nodes, *rows, least)
+        if least:
+            return numpy(kernels, leaves=leaves, nodes=nodes[:, 1:])
+        index = kernels.tree_find(leaves, nodes, x["mass"] * nodes[:, 1:2])
+        drawn, value, rarest = kernels.tree_draw(leaves, nodes, x["uniform"])
+        assert (kernels.numpy(value) > 0).all()
+        found = {"index": index, "drawn": drawn, "value": value, "rarest": rarest}
+        return numpy(kernels, leaves=leaves, nodes=nodes[:, 1:], **found)
+
+    return Case(f"tree of {capacity}, {draws} at once, {least=}", given, run)
+
+
+def importance(beta: float) -> Case:
+    value = generator(1).random((LANES, 13)) + 1e-3
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        weight = kernels.importance(x["value"], x["rarest"], beta)
+        assert kernels.numpy(weight).dtype == np.float32
+        return numpy(kernels, weight=weight)
+
+    given: Arrays = {"value": value, "rarest": value.min(-1)}
+    return Case(f"importance {beta}", given, run, exact=False, rtol=1e-6)
+
+
+def ranking(alpha: float, dtype: str) -> Case:
+    draw = generator(3)
+    given: Arrays = {
+        "priority": np.abs(spiked(draw, LANES, 13)).astype(dtype),
+        "largest": np.array([1e-9, 1.0, 1e9, 1.0]),
+    }
+    given["priority"][-1, 5] = 3e30
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        value = kernels.rank(x["priority"], x["largest"], 1e-6, alpha)
+        return numpy(kernels, value=value, largest=x["largest"])
+
+    return Case(f"rank {alpha} of {dtype}", given, run, exact=False, rtol=1e-12, atol=0)
+
+
+SIZES = (1, 16, 47, 545)
+CASES = [
+    *CHAINS,
+    *(
+        aggregation(kind, *size)
+        for kind in AGGREGATES
+        for size in ((2, 1), (1, 3), (18, 1), (3, 51))
+    ),
+    *(noise(sizes) for sizes in ([(4, 3)], [(5, 33), (33, 17), (17, 1)])),
+    *(dqn(huber, actions) for huber in (True, False) for actions in (1, 2, 5)),
+    *(weighing(*keys) for keys in ((1.0, 2, 1), (9.0, 3, 1), (7.0, 3, 5))),
+    *(clipping(how, 0.5, size) for how in ("clip_value", "clip_norm") for size in (*SIZES, 17_283)),
+    *(
+        optimizing("adam", size, steps, 1e-2, beta1, 0.99, eps)
+        for size in SIZES
+        for steps, beta1, eps in ((1, 0.9, 1e-8), (2, 0.3, 1e-2), (3000, 0.0, 1e-8))
+    ),
+    *(optimizing("rmsprop", size, 1, 1e-2, 0.9, 1e-6) for size in SIZES),
+    *(averaging(tau, size) for tau in (0.01, 0.5, 0.7, 1.0) for size in SIZES),
+    *(
+        replay(dtype, n_step, newest)
+        for dtype in ("uint8", "float32")
+        for n_step in (1, 2, 3, 20)
+        for newest in (0, 4, 10)
+    ),
+    *(
+        tree(capacity, draws, least)
+        for capacity in (1, 8, 9, 100, 1000)
+        for draws in (1, 2, 33, 300)
+        for least in (False, True)
+    ),
+    *(importance(beta) for beta in (0.0, 0.4, 1.0, 2.0)),
+    *(ranking(alpha, dtype) for alpha in (0.0, 0.6, 1.0, 2.0) for dtype in ("float32", "float64")),
+]
+each_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+# What holds for all of them.
+
+
+def public(kind: object) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
+METHODS = sorted(public(Kernels) | set(Kernels.__annotations__))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_both_kinds_have_all_that_the_contract_names(name: str) -> None:
+    """Each function with as many arguments."""
+    promised = getattr(Kernels, name, None)
+    found = [getattr(kernels, name) for kernels in KINDS]
+    if promised is not None:
+        expected = len(inspect.signature(promised).parameters) - 1  # without self
+        for function in found:
+            parameters = inspect.signature(getattr(function, "py_func", function)).parameters
+            assert len(parameters) == expected
+
+
+def test_all_that_the_contract_names_is_tried_here() -> None:
+    called: set[str] = set()
+
+    class Spy:
+        def __getattr__(self, name: str) -> Any:
+            called.add(name)
+            return getattr(TORCH, name)
+
+    for case in CASES:
+        case.run(Spy(), {name: TORCH.place(x.copy()) for name, x in case.given.items()})
+    assert set(METHODS) - called == {"array", "tensor", "floats", "name", "device"}
+
+
+@each_case
+def test_both_kinds_compute_the_same(case: Case) -> None:
+    ours, theirs = (computed(kernels, case, [*range(LANES)]) for kernels in KINDS)
+    assert ours.keys() == theirs.keys()
+    for name, x in ours.items():
+        assert (x.dtype, x.shape) == (theirs[name].dtype, theirs[name].shape), name
+        if case.exact:
+            np.testing.assert_array_equal(x, theirs[name], name)
+        else:
+            np.testing.assert_allclose(x, theirs[name], case.rtol, case.atol, err_msg=name)
+
+
+@each_case
+def test_a_lane_has_the_bits_that_it_has_alone(kernels: Kernels, case: Case) -> None:
+    """In any company and at any place in memory; and what a lane that diverges computes is its
+    own."""
+    alone = [computed(kernels, case, [lane]) for lane in range(LANES)]
+    for shift, lanes in ((0, [0, 1, 2, 3]), (1, [3, 1]), (3, [2, 3, 0]), (5, [1]), (2, [3])):
+        for name, x in computed(kernels, case, lanes, shift).items():
+            for place, lane in enumerate(lanes):
+                assert x[place].tobytes() == alone[lane][name][0].tobytes(), (name, lanes, lane)
+
+
+@pytest.fixture
+def switches() -> Iterator[None]:
+    """A device sets them for the whole process; the other tests get them back."""
+    threads, sure = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with threadpool_limits():
+        yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(sure)
+
+
+@pytest.mark.usefixtures("switches")
+@pytest.mark.parametrize("case", [*CHAINS, clipping("clip_norm", 0.5, 70_001)], ids=str)
+def test_the_bits_do_not_depend_on_the_threads_of_a_device(case: Case) -> None:
+    """Trap: products that several threads share round as their number has it. Those of a run with
+    compiled kernels are made by one."""
+    found = []
+    for threads in (1, 2):
+        keys = {"name": "cpu", "workers": 1, "kernels": "compiled", "deterministic": False}
+        Device(threads=threads, **keys).apply()
+        torch.set_flush_denormal(False)
+        found.append(computed(compiled, case, [*range(LANES)]))
+    for name, x in found[0].items():
+        assert x.tobytes() == found[1][name].tobytes(), name
+
+
+# Products of matrices, of which a chain makes three: of x and the weight, of x transposed and the
+# derivative, and of that and the weight transposed.
+
+SHAPES = [(64, 4, 64), (64, 64, 2), (128, 120, 84), (5, 7, 3), (1, 33, 17), (32, 3, 1), (1, 9, 1)]
+
+
+@pytest.mark.parametrize(("n", "k", "m"), SHAPES)
+def test_a_product_of_a_lane_has_the_bits_it_has_alone(
+    kernels: Kernels, n: int, k: int, m: int
+) -> None:
+    """Wherever it lies: at any place in the stack and at any number of bytes from a boundary."""
+    draw, widths = generator(n, k, m), np.array([k, m])
+    given = normal(draw, 7, n, k), normal(draw, 7, (k + 1) * m), normal(draw, 7, n, m)
+
+    def products(lanes: list[int], *shifts: int) -> list[NDArray[Any]]:
+        parts = (moved(x[lanes], shift) for x, shift in zip(given, shifts[:3], strict=True))
+        x, params, d_out = map(kernels.place, parts)
+        grad = kernels.place(moved(np.zeros((len(lanes), (k + 1) * m), np.float32), shifts[3]))
+        hidden, out = kernels.forward(params, 0, widths, 0, 0, x)
+        d_x = kernels.backward(params, 0, widths, 0, 0, x, hidden, out, d_out, grad, True)
+        return [kernels.numpy(part) for part in (out, grad, d_x)]
+
+    alone = products([0], 0, 0, 0, 0)
+    x, params, d_out = (x[0] for x in given)
+    weight = params[: k * m].reshape(k, m)
+    expected = x @ weight + params[k * m :], None, d_out @ weight.T
+    np.testing.assert_allclose(alone[0][0], expected[0], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(alone[2][0], expected[2], rtol=1e-3, atol=1e-4)
+    d_weight, d_bias = np.split(alone[1][0], [k * m])
+    np.testing.assert_allclose(d_weight.reshape(k, m), x.T @ d_out, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(d_bias, d_out.sum(0), rtol=1e-3, atol=1e-4)
+    for lanes in ([0], [0, 1], [3, 0], [*range(7)], [*range(6, -1, -1)]):
+        for shift in range(5):
+            found = products(lanes, shift, 3 * shift % 5, 2 * shift % 5, 4 * shift % 5)
+            for one, many in zip(alone, found, strict=True):
+                assert np.array_equal(many[lanes.index(0)], one[0])
+
+
+def test_where_autograd_watches_a_product_is_pytorch_s() -> None:
+    a, b = torch.randn(2, 3, 4), torch.randn(2, 4, 5, requires_grad=True)
+    found = product(a, b)
+    torch.testing.assert_close(found.detach(), product(a, b.detach()))
+    found.sum().backward()
+    torch.testing.assert_close(b.grad, a.sum(1).unsqueeze(-1).expand(2, 4, 5))
+
+
+def trace(function: Callable[[Tensor], Tensor], example: Tensor) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # exports to ONNX trace all the same
+        return torch.jit.trace(function, example, check_trace=False)
+
+
+def test_where_pytorch_traces_a_product_is_no_constant() -> None:
+    """Trap: NumPy's result, which a trace would repeat whatever it is given."""
+    first, second = torch.randn(2, 1, 3, 4)
+    b = torch.randn(1, 4, 5)
+    traced = trace(lambda a: product(a, b), first)
+    torch.testing.assert_close(traced(second), product(second, b))
+
+
+def test_compiled_kernels_refuse_to_be_traced() -> None:
+    """Trap: an export that is a constant."""
+    with pytest.raises(RuntimeError, match="compiled kernels cannot be traced"):
+        trace(lambda a: compiled.tensor(compiled.array(a)), torch.ones(1))
+
+
+# Arrays of either kind.
+
+
+def test_arrays_and_tensors_are_the_same_memory(kernels: Kernels) -> None:
+    x = torch.zeros(2, 3)
+    array = kernels.array(x)
+    array[1, 2] = 7.0
+    back = kernels.tensor(array)
+    back[0, 0] = 5.0
+    assert isinstance(back, torch.Tensor)
+    assert x.tolist() == [[5, 0, 0], [0, 0, 7]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int64", "bool"])
+def test_what_is_placed_comes_back(kernels: Kernels, dtype: str) -> None:
+    x = np.arange(6).reshape(2, 3).astype(dtype)
+    placed = kernels.place(x)
+    assert isinstance(placed, np.ndarray if kernels.name == "compiled" else torch.Tensor)
+    assert kernels.place(placed) is placed
+    back = kernels.numpy(placed)
+    assert back.dtype == dtype and np.array_equal(back, x)
+    floats = kernels.numpy(kernels.floats(placed))
+    assert floats.dtype == np.float32 and np.array_equal(floats, x)
+
+
+@pytest.mark.parametrize("name", ["compiled", "torch"])
+def test_kernels_by_name(name: str) -> None:
+    kernels = load(name, torch.device("cpu"))
+    assert (kernels.name, kernels.device) == (name, torch.device("cpu"))
+
+
+# By hand.
+
+
+def test_two_layers_by_hand(kernels: Kernels) -> None:
+    """Trap: weights as [out, in]. x = (1, 2), weight ((1, -1, 0), (0, 1, -1)), bias (0, 0, 1):
+    (1, 1, -1), by relu (1, 1, 0); then weight (2, 3, 5), bias -9: -4. Given d_out = 10, the last
+    layer's gradient is (10, 10, 0; 10) and the hidden one's derivative (20, 30, 0), so the first
+    layer's is ((20, 30, 0), (40, 60, 0); (20, 30, 0)) and d_x = (20 - 30, 30)."""
+    params = np.array([[1, -1, 0, 0, 1, -1, 0, 0, 1, 2, 3, 5, -9]], np.float32)
+    p, x, d = map(kernels.place, (params, *np.array([[[[1, 2]]], [[[10, 0]]]], np.float32)))
+    how, grad = (0, np.array([2, 3, 1]), 1, 0), kernels.place(np.zeros_like(params))
+    hidden, out = kernels.forward(p, *how, x)
+    assert out.tolist() == [[[-4]]]
+    d_out = kernels.place(kernels.numpy(d)[:, :, :1].copy())
+    d_x = kernels.backward(p, *how, x, hidden, out, d_out, grad, True)
+    assert grad.tolist() == [[20, 30, 0, 40, 60, 0, 20, 30, 0, 10, 10, 0, 10]]
+    assert d_x.tolist() == [[[-10, 30]]]
+
+
+def test_the_best_action_is_the_first_of_the_largest_or_the_first_nan(kernels: Kernels) -> None:
+    """What it is worth is the target of a transition of no reward: actions are worth 10, 20, 30."""
+    chooser = np.array(
+        [[1, 3, 3], [3, 3, 1], [1, 2, 3], [2, np.nan, np.nan], [np.nan, 3, 9], [3, np.inf, np.inf]]
+    )
+    n = len(chooser)
+    following = np.tile(np.array([10, 20, 30], np.float32), (1, n, 1))[..., None]
+    numbers = np.zeros((1, n, 3, 1)), following, chooser[None, :, :, None]
+    action, reward = np.zeros((1, n), np.int64), np.zeros((1, n), np.float32)
+    given = *(x.astype(np.float32) for x in numbers), action, reward, reward + 1
+    _, _, error, _ = kernels.dqn(*map(kernels.place, given), False)
+    assert error.tolist() == [[20, 10, 30, 20, 10, 20]]
+
+
+@pytest.mark.parametrize(
+    ("huber", "loss", "slope"),
+    [
+        (True, [0.125, 0.5, 0.5, 1.0, 2.5], [0.5, 1.0, -1.0, -1.0, 1.0]),
+        (False, [0.25, 1.0, 1.0, 2.25, 9.0], [1.0, 2.0, -2.0, -3.0, 6.0]),
+    ],
+)
+def test_losses_by_hand(
+    kernels: Kernels, huber: bool, loss: list[float], slope: list[float]
+) -> None:
+    """Errors of .5, 1, -1, -1.5 and 3; the value of the action is 2, of the other one 9."""
+    error = np.array([[0.5, 1, -1, -1.5, 3]], np.float32)
+    values = np.tile(np.array([9, 2], np.float32), (1, 5, 1))[..., None]
+    action, zeros = np.ones((1, 5), np.int64), np.zeros_like(error)
+    given = values, values, values, action, 2 - error, zeros
+    per_sample, d_values, size, q = kernels.dqn(*map(kernels.place, given), huber)
+    assert per_sample.tolist() == [loss]
+    assert d_values[..., 0].tolist() == [[[0, x] for x in slope]]
+    assert size.tolist() == np.abs(error).tolist()
+    assert q.tolist() == [[2] * 5]
+
+
+def test_weights_are_multiplied_and_sums_go_on(kernels: Kernels) -> None:
+    """Derivatives by weight / divisor; the loss is summed with its weight, Q without."""
+    two, d_values = np.array([[0.5, 2.0]], np.float32), np.ones((1, 2, 1, 2), np.float32)
+    d_values[0, 1, 0, 1] = 8
+    given = two, np.array([[4, 3]], np.float32), d_values, np.array([[7, -1]], np.float32)
+    sums = [kernels.place(np.full((1, 2), x, np.float32)) for x in (100, 1000)]
+    weighted = kernels.weigh(*map(kernels.place, given), 4.0, *sums)
+    assert weighted.tolist() == [[[[0.125, 0.125]], [[0.5, 4.0]]]]
+    assert [x.tolist() for x in sums] == [[[102, 106]], [[1007, 999]]]
+
+
+def clipped(kernels: Kernels, method: str, grad: Any, limit: float) -> NDArray[Any]:
+    placed = kernels.place(np.array(grad, np.float32))
+    getattr(kernels, method)(placed, limit)
+    return kernels.numpy(placed)
+
+
+def test_clip_value_by_hand(kernels: Kernels) -> None:
+    grad = [[-5, -0.5, -0.25, 0.0, 0.5, 7, np.inf, -np.inf]]
+    expected = [[-0.5, -0.5, -0.25, 0.0, 0.5, 0.5, 0.5, -0.5]]
+    assert clipped(kernels, "clip_value", grad, 0.5).tolist() == expected
+    assert np.isnan(clipped(kernels, "clip_value", [[np.nan]], 0.5)).all()
+
+
+def test_clip_norm_is_euclidean_and_of_each_lane(kernels: Kernels) -> None:
+    """Norms of 5 and 2, of which 2.5 leaves a half and all."""
+    found = clipped(kernels, "clip_norm", [[3, 0, 4], [0, 2, 0]], 2.5)
+    np.testing.assert_allclose(found, [[1.5, 0, 2], [0, 2, 0]], rtol=1e-6)
+    assert found[1].tolist() == [0, 2, 0]
+
+
+@pytest.mark.parametrize("limit", [1e-6, 0.5, 10.0, 1e6])
+def test_clip_norm_equals_clip_grad_norm_of_each_lane(kernels: Kernels, limit: float) -> None:
+    grad = normal(generator(0), 3, 64)
+    grad[1] *= 100
+    grad[2] *= 1e-7
+    for lane, found in zip(grad, clipped(kernels, "clip_norm", grad, limit), strict=True):
+        parameter = torch.nn.Parameter(torch.zeros(64))
+        parameter.grad = torch.from_numpy(lane.copy())
+        torch.nn.utils.clip_grad_norm_(parameter, limit)
+        torch.testing.assert_close(torch.from_numpy(found), parameter.grad, rtol=1e-5, atol=0)
+
+
+def test_clip_norm_leaves_what_is_within_the_limit(kernels: Kernels) -> None:
+    grad = np.full((1, 16), 0.25, np.float32)  # norm 1
+    assert np.array_equal(clipped(kernels, "clip_norm", grad, 1.1), grad)
+    assert not clipped(kernels, "clip_norm", np.zeros((1, 16)), 0.5).any()
+    half = clipped(kernels, "clip_norm", grad, 0.5)
+    assert np.sqrt((half**2).sum()) == pytest.approx(0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["adam", "rmsprop"])
+def test_a_square_of_nothing_counts_as_hardly_anything(kernels: Kernels, method: str) -> None:
+    """With averages of the last gradient alone, a step is g / root(g^2) = 1 for 2; the square of
+    1e-16 is raised to 1e-30, for a step of .1, and a gradient of 0 makes none."""
+    grad = np.array([[2.0, 1e-16, -1e-16, 0.0]], np.float32)
+    g, params, mean, square = (kernels.place(x) for x in (grad, *np.zeros((3, 1, 4), np.float32)))
+    if method == "adam":
+        kernels.adam(params, g, mean, square, 1.0, 0.0, 0.0, 1e-20, 1)
+    else:
+        kernels.rmsprop(params, g, square, 1.0, 0.0, 1e-20)
+    np.testing.assert_allclose(kernels.numpy(params), [[-1, -0.1, 0.1, 0]], rtol=1e-5)
+    assert kernels.numpy(square)[0, 0] == 4
+
+
+def test_adam_forgets_a_mean_at_once_if_beta1_is_0(kernels: Kernels) -> None:
+    """Trap: mean + (grad - mean), which after a mean of 1e10 is 0 for a gradient of 1."""
+    params, grad, mean, square = (
+        kernels.place(np.full((1, 3), x, np.float32)) for x in (0, 1, 1e10, 1)
+    )
+    kernels.adam(params, grad, mean, square, 1e-3, 0.0, 0.9, 1e-8, 5)
+    assert mean.tolist() == [[1, 1, 1]]
+
+
+def test_a_row_is_stored_by_hand(kernels: Kernels) -> None:
+    """In its place and in no other; discount 0 if it terminated, gamma if it was cut off."""
+    pairs, numbers, ends = (
+        kernels.place(x)
+        for x in (
+            np.zeros((3, 2, 2, 2), np.uint8),
+            np.zeros((3, 2, 3), np.float32),
+            np.zeros((3, 2), np.bool_),
+        )
+    )
+    obs = np.array([[1, 2], [3, 4], [5, 255]], np.uint8)
+    over = np.array([True, False, False]), np.array([False, True, False])
+    reward = np.array([0.5, -2.0, 1e6])
+    kernels.store(pairs, numbers, ends, 1, 0.75, obs, np.array([7, 0, 399]), reward, obs - 1, *over)
+    assert pairs[:, 0].tolist() == [[[0, 0], [0, 0]]] * 3
+    assert pairs[:, 1].tolist() == [[[1, 2], [0, 1]], [[3, 4], [2, 3]], [[5, 255], [4, 254]]]
+    assert numbers[:, 1].tolist() == [[7, 0.5, 0], [0, -2, 0.75], [399, 1e6, 0.75]]
+    assert not kernels.numpy(numbers)[:, 0].any()
+    assert ends.tolist() == [[False, True], [False, True], [False, False]]
+
+
+def test_importance_by_hand(kernels: Kernels) -> None:
+    value, rarest = np.array([[0.25, 1.0], [4.0, 16.0]]), np.array([0.25, 1.0])
+    found = kernels.importance(kernels.place(value), kernels.place(rarest), 0.5)
+    assert found.tolist() == [[1.0, 0.5], [0.5, 0.25]]
+
+
+def test_rank_by_hand(kernels: Kernels) -> None:
+    """(|error| + 1) ^ 1/2; the largest is before the root, never falls, and is a number."""
+    priority = np.array([[3, 8], [0, 15], [np.nan, np.inf]], np.float32)
+    largest = kernels.place(np.array([1.0, 100.0, 1.0]))
+    value = kernels.rank(kernels.place(priority), largest, 1.0, 0.5)
+    np.testing.assert_allclose(kernels.numpy(value), [[2, 3], [1, 4], [1e15, 1e15]], rtol=1e-12)
+    assert largest.tolist() == [9.0, 100.0, 1e30]
+
+
+def test_factors_by_hand(kernels: Kernels) -> None:
+    """sign(x) sqrt(|x|), and 0 of 0."""
+    numbers = kernels.place(np.array([[4, -9, 0, 0.25]], np.float32))
+    assert kernels.factors(numbers).tolist() == [[2, -3, 0, 0.5]]
