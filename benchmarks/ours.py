@@ -1,4 +1,5 @@
-"""Our training loop with given overrides, evaluation off: prints env steps per second, all seeds.
+"""Our training loop with given overrides, an update every env step, evaluation off: prints env
+steps per second, all seeds.
 
 python -m benchmarks.ours steps=8000 seed=[1,2,3] network.hidden=[64,64] batch_size=64
 """
@@ -16,6 +17,7 @@ WARM = 1000  # env steps before the clock starts: the first updates pay for allo
 
 def main() -> None:
     fixed = ["eval.every_episodes=null", "episodes=null", "target.every_steps=100"]
+    fixed += ["update_every=1", "updates=1", "learning_starts=320"]
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
     given["steps"] = str(WARM + int(given["steps"]))
     checked = composed(*fixed, *(f"{key}={value}" for key, value in given.items()))

@@ -12,6 +12,7 @@ import torch
 
 from benchmarks.compose import composed
 from dqn_cli.device.device import Device
+from dqn_cli.kernels.kernels import load
 from dqn_cli.training import build
 from dqn_cli.types import Space, Step
 
@@ -22,16 +23,17 @@ BATCH, TIMES = 256, 2000
 def microseconds(kind: str, capacity: int) -> float:
     space = Space((4,), np.dtype(np.float32), 2)
     config = composed(f"buffer={kind}", f"buffer.capacity={capacity}")
-    offers = {"seeds": [1], "space": space, "batch_size": BATCH, "device": torch.device("cpu")}
+    kernels = load("compiled", torch.device("cpu"))
+    offers = {"seeds": [1], "space": space, "batch_size": BATCH, "kernels": kernels}
     replay = build.replay(config, offers)
     obs = np.zeros((1, 4), np.float32)
     goes_on = np.zeros(1, np.bool_)
     step = Step(obs, np.zeros(1, np.int64), np.ones(1), obs, goes_on, goes_on)
     for _ in range(capacity):
         replay.add(step)
-    draws = torch.Generator().manual_seed(0)
-    replay.update(np.arange(capacity)[None], torch.rand(1, capacity, generator=draws))
-    errors = [torch.rand(1, BATCH, generator=draws) for _ in range(100)]
+    draws = np.random.default_rng(0)
+    replay.update(np.arange(capacity)[None], draws.random((1, capacity), np.float32))
+    errors = [draws.random((1, BATCH), np.float32) for _ in range(100)]
     rounds = []
     for _ in range(5):
         started = time.perf_counter()
@@ -43,7 +45,7 @@ def microseconds(kind: str, capacity: int) -> float:
 
 
 def main() -> None:
-    Device(name="cpu", threads=1, workers=1, deterministic=True).apply()
+    Device(name="cpu", threads=1, workers=1, kernels="compiled", deterministic=True).apply()
     kind = sys.argv[1]
     print(*(microseconds(kind, capacity) for capacity in (10_000, 100_000, 1_000_000)))
 
