@@ -86,10 +86,13 @@ RUNS: dict[str, str] = {
     },
     **{
         f"berta/oracle_{name}": (
-            "experiment=berta/ddqn optimizer.lr=7e-4 learning_starts=320 network=dueling"
-            f"{changes} seed=[{fresh(5)}]"
+            f"experiment=berta/ddqn optimizer.lr=7e-4 learning_starts=320{changes} seed=[{fresh(5)}]"
         )
-        for name, changes in (("dueling", ""), ("all", f" {ORACLE_PER}"))
+        for name, changes in (
+            ("double", ""),
+            ("dueling", " network=dueling"),
+            ("all", f" network=dueling {ORACLE_PER}"),
+        )
     },
 }
 
