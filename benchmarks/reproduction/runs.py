@@ -86,7 +86,8 @@ RUNS: dict[str, str] = {
     },
     **{
         f"berta/oracle_{name}": (
-            f"experiment=berta/ddqn optimizer.lr=7e-4 learning_starts=320{changes} seed=[{fresh(5)}]"
+            "experiment=berta/ddqn optimizer.lr=7e-4 learning_starts=320"
+            f"{changes} seed=[{fresh(5)}]"
         )
         for name, changes in (
             ("double", ""),
