@@ -77,7 +77,7 @@ RUNS: dict[str, str] = {
         f"zoo/{name}": f"experiment=zoo/{name} seed=[{fresh(n)}]"
         for name, n in (
             *(("cartpole", 30), ("mountaincar", 10), ("acrobot", 5), ("lunarlander", 5)),
-            *(("qrdqn_cartpole", 10), ("qrdqn_acrobot", 10)),
+            *(("qrdqn_cartpole", 10), ("qrdqn_acrobot", 10), ("qrdqn_mountaincar", 10)),
         )
     },
     **{
@@ -102,7 +102,7 @@ PLANNED: dict[str, str] = {
     **{
         name: f"experiment={name} seed=[{fresh(10)}]"
         for name in (
-            *("zoo/qrdqn_mountaincar", "zoo/qrdqn_lunarlander"),
+            "zoo/qrdqn_lunarlander",
             *("rainbow/cartpole", "rainbow/acrobot", "rainbow/lunarlander"),
             *("rainbow/without_double", "rainbow/without_per", "rainbow/without_dueling"),
             *("rainbow/without_n_step", "rainbow/without_c51", "rainbow/without_noisy"),
