@@ -198,9 +198,14 @@ def row_line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def claim_lines(kept: Kept, claims: Sequence[Claim], told: bool) -> list[str]:
-    """One row for each claim; `told` adds what is to be thought of it."""
-    heads = ["", "difference (95 % interval)", "P(a seed is above)", *(["verdict"] if told else [])]
+def claim_lines(kept: Kept, claims: Sequence[Claim], verdicts: bool) -> list[str]:
+    """One row for each claim; `verdicts` adds whether ours confirm it."""
+    heads = [
+        "",
+        "difference (95 % interval)",
+        "P(a seed is above)",
+        *(["verdict"] if verdicts else []),
+    ]
     lines = [row_line(heads), row_line(["---"] * len(heads))]
     for claim in claims:
         middle, low, high, share = difference(kept, claim)
@@ -209,7 +214,7 @@ def claim_lines(kept: Kept, claims: Sequence[Claim], told: bool) -> list[str]:
             f"{middle:+.1f} ({low:+.1f} to {high:+.1f})",
             f"{share:.2f}",
         ]
-        lines.append(row_line([*cells, *([verdict(claim, low, high)] if told else [])]))
+        lines.append(row_line([*cells, *([verdict(claim, low, high)] if verdicts else [])]))
     return [*lines, ""]
 
 
@@ -306,7 +311,11 @@ def section_lines(kept: Kept, section: Section) -> list[str]:
     if peers := peer_lines(kept, section):
         lines += [section.peers, "", *peers]
     if section.claims:
-        lines += ["What is claimed, or shown:", "", *claim_lines(kept, section.claims, told=True)]
+        lines += [
+            "What is claimed, or shown:",
+            "",
+            *claim_lines(kept, section.claims, verdicts=True),
+        ]
     for shown in section.figures:
         lines += [f"![{shown.title}](../{picture(shown, kept.folder).as_posix()})", ""]
     names = [name for name in rows_of(section) if name not in PLANNED and name not in SAME]
@@ -343,10 +352,10 @@ def independent_lines(kept: Kept) -> list[str]:
     lines = [f"## {INDEPENDENT.title}", "", INDEPENDENT.text, ""]
     heads = ["", "ours", "the independent loop", "difference", "P(a seed is above)"]
     lines += [f"**{SCORE_25.title}**", "", row_line(heads), row_line(["---"] * len(heads))]
-    for variant, name, told in INDEPENDENT.rows:
+    for variant, name, label in INDEPENDENT.rows:
         theirs = np.array(list(loop[variant].values()))
         cells = beside(kept.of(name, SCORE_25, False), theirs, SCORE_25)
-        lines.append(row_line([f"{told}: `{name}`, `{variant}`", *cells]))
+        lines.append(row_line([f"{label}: `{name}`, `{variant}`", *cells]))
     lines += ["", INDEPENDENT.notes, "", "To train both again:", ""]
     names = [name for _, name, _ in INDEPENDENT.rows if name in INDEPENDENT.runs]
     again = [f"python -m benchmarks.oracle {v} {' '.join(map(str, loop[v]))}" for v in loop]
@@ -390,7 +399,7 @@ def page_lines(kept: Kept) -> list[str]:
         "",
         "As printed - as said, where a key reproduces it; see [errata.md](errata.md).",
         "",
-        *claim_lines(kept, ERRATA, told=False),
+        *claim_lines(kept, ERRATA, verdicts=False),
     ]
 
 

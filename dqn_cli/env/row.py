@@ -7,6 +7,7 @@ that Gymnasium computes them by, NumPy or Python, since libraries differ in the 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import gymnasium
@@ -21,7 +22,7 @@ Stepped = tuple[NDArray[np.float32], Floats, Bools, Bools]
 NEVER = 2**62  # steps
 
 
-class Row:
+class Row(ABC):
     """`rows` environments as `env` is one: constants and time limit are read from it."""
 
     kind: type[gymnasium.Env[Any, Any]]  # Gymnasium's class
@@ -53,12 +54,13 @@ class Row:
         self.length[row] = 0
         return self.observed(first)
 
+    @abstractmethod
     def step(self, rows: Ints, action: Ints) -> Stepped:
-        raise NotImplementedError
+        """As Envs has it."""
 
+    @abstractmethod
     def first(self, random: np.random.Generator) -> NDArray[Any]:
         """The state [size] that an episode begins in, of Gymnasium's type."""
-        raise NotImplementedError
 
     def observed(self, state: NDArray[Any]) -> NDArray[np.float32]:
         """The observation of a state [size]."""

@@ -54,11 +54,11 @@ def on_compile(tell: Callable[[], None]) -> None:
         return
 
     class Listener(event.Listener):
-        told = False
+        called = False
 
         def on_start(self, event: Any) -> None:
-            if not self.told:
-                self.told = True
+            if not self.called:
+                self.called = True
                 tell()
 
         def on_end(self, event: Any) -> None:
