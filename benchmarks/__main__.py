@@ -1,8 +1,12 @@
-"""All measurements, or those named: python -m benchmarks [peer] [per] [floor] [memory] [document]
+"""All measurements, or those named: python -m benchmarks [NAME ...]
 
-Every program of the first three runs in a process of its own on one core, one thread, alternating
-with what it is compared to; the best of three counts. `memory` and `document` are whole commands on
-all cores, once; the last takes a quarter of an hour.
+peer: against stable-baselines3; jax: against rejax; per: prioritised replay against uniform;
+rainbow: its six parts together against none; floor: the arithmetic; start: from the command to the
+first env step; memory: peaks; document: a source document's experiment against a textbook's loop.
+
+Every program runs in a process of its own on one core, one thread, alternating with what it is
+compared to; the best of three counts. `memory` and `document` are whole commands on all cores,
+once; the last takes a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -18,12 +22,21 @@ from pathlib import Path
 ROUNDS = 3
 THIRTY = "[" + ",".join(str(seed) for seed in range(1, 31)) + "]"
 FIVE = "[12,34,56,78,90]"
-PEER = [  # seeds, hidden layers, batch, our steps, reach, aim
-    ("[1]", "64,64", 64, 8000, 10, 15),
-    ("[1]", "120,84", 128, 6000, 5, 6.5),
-    (THIRTY, "64,64", 64, 2000, 26, 32),
-    (THIRTY, "120,84", 128, 1000, 6.5, 10),
-    (FIVE, "512,128", 64, 1500, 3.3, 4.5),
+SMALL = ["network.hidden=[64,64]", "batch_size=64"]
+PEER = [  # environment, seeds, hidden layers, batch, our steps, reach, aim
+    ("cartpole", "[1]", "64,64", 64, 8000, 10, 15),
+    ("cartpole", "[1]", "120,84", 128, 6000, 5, 6.5),
+    ("cartpole", THIRTY, "64,64", 64, 2000, 26, 32),
+    ("cartpole", THIRTY, "120,84", 128, 1000, 6.5, 10),
+    ("cartpole", FIVE, "512,128", 64, 1500, 3.3, 4.5),
+    ("lunarlander", "[1]", "120,84", 128, 6000, "-", "-"),
+    ("lunarlander", THIRTY, "120,84", 128, 1000, "-", "-"),
+]
+IDS = {"cartpole": "CartPole-v1", "lunarlander": "LunarLander-v3"}
+JAX = [("[1]", 1, 20000, 0.8), (THIRTY, 30, 3000, 0.9)]  # seeds, how many, steps of each, reach
+RAINBOW = [
+    *("algo=c51", "algo.atoms=51", "algo.double=true", "buffer=per", "n_step=3"),
+    *("network=noisy_dueling", "exploration=greedy"),
 ]
 
 
@@ -45,19 +58,56 @@ def alternating(ours: list[str], theirs: list[str]) -> tuple[float, float]:
 
 
 def peer() -> Iterator[str]:
-    yield "| seeds | network, batch | steps/s | SB3 | ratio | reach | aim |"
-    yield "|---|---|---|---|---|---|---|"
-    for seeds, hidden, batch, steps, reach, aim in PEER:
+    yield "| environment | seeds | network, batch | steps/s | SB3 | ratio | reach | aim |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for env, seeds, hidden, batch, steps, reach, aim in PEER:
         size = [f"network.hidden=[{hidden}]", f"batch_size={batch}", f"steps={steps}"]
         ours, theirs = alternating(
-            ["ours", f"seed={seeds}", *size],
-            ["peer", f"hidden={hidden}", f"batch={batch}", "steps=5000"],
+            ["ours", f"env={env}", f"seed={seeds}", *size],
+            ["peer", f"env={IDS[env]}", f"hidden={hidden}", f"batch={batch}", "steps=5000"],
         )
         count, ratio = seeds.count(",") + 1, ours / theirs
         yield (
-            f"| {count} | {hidden.replace(',', '-')}, {batch} | {ours:,.0f} | {theirs:,.0f} "
-            f"| {ratio:.1f} | {reach} | {aim} |"
+            f"| {IDS[env]} | {count} | {hidden.replace(',', '-')}, {batch} | {ours:,.0f} "
+            f"| {theirs:,.0f} | {ratio:.1f} | {reach} | {aim} |"
         )
+
+
+def jax() -> Iterator[str]:
+    yield "| seeds | steps/s | rejax | ratio | drawing as everywhere else | ratio | reach | aim |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for seeds, count, steps, reach in JAX:
+        as_is = ["rejax", f"seeds={count}", f"steps={steps // 10}", "draws=0"]
+        drawing = ["rejax", f"seeds={count}", f"steps={steps}", "draws=1"]
+        ours, theirs = alternating(["ours", f"seed={seeds}", *SMALL, f"steps={steps}"], drawing)
+        slow, *_ = module(*as_is)
+        yield (
+            f"| {count} | {ours:,.0f} | {slow:,.0f} | {ours / slow:.1f} | {theirs:,.0f} "
+            f"| {ours / theirs:.2f} | {reach} | 1.1 |"
+        )
+
+
+def rainbow() -> Iterator[str]:
+    given = [f"seed={FIVE}", *SMALL, "steps=2000"]
+    plain, all_six = alternating(["ours", *given], ["ours", *given, *RAINBOW])
+    yield f"five seeds, 64-64, batch 64: DQN {plain:,.0f} steps/s, Rainbow with 51 atoms"
+    yield f"{all_six:,.0f}: {plain / all_six:.1f} times (aim 4)"
+
+
+def start() -> Iterator[str]:
+    torch = [sys.executable, "-c", "import time; t = time.time(); import torch; print(t)"]
+    for _ in range(2):  # the first one fills caches
+        first, alone = [], []
+        for _ in range(ROUNDS):
+            now = time.time()
+            with tempfile.TemporaryDirectory() as place:
+                first.append(module("start", f"{now}", place)[0])
+            now = time.perf_counter()
+            run(*torch)
+            alone.append(time.perf_counter() - now)
+    more = min(first) - min(alone)
+    yield f"from the command to the first env step {min(first):.2f} s,"
+    yield f"import torch {min(alone):.2f} s: {more:.2f} s more (reach 1.0, aim 0.5)"
 
 
 def per() -> Iterator[str]:
@@ -112,10 +162,14 @@ def command(directory: Path, *overrides: str) -> tuple[float, int]:
 
 
 def memory() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as place:
-        for workers in (1, 2):
-            seconds, peak = command(Path(place) / str(workers), f"device.workers={workers}")
-            yield f"default run, {workers} process(es): {seconds:.0f} s, peak {peak} MiB in one"
+    yield "| seeds | steps of each | s | MiB |"
+    yield "|---|---|---|---|"
+    for count, steps in ((1, 20_000), (30, 20_000), (300, 5_000)):
+        seeds = f"seed=[{','.join(map(str, range(count)))}]"
+        length = ["episodes=null", f"steps={steps}", "eval.every_episodes=null"]
+        with tempfile.TemporaryDirectory() as place:
+            seconds, peak = command(Path(place) / "run", seeds, *SMALL, *length, "device.workers=1")
+        yield f"| {count} | {steps:,} | {seconds:.0f} | {peak} |"
 
 
 def document() -> Iterator[str]:
@@ -128,7 +182,9 @@ def document() -> Iterator[str]:
 
 
 def main() -> None:
-    parts = {part.__name__: part for part in (peer, per, floor, memory, document)}
+    parts = {
+        part.__name__: part for part in (peer, jax, per, rainbow, floor, start, memory, document)
+    }
     for name in sys.argv[1:] or list(parts):
         if name not in parts:
             sys.exit(f"{name}: there are {', '.join(parts)}")

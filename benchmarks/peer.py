@@ -1,6 +1,6 @@
 """stable-baselines3's DQN at given sizes: prints env steps per second.
 
-python -m benchmarks.peer hidden=64,64 batch=64 steps=8000
+python -m benchmarks.peer env=CartPole-v1 hidden=64,64 batch=64 steps=8000
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
     torch.set_num_threads(1)
     agent = DQN(
         "MlpPolicy",
-        "CartPole-v1",
+        given["env"],
         learning_rate=1e-3,
         buffer_size=100_000,
         learning_starts=320,
