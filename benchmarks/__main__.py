@@ -77,7 +77,7 @@ def jax() -> Iterator[str]:
     yield "| seeds | steps/s | rejax | ratio | drawing as everywhere else | ratio | reach | aim |"
     yield "|---|---|---|---|---|---|---|---|"
     for seeds, count, steps, reach in JAX:
-        as_is = ["rejax", f"seeds={count}", f"steps={steps // 10}", "draws=0"]
+        as_is = ["rejax", f"seeds={count}", "steps=1000", "draws=0"]
         drawing = ["rejax", f"seeds={count}", f"steps={steps}", "draws=1"]
         ours, theirs = alternating(["ours", f"seed={seeds}", *SMALL, f"steps={steps}"], drawing)
         slow, *_ = module(*as_is)

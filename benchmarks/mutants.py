@@ -199,26 +199,26 @@ MUTANTS = [
     ),
     Mutant(
         "exploration/epsilon_greedy.py",
-        "greedy = chance >= self.epsilon(step, episode)",
-        "greedy = chance < self.epsilon(step, episode)",
+        "uniform[:, 0] >= self.epsilon(step, episode)",
+        "uniform[:, 0] < self.epsilon(step, episode)",
         "training/test_loop.py::test_epsilon_0_is_the_greedy_action_every_time",
     ),
     Mutant(
         "exploration/epsilon_greedy.py",
-        "greedy = chance >= self.epsilon(step, episode)",
-        "greedy = chance > self.epsilon(step, episode)",
+        "uniform[:, 0] >= self.epsilon(step, episode)",
+        "uniform[:, 0] > self.epsilon(step, episode)",
         "training/test_loop.py::test_an_action_is_random_where_the_chance_is_below_epsilon[0.0-0.0-False]",
     ),
     Mutant(
         "exploration/epsilon_greedy.py",
-        "greedy = chance >= self.epsilon(step, episode)",
-        "greedy = choice >= self.epsilon(step, episode)",
+        "uniform[:, 0] >= self.epsilon(step, episode)",
+        "uniform[:, 1] >= self.epsilon(step, episode)",
         "training/test_loop.py::test_an_action_is_random_where_the_chance_is_below_epsilon[0.0-1e-09-True]",
     ),
     Mutant(
         "exploration/epsilon_greedy.py",
-        "(choice * actions).astype",
-        "(choice * (actions - 1)).astype",
+        "(uniform[:, 1] * actions).astype",
+        "(uniform[:, 1] * (actions - 1)).astype",
         "training/test_loop.py::test_epsilon_1_is_a_random_action_every_time",
     ),
     Mutant(
@@ -235,8 +235,8 @@ MUTANTS = [
     ),
     Mutant(
         "exploration/epsilon_greedy.py",
-        "greedy = chance >= self.epsilon(step, episode)",
-        "greedy = chance[0] >= self.epsilon(step, episode)",
+        "uniform[:, 0] >= self.epsilon(step, episode)",
+        "uniform[0, 0] >= self.epsilon(step, episode)",
         "training/test_loop.py::test_epsilon_is_how_often_an_action_is_random",
     ),
     Mutant(
@@ -1181,7 +1181,7 @@ MUTANTS = [
     ),
     Mutant(
         "exploration/epsilon_greedy.py",
-        "if greedy.any():",
+        "if np.count_nonzero(greedy):",
         "if True:",
         "exploration/test_epsilon_greedy.py::test_q_values_are_computed_only_where_a_lane_is_greedy",
     ),
@@ -1193,8 +1193,8 @@ MUTANTS = [
     ),
     Mutant(
         "kernels/compiled.py",
-        "base += advantage[lane, row, a, k]",
-        "base += advantage[lane, row, a, 0]",
+        "q[k] = value[k] + (advantage[k] - base[k])",
+        "q[k] = value[k] + (advantage[k] - base[0])",
         "network/test_dueling.py::test_each_number_of_an_action_is_for_itself",
     ),
     Mutant(
@@ -1229,8 +1229,8 @@ MUTANTS = [
     ),
     Mutant(
         "kernels/compiled.py",
-        "base /= np.float32(actions)",
-        "base /= np.float32(rows)",
+        "mean[k] /= np.float32(len(x))",
+        "mean[k] /= np.float32(len(mean))",
         "network/test_dueling.py::test_identifiability[compiled]",
     ),
     Mutant(
@@ -1268,6 +1268,24 @@ MUTANTS = [
         "(rarest[lane] / value[lane, j]) ** beta",
         "(rarest[0] / value[lane, j]) ** beta",
         "kernels/test_kernels.py::test_importance_by_hand[compiled]",
+    ),
+    Mutant(
+        "kernels/compiled.py",
+        "new[min(below[k] + 1, atoms - 1)] += mass[k] * share[k]",
+        "new[below[k]] += mass[k] * share[k]",
+        "algo/test_c51.py::test_projection_by_hand",
+    ),
+    Mutant(
+        "kernels/compiled.py",
+        "below[k] = np.int64(left if left == left else ZERO)",
+        "below[k] = np.int64(np.ceil(place) - ONE)",
+        "algo/test_c51.py::test_projection_at_an_atom_keeps_its_mass",
+    ),
+    Mutant(
+        "kernels/compiled.py",
+        "taken[lane, row] = values[lane, row, action[lane, row]]",
+        "taken[lane, row] = values[0, row, action[lane, row]]",
+        "kernels/test_kernels.py::test_both_kinds_compute_the_same",
     ),
     Mutant(
         "device/device.py",

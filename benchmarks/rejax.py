@@ -34,7 +34,7 @@ def main() -> None:
         ddqn=False,
         learning_rate=1e-3,
         buffer_size=100_000,
-        fill_buffer=320,
+        fill_buffer=64,
         batch_size=64,
         target_update_freq=100,
         polyak=0.0,

@@ -19,10 +19,12 @@ def gather_values(values: Tensor, action: Tensor) -> Tensor:
     return values.gather(-2, place).squeeze(-2)
 
 
-def scatter_action(value: Tensor, action: Tensor, like: Tensor) -> Tensor:
-    """Zeros shaped as `like` [..., A, K], but `value` [..., K] at the action [...] taken."""
-    place = action[..., None, None].expand(*action.shape, 1, like.shape[-1])
-    return torch.zeros_like(like).scatter_(-2, place, value.unsqueeze(-2))
+def scatter_action(value: Tensor, action: Tensor, actions: int) -> Tensor:
+    """Zeros [..., A, K], but `value` [..., K] at the action [...] taken."""
+    lead, atoms = action.shape, value.shape[-1]
+    place = action[..., None, None].expand(*lead, 1, atoms)
+    zeros = value.new_zeros(*lead, actions, atoms)
+    return zeros.scatter_(-2, place, value.unsqueeze(-2))
 
 
 def by_autograd(f: Callable[[Tensor], Tensor], values: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,32 +16,9 @@ from torch import Tensor
 
 from dqn_cli.kernels.kernels import Array, Kernels
 from dqn_cli.kernels.torch import TORCH
-from dqn_cli.maths import gather_values, scatter_action
 from dqn_cli.types import Batch, Forward, Loss, Output
 
 Atoms = Annotated[int, Ge(2), Le(10_000)]
-
-
-def project(
-    probability: Tensor, reward: Tensor, discount: Tensor, low: float, high: float
-) -> Tensor:
-    """The distribution [..., K] of reward [...] + discount [...] * Z on the support that Z, of
-    this probability [..., K], has: each atom's mass is shared out between its two neighbours.
-
-    Mass at an atom exactly stays whole (a pair of floor and ceiling that are one would lose it),
-    and what lies outside of the support goes to its end.
-    """
-    atoms = probability.shape[-1]
-    support = torch.linspace(low, high, atoms, device=probability.device)
-    moved = reward.unsqueeze(-1) + discount.unsqueeze(-1) * support
-    place = ((moved.clamp(low, high) - low) / ((high - low) / (atoms - 1))).clamp(0, atoms - 1)
-    left = place.floor()
-    share = place - left  # of the right neighbour
-    below = left.nan_to_num().long()
-    above = (below + 1).clamp(max=atoms - 1)
-    projected = torch.zeros_like(probability)
-    projected.scatter_add_(-1, below, probability * (1 - share))
-    return projected.scatter_add_(-1, above, probability * share)
 
 
 class C51:
@@ -64,27 +41,36 @@ class C51:
         self.high = high
         self.double = double
 
+    def _support(self) -> Tensor:
+        return torch.linspace(self.low, self.high, self.atoms, device=self.kernels.device)
+
     def q(self, values: Array) -> Array:
         return self.kernels.array(self._mean(self.kernels.tensor(values)))
 
     def _mean(self, logits: Tensor) -> Tensor:
-        support = torch.linspace(self.low, self.high, self.atoms, device=logits.device)
-        return (logits.softmax(-1) * support).sum(-1)
+        return (logits.softmax(-1) * self._support()).sum(-1)
 
     def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
-        tensor, array = self.kernels.tensor, self.kernels.array
-        values, action, reward, discount = map(
-            tensor, (now.values, batch.action, batch.reward, batch.discount)
+        kernels = self.kernels
+        tensor, array = kernels.tensor, kernels.array
+        following = target(batch.next_obs).values
+        chooser = online(batch.next_obs).values if self.double else following
+        best = array(self._mean(tensor(chooser)).argmax(-1))
+        probability = tensor(kernels.gather_values(following, best)).softmax(-1)
+        goal = kernels.project(
+            array(probability),
+            batch.reward,
+            batch.discount,
+            array(self._support()),
+            self.low,
+            self.high,
         )
-        following = tensor(target(batch.next_obs).values)
-        chooser = tensor(online(batch.next_obs).values) if self.double else following
-        probability = gather_values(following, self._mean(chooser).argmax(-1)).softmax(-1)
-        goal = project(probability, reward, discount, self.low, self.high)
-        logits = gather_values(values, action)
+        logits = tensor(kernels.gather_values(now.values, batch.action))
         log_p = logits.log_softmax(-1)
-        cross_entropy = -(goal * log_p).sum(-1)
-        d_values = scatter_action((log_p.exp() - goal).detach(), action, values)
-        return Loss(*map(array, (cross_entropy, d_values, cross_entropy, self._mean(logits))))
+        cross_entropy = array(-(tensor(goal) * log_p).sum(-1))
+        slope = array((log_p.exp() - tensor(goal)).detach())
+        d_values = kernels.scatter_action(slope, batch.action, now.values.shape[-2])
+        return Loss(cross_entropy, d_values, cross_entropy, array(self._mean(logits)))
 
     def notes(self, rewards: tuple[float, float]) -> list[str]:
         """What the support cannot hold, given the smallest and the largest reward."""

@@ -5,10 +5,9 @@ those that choose the next action are independent of each other.
 
 from __future__ import annotations
 
-from dqn_cli.algo.qr import quantile_loss
+from dqn_cli.algo.qr import next_quantiles, quantile_loss
 from dqn_cli.kernels.kernels import Array, Kernels
 from dqn_cli.kernels.torch import TORCH
-from dqn_cli.maths import gather_values
 from dqn_cli.types import Batch, Forward, Loss, Output, Positive
 
 
@@ -29,10 +28,8 @@ class IQN:
         """ValueError if the network says of no fractions."""
         if now.fractions is None:
             raise ValueError("its values come without the fractions that they are quantiles at")
-        tensor = self.kernels.tensor
-        following = tensor(target(batch.next_obs).values)
-        # a forward of its own also with the target network: the choice has fractions of its own
-        chooser = tensor((online if self.double else target)(batch.next_obs).values)
-        following = gather_values(following, chooser.mean(-1).argmax(-1))
-        fraction = tensor(now.fractions)
+        following = target(batch.next_obs).values
+        chooser = (online if self.double else target)(batch.next_obs).values
+        following = next_quantiles(self.kernels, following, chooser)
+        fraction = self.kernels.tensor(now.fractions)
         return quantile_loss(self.kernels, now, following, fraction, batch, self.kappa)

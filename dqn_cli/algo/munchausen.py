@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dqn_cli.kernels.kernels import Array, Kernels
 from dqn_cli.kernels.torch import TORCH
-from dqn_cli.maths import REGRESSION, gather_action, scatter_action
+from dqn_cli.maths import REGRESSION, gather_action
 from dqn_cli.types import Batch, Forward, Fraction, Loss, Output, Positive
 
 Negative = Annotated[float, Le(0)]
@@ -67,5 +67,7 @@ class Munchausen:
         q = gather_action(values.squeeze(-1), action)
         error = q - y
         per_sample, slope = self.regression(error)
-        d_values = scatter_action(slope.unsqueeze(-1), action, values)
-        return Loss(*map(array, (per_sample, d_values, error.abs(), q)))
+        d_values = self.kernels.scatter_action(
+            array(slope.unsqueeze(-1)), batch.action, values.shape[-2]
+        )
+        return Loss(array(per_sample), d_values, array(error.abs()), array(q))

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from dqn_cli.kernels.kernels import Array, Kernels
 from dqn_cli.kernels.torch import TORCH
-from dqn_cli.maths import gather_values, scatter_action
 from dqn_cli.types import Batch, Count, Forward, Loss, Output, Positive
 
 
@@ -39,18 +38,24 @@ def quantile_huber(
 
 
 def quantile_loss(
-    kernels: Kernels, now: Output, following: Tensor, fraction: Tensor, batch: Batch, kappa: float
+    kernels: Kernels, now: Output, following: Array, fraction: Tensor, batch: Batch, kappa: float
 ) -> Loss:
     """The loss of the action taken, whose values are quantiles at `fraction` [..., K], given those
     of the next action [..., M]."""
-    values, action, reward, discount = map(
-        kernels.tensor, (now.values, batch.action, batch.reward, batch.discount)
-    )
-    sample = reward.unsqueeze(-1) + discount.unsqueeze(-1) * following
-    theta = gather_values(values, action)
+    tensor, array = kernels.tensor, kernels.array
+    reward, discount = tensor(batch.reward), tensor(batch.discount)
+    sample = reward.unsqueeze(-1) + discount.unsqueeze(-1) * tensor(following)
+    theta = tensor(kernels.gather_values(now.values, batch.action))
     per_sample, slope = quantile_huber(theta, sample, fraction, kappa)
-    d_values = scatter_action(slope, action, values)
-    return Loss(*map(kernels.array, (per_sample, d_values, per_sample, theta.mean(-1))))
+    d_values = kernels.scatter_action(array(slope), batch.action, now.values.shape[-2])
+    return Loss(array(per_sample), d_values, array(per_sample), array(theta.mean(-1)))
+
+
+def next_quantiles(kernels: Kernels, following: Array, chooser: Array) -> Array:
+    """Those [..., M] of the action of the largest mean by `chooser` [..., A, K], and not of each
+    quantile by itself, out of `following` [..., A, M]."""
+    best = kernels.tensor(chooser).mean(-1).argmax(-1)
+    return kernels.gather_values(following, kernels.array(best))
 
 
 class QR:
@@ -69,11 +74,8 @@ class QR:
         return values.mean(-1)
 
     def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
-        """The best next action is that of the largest mean, not of each quantile by itself."""
-        following = self.kernels.tensor(target(batch.next_obs).values)
-        chooser = following
-        if self.double:
-            chooser = self.kernels.tensor(online(batch.next_obs).values)
-        fraction = midpoints(self.atoms, following.device)
-        following = gather_values(following, chooser.mean(-1).argmax(-1))
+        following = target(batch.next_obs).values
+        chooser = online(batch.next_obs).values if self.double else following
+        following = next_quantiles(self.kernels, following, chooser)
+        fraction = midpoints(self.atoms, self.kernels.device)
         return quantile_loss(self.kernels, now, following, fraction, batch, self.kappa)

@@ -87,7 +87,8 @@ class Device:
         if serial:
             importlib.import_module("scipy.linalg.cython_blas")  # numba's products are SciPy's
         threadpool_limits(1 if serial else self.threads, user_api="blas")
-        torch.use_deterministic_algorithms(self.deterministic)
+        # torch.use_deterministic_algorithms imports PyTorch's compiler, too: more than a second.
+        torch.set_deterministic_debug_mode("error" if self.deterministic else "default")
         # The optimizer's averages of units that no longer fire shrink into denormal numbers, on
         # which a CPU takes ten times as long.
         torch.set_flush_denormal(True)

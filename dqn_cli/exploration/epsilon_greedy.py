@@ -26,9 +26,8 @@ class EpsilonGreedy(ABC):
         step: int,
         episode: NDArray[np.int64],
     ) -> NDArray[np.int64]:
-        chance, choice = uniform.T
-        action: NDArray[np.int64] = (choice * actions).astype(np.int64)
-        greedy = chance >= self.epsilon(step, episode)
-        if greedy.any():
-            action[greedy] = q().argmax(-1)[greedy]
+        action: NDArray[np.int64] = (uniform[:, 1] * actions).astype(np.int64)
+        greedy = uniform[:, 0] >= self.epsilon(step, episode)
+        if np.count_nonzero(greedy):  # several times as fast as `any`
+            action = np.where(greedy, q().argmax(-1), action)
         return action

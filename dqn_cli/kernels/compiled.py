@@ -193,19 +193,30 @@ def sum_rows(x: Array, total: Array) -> None:
 def aggregate(value: Array, advantage: Array, kind: int) -> Array:
     lanes, rows, actions, atoms = advantage.shape
     q = np.empty_like(advantage)
+    base = np.zeros(atoms, np.float32)
     for lane in range(lanes):
         for row in range(rows):
-            for k in range(atoms):
-                base = ZERO
-                if kind == 0:
-                    for a in range(actions):
-                        base += advantage[lane, row, a, k]
-                    base /= np.float32(actions)
-                elif kind == 1:
-                    base = advantage[lane, row, best(advantage[lane, row, :, k]), k]
-                for a in range(actions):
-                    q[lane, row, a, k] = value[lane, row, k] + (advantage[lane, row, a, k] - base)
+            if kind == 0:
+                mean_rows(advantage[lane, row], base)
+            elif kind == 1:
+                for k in range(atoms):
+                    base[k] = advantage[lane, row, best(advantage[lane, row, :, k]), k]
+            for a in range(actions):
+                raised(value[lane, row], advantage[lane, row, a], base, q[lane, row, a])
     return q
+
+
+@jit
+def mean_rows(x: Array, mean: Array) -> None:
+    sum_rows(x, mean)
+    for k in range(len(mean)):
+        mean[k] /= np.float32(len(x))
+
+
+@jit
+def raised(value: Array, advantage: Array, base: Array, q: Array) -> None:
+    for k in range(len(q)):
+        q[k] = value[k] + (advantage[k] - base[k])
 
 
 @jit
@@ -215,17 +226,21 @@ def d_aggregate(d_q: Array, advantage: Array, kind: int) -> tuple[Array, Array]:
     d_advantage = d_q.copy()
     for lane in range(lanes):
         for row in range(rows):
-            for k in range(atoms):
-                total = ZERO
+            total = d_value[lane, row]
+            sum_rows(d_q[lane, row], total)
+            if kind == 0:
                 for a in range(actions):
-                    total += d_q[lane, row, a, k]
-                d_value[lane, row, k] = total
-                if kind == 0:
-                    for a in range(actions):
-                        d_advantage[lane, row, a, k] -= total / np.float32(actions)
-                elif kind == 1:
-                    d_advantage[lane, row, best(advantage[lane, row, :, k]), k] -= total
+                    lower(d_advantage[lane, row, a], total, np.float32(actions))
+            elif kind == 1:
+                for k in range(atoms):
+                    d_advantage[lane, row, best(advantage[lane, row, :, k]), k] -= total[k]
     return d_value, d_advantage
+
+
+@jit
+def lower(x: Array, total: Array, count: Number) -> None:
+    for k in range(len(x)):
+        x[k] -= total[k] / count
 
 
 @jit
@@ -332,6 +347,80 @@ def dqn(
             per_sample[lane, row], priority[lane, row], q[lane, row] = loss, size, value
             d_values[lane, row, taken, 0] = slope
     return per_sample, d_values, priority, q
+
+
+@jit
+def gather_values(values: Array, action: Array) -> Array:
+    lanes, rows, _, atoms = values.shape
+    taken = np.empty((lanes, rows, atoms), np.float32)
+    for lane in range(lanes):
+        for row in range(rows):
+            taken[lane, row] = values[lane, row, action[lane, row]]
+    return taken
+
+
+@jit
+def scatter_action(value: Array, action: Array, actions: int) -> Array:
+    lanes, rows, atoms = value.shape
+    values = np.zeros((lanes, rows, actions, atoms), np.float32)
+    for lane in range(lanes):
+        for row in range(rows):
+            values[lane, row, action[lane, row]] = value[lane, row]
+    return values
+
+
+@jit
+def project(
+    probability: Array, reward: Array, discount: Array, support: Array, low: float, high: float
+) -> Array:
+    lanes, rows, atoms = probability.shape
+    projected = np.zeros((lanes, rows, atoms), np.float32)
+    first, last, top = np.float32(low), np.float32(high), np.float32(atoms - 1)
+    width = np.float32((high - low) / (atoms - 1))
+    below, share = np.empty(atoms, np.int64), np.empty(atoms, np.float32)
+    for lane in range(lanes):
+        for row in range(rows):
+            neighbours(
+                reward[lane, row],
+                discount[lane, row],
+                support,
+                first,
+                last,
+                width,
+                top,
+                below,
+                share,
+            )
+            mass, new = probability[lane, row], projected[lane, row]
+            for k in range(atoms):  # a pass for each neighbour, the order in which they are added
+                new[below[k]] += mass[k] * (ONE - share[k])
+            for k in range(atoms):
+                new[min(below[k] + 1, atoms - 1)] += mass[k] * share[k]
+    return projected
+
+
+@jit
+def neighbours(
+    reward: Number,
+    discount: Number,
+    support: Array,
+    low: Number,
+    high: Number,
+    width: Number,
+    top: Number,
+    below: Array,
+    share: Array,
+) -> None:
+    """Between which atoms of the support each of them is moved to: the left one, and the share of
+    the right one."""
+    for k in range(len(support)):
+        moved = reward + discount * support[k]
+        moved = low if moved < low else high if moved > high else moved  # nan stays nan
+        place = (moved - low) / width
+        place = ZERO if place < ZERO else top if place > top else place
+        left = np.floor(place)
+        share[k] = place - left
+        below[k] = np.int64(left if left == left else ZERO)
 
 
 @jit

@@ -122,6 +122,27 @@ class Kernels(Protocol):
         the action taken, its derivative by values [S, B, A, 1], |error| and that value [S, B].
         `following` and `chooser` are values of the next state [S, B, A, 1]."""
 
+    def gather_values(self, values: Array, action: Array) -> Array:
+        """The K values [S, B, K] of the action [S, B] taken, out of values [S, B, A, K]."""
+
+    def scatter_action(self, value: Array, action: Array, actions: int) -> Array:
+        """The transpose of `gather_values`: zeros [S, B, A, K], but `value` [S, B, K] at the action
+        taken."""
+
+    def project(
+        self,
+        probability: Array,
+        reward: Array,
+        discount: Array,
+        support: Array,
+        low: float,
+        high: float,
+    ) -> Array:
+        """The distribution [S, B, K] of reward + discount * Z on the support [K], evenly spaced
+        from low to high, that Z has, of this probability [S, B, K]: each atom's mass is shared out
+        between its two neighbours (Bellemare et al. 2017, algorithm 1). Mass at an atom exactly
+        stays whole, and what lies outside of the support goes to its end."""
+
     def weigh(
         self,
         weight: Array,

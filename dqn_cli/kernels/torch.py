@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dqn_cli.kernels.kernels import BLOCK
+from dqn_cli.maths import gather_values, scatter_action
 
 LARGEST = 1e30
 BELOW_ONE = 1 - 2.0**-52
@@ -139,6 +140,32 @@ class Torch:
         d_values = torch.zeros_like(values)
         d_values.squeeze(-1).scatter_(-1, taken, slope.unsqueeze(-1))
         return per_sample, d_values, size, q
+
+    def gather_values(self, values: Tensor, action: Tensor) -> Tensor:
+        return gather_values(values, action)
+
+    def scatter_action(self, value: Tensor, action: Tensor, actions: int) -> Tensor:
+        return scatter_action(value, action, actions)
+
+    def project(
+        self,
+        probability: Tensor,
+        reward: Tensor,
+        discount: Tensor,
+        support: Tensor,
+        low: float,
+        high: float,
+    ) -> Tensor:
+        atoms = probability.shape[-1]
+        moved = reward.unsqueeze(-1) + discount.unsqueeze(-1) * support
+        place = ((moved.clamp(low, high) - low) / ((high - low) / (atoms - 1))).clamp(0, atoms - 1)
+        left = place.floor()
+        share = place - left  # of the right neighbour; a ceiling would lose the mass of an atom
+        below = left.nan_to_num().long()
+        above = (below + 1).clamp(max=atoms - 1)
+        projected = torch.zeros_like(probability)
+        projected.scatter_add_(-1, below, probability * (1 - share))
+        return projected.scatter_add_(-1, above, probability * share)
 
     def weigh(
         self,

@@ -100,7 +100,7 @@ class RunWriter:
             for seed in seeds:
                 if (directory / evaluations_file(seed)).exists():
                     self._evaluations[seed] = self._evaluated(seed, kept.get(seed, NONE))
-            for seed in seeds:
+            for seed in kept:
                 self._recall(seed)
             self._write_summary("running", None, None)
             sync_folder(directory / SCORES)

@@ -26,7 +26,7 @@ from dqn_cli.results.schema import (
     scores_file,
 )
 from dqn_cli.saving.checkpoint import Damaged, load_lane
-from dqn_cli.saving.versions import versions
+from dqn_cli.saving.versions import NAMES, versions
 from dqn_cli.state import Best, Lane
 
 # What may change when a run is resumed: its length, its seeds, and how it is carried out.
@@ -114,11 +114,12 @@ def resumed(directory: Path, config: Config, fits: Callable[[Lane], None]) -> Re
     notes: list[str] = []
     summary = _summary(directory, notes)
     now, before = versions(), summary.get("versions")
-    notes.extend(
-        one_line(f"{name} was {before[name]} and is {now[name]}: the same scores are not promised")
-        for name in now
-        if isinstance(before, dict) and before.get(name, now[name]) != now[name]
-    )
+    for name in NAMES if isinstance(before, dict) else ():
+        was, found = before.get(name, "not installed"), now.get(name, "not installed")
+        if was != found:
+            notes.append(
+                one_line(f"{name} was {was} and is {found}: the same scores are not promised")
+            )
     seeds: dict[int, Progress] = {}
     diverged = []
     for seed in config.seeds:

@@ -10,13 +10,17 @@ import torch
 from threadpoolctl import threadpool_info
 
 
+PACKAGES = ("dqn-cli", "torch", "numpy", "gymnasium", "numba", "scipy")
+NAMES = ("python", *PACKAGES, "kernels", "blas")
+
+
 def versions() -> dict[str, str]:
-    """Name -> version: Python, packages, and the CPU kernels of PyTorch and NumPy."""
-    packages = ("dqn-cli", "torch", "numpy", "gymnasium", "numba", "scipy")
+    """Version by name: Python, the packages that are installed, and the CPU kernels of PyTorch and
+    NumPy."""
     kernels = {pool.get("architecture") for pool in threadpool_info() if pool["user_api"] == "blas"}
     return {
         "python": platform.python_version(),
-        **{name: version(name) for name in packages if find_spec(name.replace("-", "_"))},
+        **{name: version(name) for name in PACKAGES if find_spec(name.replace("-", "_"))},
         "kernels": torch.backends.cpu.get_cpu_capability(),
         "blas": "+".join(sorted(map(str, kernels - {None}))) or platform.machine(),
     }

@@ -204,7 +204,7 @@ class Loop:
         self.returns += reward
         self.lengths += 1
         over = terminated | truncated
-        return np.flatnonzero(over).tolist() if over.any() else []
+        return np.flatnonzero(over).tolist() if np.count_nonzero(over) else []
 
     def _reset(self, lane: int) -> None:
         seed = episode_seed(self.seeds[lane], "env", int(self.episode[lane]))

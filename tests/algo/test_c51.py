@@ -2,21 +2,34 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from dqn_cli.algo.c51 import C51, project
+from dqn_cli.algo.c51 import C51
+from dqn_cli.kernels.kernels import Kernels
 from dqn_cli.maths import by_autograd
 from dqn_cli.types import Output
 
 P = [0.1, 0.2, 0.4, 0.2, 0.1]
 
 
-def projected(p: list[float], reward: float, discount: float) -> list[float]:
-    numbers = torch.tensor(p), torch.tensor(reward), torch.tensor(discount)
-    return project(*numbers, -1.0, 1.0).tolist()
+def projected(
+    kernels: Kernels,
+    p: list[float],
+    reward: float,
+    discount: float,
+    low: float = -1.0,
+    high: float = 1.0,
+) -> NDArray[np.float64]:
+    """Of one row, of one lane."""
+    numbers = (np.array(x, np.float32) for x in ([[p]], [[reward]], [[discount]]))
+    support = torch.linspace(low, high, len(p)).numpy()
+    new = kernels.project(*map(kernels.place, (*numbers, support)), low, high)
+    return kernels.numpy(new)[0, 0].astype(np.float64)
 
 
 @pytest.mark.parametrize(
@@ -37,15 +50,17 @@ def projected(p: list[float], reward: float, discount: float) -> list[float]:
         (-1e30, 0.0, [1.0, 0.0, 0.0, 0.0, 0.0]),
     ],
 )
-def test_projection_by_hand(reward: float, discount: float, expected: list[float]) -> None:
+def test_projection_by_hand(
+    kernels: Kernels, reward: float, discount: float, expected: list[float]
+) -> None:
     """Traps: atoms of a terminal state, clipping, overflow (12)."""
-    assert projected(P, reward, discount) == pytest.approx(expected, abs=1e-6)
+    assert projected(kernels, P, reward, discount) == pytest.approx(expected, abs=1e-6)
 
 
-def test_projection_at_an_atom_keeps_its_mass() -> None:
+def test_projection_at_an_atom_keeps_its_mass(kernels: Kernels) -> None:
     """Trap: of an atom that lands on another exactly, floor = ceiling, and both shares are 0 (11).
     With r = 0 and discount 1 all do, and the distribution must come back whole."""
-    assert projected(P, 0.0, 1.0) == pytest.approx(P)
+    assert projected(kernels, P, 0.0, 1.0) == pytest.approx(P)
     place = torch.arange(5.0)
     naive = (place.ceil() - place) + (place - place.floor())
     assert naive.sum() == 0  # what the trap would leave of it
@@ -62,12 +77,16 @@ SUPPORTS = st.tuples(st.floats(-100, 99), st.floats(0.1, 200)).map(lambda x: (x[
     discount=st.floats(0, 1),
 )
 def test_projection_conserves_mass(
-    support: tuple[float, float], logits: list[float], reward: float, discount: float
+    kernels: Kernels,
+    support: tuple[float, float],
+    logits: list[float],
+    reward: float,
+    discount: float,
 ) -> None:
     p = torch.tensor(logits).softmax(-1)
-    new = project(p, torch.tensor(reward), torch.tensor(discount), *support)
+    new = projected(kernels, p.tolist(), reward, discount, *support)
     assert (new >= 0).all()
-    assert new.sum().item() == pytest.approx(1, abs=1e-4)
+    assert new.sum() == pytest.approx(1, abs=1e-4)
 
 
 @settings(max_examples=200, deadline=None)
@@ -78,21 +97,24 @@ def test_projection_conserves_mass(
     discount=st.floats(0, 1),
 )
 def test_projection_keeps_the_mean_where_nothing_is_clipped(
-    support: tuple[float, float], logits: list[float], where: float, discount: float
+    kernels: Kernels,
+    support: tuple[float, float],
+    logits: list[float],
+    where: float,
+    discount: float,
 ) -> None:
     """Rewards from low - discount * low to high - discount * high leave all atoms inside."""
     low, high = support
     reward = (1 - discount) * (low + where * (high - low))
     p, z = torch.tensor(logits).softmax(-1), torch.linspace(low, high, len(logits))
-    new = project(p, torch.tensor(reward), torch.tensor(discount), low, high)
+    new = projected(kernels, p.tolist(), reward, discount, low, high)
     expected = reward + discount * (p * z).sum().item()
-    assert (new * z).sum().item() == pytest.approx(expected, abs=1e-4 * max(-low, high))
+    assert (new * z.numpy()).sum() == pytest.approx(expected, abs=1e-4 * max(-low, high))
 
 
-def test_a_distribution_of_no_numbers_does_not_end_the_run() -> None:
+def test_a_distribution_of_no_numbers_does_not_end_the_run(kernels: Kernels) -> None:
     """It diverges, and is seen to: nan, and no index out of range."""
-    new = project(torch.tensor(P), torch.tensor(math.nan), torch.tensor(0.9), -1.0, 1.0)
-    assert new.isnan().any()
+    assert np.isnan(projected(kernels, P, math.nan, 0.9)).any()
 
 
 def algo(double: bool = False, atoms: int = 5) -> C51:

@@ -191,6 +191,40 @@ def dqn(huber: bool, actions: int) -> Case:
     return Case(f"dqn {huber=} of {actions}", given, run, exact=not huber)
 
 
+def taking(actions: int, atoms: int) -> Case:
+    draw, shape = generator(actions, atoms), (LANES, 9)
+    given: Arrays = {
+        "values": spiked(draw, *shape, actions, atoms),
+        "value": spiked(draw, *shape, atoms),
+        "action": draw.integers(actions, size=shape),
+    }
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        taken = kernels.gather_values(x["values"], x["action"])
+        put = kernels.scatter_action(x["value"], x["action"], actions)
+        return numpy(kernels, taken=taken, put=put)
+
+    return Case(f"values of {actions} x {atoms}", given, run)
+
+
+def projecting(atoms: int, low: float, high: float) -> Case:
+    """With what lands on an atom exactly, what is clipped, nan and infinity."""
+    draw, shape = generator(atoms), (LANES, 9)
+    given: Arrays = {
+        "p": draw.dirichlet(np.ones(atoms), shape).astype(np.float32),
+        "reward": spiked(draw, *shape),
+        "discount": (0.9 * (draw.random(shape) > 0.3)).astype(np.float32),
+        "support": np.tile(torch.linspace(low, high, atoms).numpy(), (LANES, 1)),
+    }
+    given["reward"][0, :2], given["discount"][0, :2] = 0, 1
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        numbers = x["p"], x["reward"], x["discount"], x["support"][0]
+        return numpy(kernels, new=kernels.project(*numbers, low, high))
+
+    return Case(f"project onto {atoms} atoms", given, run)
+
+
 def weighing(divisor: float, actions: int, atoms: int) -> Case:
     draw, shape = generator(actions, atoms), (LANES, 9)
     given: Arrays = {
@@ -366,6 +400,8 @@ CASES = [
     ),
     *(noise(sizes) for sizes in ([(4, 3)], [(5, 33), (33, 17), (17, 1)])),
     *(dqn(huber, actions) for huber in (True, False) for actions in (1, 2, 5)),
+    *(taking(*size) for size in ((1, 1), (2, 51), (5, 3))),
+    *(projecting(*keys) for keys in ((2, 0.0, 1.0), (51, -10.0, 10.0), (7, -0.3, 2.0))),
     *(weighing(*keys) for keys in ((1.0, 2, 1), (9.0, 3, 1), (7.0, 3, 5))),
     *(clipping(how, 0.5, size) for how in ("clip_value", "clip_norm") for size in (*SIZES, 17_283)),
     *(

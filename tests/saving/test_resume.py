@@ -709,6 +709,15 @@ def test_a_changed_version_is_told(dqn_train, finished: Path) -> None:
     assert done.err == f"{said} are not promised\n"
 
 
+def test_a_package_that_has_come_since_is_told(dqn_train, finished: Path) -> None:
+    """As numba: other kernels compute, and other bits come of it."""
+    summary = json.loads((finished / "summary.json").read_text())
+    del summary["versions"]["numba"]
+    (finished / "summary.json").write_text(json.dumps(summary))
+    done = dqn_train("resume=run", "episodes=10")
+    assert done.err.startswith("dqn-train: note: numba was not installed and is ")
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"seeds": 3}', '{"seeds": {"1": []}}'])
 def test_a_damaged_summary_is_made_anew(dqn_train, finished: Path, text: str) -> None:
     (finished / "summary.json").write_text(text)
