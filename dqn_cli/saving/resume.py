@@ -114,7 +114,9 @@ def resumed(directory: Path, config: Config, fits: Callable[[Lane], None]) -> Re
     notes: list[str] = []
     summary = _summary(directory, notes)
     now, before = versions(), summary.get("versions")
-    for name in NAMES if isinstance(before, dict) else ():
+    for name in NAMES:
+        if not isinstance(before, dict):
+            break
         was, found = before.get(name, "not installed"), now.get(name, "not installed")
         if was != found:
             notes.append(

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 import torch
 from threadpoolctl import threadpool_info
 
-
 PACKAGES = ("dqn-cli", "torch", "numpy", "gymnasium", "numba", "scipy")
 NAMES = ("python", *PACKAGES, "kernels", "blas")
 
