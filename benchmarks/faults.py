@@ -37,6 +37,9 @@ RUNS = {
     "by steps and episodes, two processes": "seed=[1,2,3] episodes=70 eval.every_episodes=7 "
     "eval.every_steps=33 device.workers=2 buffer=per",
     "acrobot": "seed=[1,2] episodes=9 env.id=Acrobot-v1 eval.episodes=1",
+    "all of Rainbow": "seed=[1,2] episodes=50 algo=c51 buffer=per network=noisy_dueling n_step=3 "
+    "exploration=greedy",
+    "PyTorch's kernels": "seed=[1,2] episodes=60 device.kernels=torch buffer=per_rank algo=qr",
     "two processes": "seed=[1,2,3,4] episodes=90 device.workers=2",
     "two threads": "seed=[1,2,3] episodes=60 device.threads=2 network.hidden=[64,33]",
 }
