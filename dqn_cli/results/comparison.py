@@ -93,7 +93,7 @@ def improvement(
     seed: int = 0,
 ) -> Improvement:
     """How likely a seed of a is above one of b, with a bootstrap interval over both (Agarwal et al.
-    2021, section 4.3). It says nothing about by how much."""
+    2021, section 4). It says nothing about by how much."""
     x, y = seeds(a), seeds(b)
     low, high = percentile_ends([x, y], superiority, level, resamples, seed)
     return Improvement(float(superiority(x, y)), Interval(float(low), float(high)))

@@ -44,7 +44,7 @@ def stratified(
     seed: int = 0,
 ) -> Interval:
     """Interval of a statistic of all runs taken together, np.concatenate(scores_by_env): the
-    bootstrap draws each environment's seeds independently, and as many as it has (section 4.2).
+    bootstrap draws each environment's seeds independently, and as many as it has (section 4).
 
     An environment with more seeds weighs more in the statistic.
     """
@@ -64,7 +64,7 @@ def profile(
     seed: int = 0,
 ) -> Profile:
     """Run-score distribution: at each score of tau, [T], the share of runs above it (not at it),
-    averaged over environments, with a stratified bootstrap band (section 4.3).
+    averaged over environments, with a stratified bootstrap band (section 4).
 
     The band is pointwise: it holds each point with the level's probability, not all at once.
     """
@@ -87,7 +87,7 @@ def mean_improvement(
     seed: int = 0,
 ) -> Improvement:
     """P(X > Y) of each environment, averaged over environments, with a stratified bootstrap
-    interval over both variants (section 4.3). ValueError unless both have the same environments.
+    interval over both variants (section 4). ValueError unless both have the same environments.
     """
     a, b = _environments(a_by_env), _environments(b_by_env)
     if len(a) != len(b):

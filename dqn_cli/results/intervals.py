@@ -60,7 +60,7 @@ def iqm(x: npt.ArrayLike, axis: int = -1) -> Any:
     """Interquartile mean: of the middle half of the values along the axis, [..., N] -> [...].
 
     int(N / 4) values are left out at each end, so that three have their plain mean, five that of
-    the middle three (Agarwal et al. 2021, section 4.3; scipy.stats.trim_mean(x, 0.25)).
+    the middle three (Agarwal et al. 2021, section 4; scipy.stats.trim_mean(x, 0.25)).
     """
     ordered = np.sort(np.moveaxis(np.asarray(x, np.float64), axis, -1), axis=-1)
     n = ordered.shape[-1]
