@@ -2,7 +2,7 @@
 
 A study draws n seeds from a population, and n of another variant from a second one; both are finite
 and drawn from with replacement, so that the truth is exact. Prints a table for each pair of them,
-of 2,000 studies a cell and 1,000 resamples, in about five minutes of one core.
+of 2,000 studies a cell and 1,000 resamples, in some minutes of one core.
 
 normal: quantiles of N(0, 1); the other variant: of N(-1, 2).
 CartPole: 85 % of min(500, N(495, 10)), and 15 % failures spread evenly from 100 to 450; the other

@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dqn_cli.results.intervals import NAN, Interval, percentile_ends, quiet, seeds, tail, variance
+from dqn_cli.results.intervals import (
+    NAN,
+    Interval,
+    percentile_interval,
+    quiet,
+    seeds,
+    tail,
+    variance,
+)
 from dqn_cli.results.stats import FloatArray
 
 
@@ -39,15 +47,15 @@ def superiority(x: FloatArray, y: FloatArray) -> Any:
     halves = np.zeros(x.shape[:-1])
     for j in range(y.shape[-1]):  # not all pairs at once, which may be too many to hold
         one = y[..., j, None]
-        halves += (x > one).mean(axis=-1) + (x >= one).mean(axis=-1)
+        halves += (x > one).sum(axis=-1) + (x >= one).sum(axis=-1)
     missing = np.isnan(x).any(axis=-1) | np.isnan(y).any(axis=-1)
-    return np.where(missing, np.nan, halves / (2 * y.shape[-1]))[()]
+    return np.where(missing, np.nan, halves / (2 * x.shape[-1] * y.shape[-1]))[()]
 
 
 @quiet
 def welch(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> tuple[Interval, float]:
-    """Interval of mean(a) - mean(b), and two-sided p value of no difference, without
-    assuming equal variances (Welch 1947).
+    """Interval of mean(a) - mean(b), and two-sided p value of no difference, without assuming equal
+    variances (Welch 1947).
 
     Both are nan where a side has one seed. Where neither side has any spread, the interval has none
     either, and p is nan.
@@ -81,8 +89,8 @@ def difference(
     def of(x: FloatArray, y: FloatArray) -> FloatArray:
         return np.asarray(x.mean(axis=-1) - y.mean(axis=-1))
 
-    low, high = percentile_ends([x, y], of, level, resamples, seed)
-    return Difference(float(x.mean() - y.mean()), *welch(x, y, level), Interval(float(low), float(high)))
+    resampled = percentile_interval([x, y], of, level, resamples, seed)
+    return Difference(float(x.mean() - y.mean()), *welch(x, y, level), resampled)
 
 
 def improvement(
@@ -95,8 +103,8 @@ def improvement(
     """How likely a seed of a is above one of b, with a bootstrap interval over both (Agarwal et al.
     2021, section 4). It says nothing about by how much."""
     x, y = seeds(a), seeds(b)
-    low, high = percentile_ends([x, y], superiority, level, resamples, seed)
-    return Improvement(float(superiority(x, y)), Interval(float(low), float(high)))
+    interval = percentile_interval([x, y], superiority, level, resamples, seed)
+    return Improvement(float(superiority(x, y)), interval)
 
 
 def holm(p_values: npt.ArrayLike) -> FloatArray:

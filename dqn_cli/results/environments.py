@@ -14,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dqn_cli.results.comparison import Improvement, superiority
-from dqn_cli.results.intervals import Interval, Statistic, percentile_ends, seeds
+from dqn_cli.results.intervals import (
+    Interval,
+    Statistic,
+    percentile_ends,
+    percentile_interval,
+    seeds,
+)
 from dqn_cli.results.stats import FloatArray
 
 
@@ -52,8 +58,7 @@ def stratified(
     def of(*draws: FloatArray) -> FloatArray:
         return np.asarray(statistic(np.concatenate(draws, axis=-1), axis=-1))
 
-    low, high = percentile_ends(_environments(scores_by_env), of, level, resamples, seed)
-    return Interval(float(low), float(high))
+    return percentile_interval(_environments(scores_by_env), of, level, resamples, seed)
 
 
 def profile(
@@ -97,8 +102,8 @@ def mean_improvement(
         pairs = zip(draws[: len(a)], draws[len(a) :], strict=True)
         return np.asarray(np.mean([superiority(x, y) for x, y in pairs], axis=0))
 
-    low, high = percentile_ends([*a, *b], of, level, resamples, seed)
-    return Improvement(float(of(*a, *b)), Interval(float(low), float(high)))
+    interval = percentile_interval([*a, *b], of, level, resamples, seed)
+    return Improvement(float(of(*a, *b)), interval)
 
 
 def _environments(scores_by_env: Sequence[npt.ArrayLike]) -> list[FloatArray]:

@@ -99,7 +99,14 @@ def bootstrap(
     def of(x: FloatArray) -> FloatArray:
         return np.asarray(statistic(x, axis=-1))
 
-    low, high = percentile_ends([seeds(values)], of, level, resamples, seed)
+    return percentile_interval([seeds(values)], of, level, resamples, seed)
+
+
+def percentile_interval(
+    groups: Sequence[FloatArray], statistic: Any, level: float, resamples: int, seed: int
+) -> Interval:
+    """percentile_ends of a statistic that is one number."""
+    low, high = percentile_ends(groups, statistic, level, resamples, seed)
     return Interval(float(low), float(high))
 
 
