@@ -25,7 +25,7 @@ ALLOWED = {
     ),
     "logger": ("saving results types state events", f"{ARRAYS} rich"),
     "saving": ("results config types state events", f"{ARRAYS} threadpoolctl"),
-    "results": ("", "numpy pandas yaml filelock matplotlib"),
+    "results": ("", "numpy scipy pandas yaml filelock matplotlib"),
     **dict.fromkeys(
         GROUPS, ("kernels seeding maths types state code", f"{ARRAYS} gymnasium threadpoolctl")
     ),
@@ -42,8 +42,8 @@ ALLOWED = {
 
 # Quick to start: what `import dqn_cli.NAME` must not bring in.
 LAZY = {
-    "train": "torch matplotlib.pyplot pandas gymnasium",
-    "plot": "torch matplotlib.pyplot pandas gymnasium hydra",
+    "train": "torch matplotlib.pyplot pandas scipy gymnasium",
+    "plot": "torch matplotlib.pyplot pandas scipy gymnasium hydra",
 }
 
 

@@ -32,18 +32,14 @@ from benchmarks.reproduction.published import (
 from benchmarks.reproduction.report import (
     LOOP,
     Kept,
-    above,
     cell,
     difference,
     independent_lines,
-    interval,
     loop_scores,
     own_seeds,
     page_lines,
     picture,
-    student,
     verdict,
-    welch,
     write,
 )
 from benchmarks.reproduction.runs import PLANNED, ROOT, RUNS, trained
@@ -95,33 +91,6 @@ def test_solved_is_a_mean_of_a_hundred_above_the_level() -> None:
     assert solved_at(0.5)(run) == 60 + 51
     assert solved_at(0.3)(run) == 100  # not before there are a hundred
     assert solved_at(1.0)(run) == float("inf")
-
-
-@pytest.mark.parametrize(
-    ("freedom", "quantile"),
-    # a table of Student's t
-    [(4, 2.776), (5, 2.571), (9, 2.262), (29, 2.045), (100, 1.984), (10**6, 1.960)],
-)
-def test_student_s_quantile(freedom: int, quantile: float) -> None:
-    assert student(freedom) == pytest.approx(quantile, abs=0.01)
-
-
-def test_the_interval_of_a_mean() -> None:
-    """1 .. 5: mean 3, variance 2.5, standard error sqrt(0.5), 4 degrees of freedom."""
-    low, high = interval(np.arange(1.0, 6.0))
-    assert (low, high) == pytest.approx((3 - 2.776 * 0.5**0.5, 3 + 2.776 * 0.5**0.5), abs=0.01)
-
-
-def test_welch_s_interval_of_a_difference() -> None:
-    """Equal variances of 2.5 and five each: 8 degrees of freedom, 2.306, standard error 1."""
-    ours, theirs = np.arange(11.0, 16.0), np.arange(1.0, 6.0)
-    assert welch(ours, theirs) == pytest.approx((10, 10 - 2.306, 10 + 2.306), abs=0.01)
-    assert welch(np.ones(5), np.zeros(5)) == (1, 1, 1)
-
-
-def test_how_often_one_is_above_another() -> None:
-    """Of 2 x 3 pairs: 1 > 0; 3 > 0, 1, 2; and 1 = 1 is a half."""
-    assert above(np.array([1.0, 3.0]), np.array([0.0, 1.0, 2.0])) == pytest.approx(4.5 / 6)
 
 
 @pytest.mark.parametrize(

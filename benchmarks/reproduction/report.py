@@ -28,8 +28,10 @@ from benchmarks.reproduction.published import (
     Table,
 )
 from benchmarks.reproduction.runs import DOCUMENT, PLANNED, RUNS, trained
+from dqn_cli.results.comparison import superiority, welch
 from dqn_cli.results.figure import draw
 from dqn_cli.results.files import write_atomic
+from dqn_cli.results.intervals import t_interval
 from dqn_cli.results.reader import Run, read_run
 from dqn_cli.results.stats import curve
 from dqn_cli.results.variants import variants
@@ -96,36 +98,6 @@ def own_seeds(name: str) -> set[int]:
     return {int(seed) for seed in DOCUMENT.split(",")} if name.startswith("berta/") else set()
 
 
-def student(freedom: float) -> float:
-    """The 97.5 % quantile of Student's t, within 0.01 from 4 degrees of freedom on (Abramowitz &
-    Stegun 1964, 26.7.5)."""
-    z = 1.959964
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return sum(term / freedom**i for i, term in enumerate(terms))
-
-
-def welch(ours: Values, theirs: Values) -> tuple[float, float, float]:
-    """The difference of means and its 95 % interval; of unequal variances (Welch 1947)."""
-    parts = [values.var(ddof=1) / len(values) for values in (ours, theirs)]
-    weights = [part**2 / (len(v) - 1) for part, v in zip(parts, (ours, theirs), strict=True)]
-    middle = float(ours.mean() - theirs.mean())
-    if not sum(parts):
-        return middle, middle, middle
-    half = student(sum(parts) ** 2 / sum(weights)) * float(np.sqrt(sum(parts)))
-    return middle, middle - half, middle + half
-
-
-def interval(values: Values) -> tuple[float, float]:
-    """The 95 % interval of the mean, by Student's t."""
-    half = student(len(values) - 1) * float(np.sqrt(values.var(ddof=1) / len(values)))
-    return float(values.mean()) - half, float(values.mean()) + half
-
-
 def figure(value: float) -> str:
     return "never" if np.isinf(value) else f"{value:.1f}".removesuffix(".0")
 
@@ -137,27 +109,27 @@ def cell(values: Values, quantity: Quantity) -> str:
     middle = np.median(values) if quantity.median else values.mean()
     text = f"**{figure(middle)}**"
     if len(values) >= FEW and not quantity.median:
-        low, high = interval(values)
+        low, high = t_interval(values)
         text += f" ({figure(low)} to {figure(high)})"
     if len(values) > 1:
         text += f" [{figure(values.min())}, {figure(values.max())}]"
     return text
 
 
+def compared(ours: Values, theirs: Values) -> tuple[float, float, float, float]:
+    """The difference of means, its interval, and how often one of ours is above one of theirs."""
+    middle = float(ours.mean() - theirs.mean())
+    (low, high), _ = welch(ours, theirs)
+    return middle, low, high, superiority(ours, theirs)
+
+
 def difference(kept: Kept, claim: Claim) -> tuple[float, float, float, float]:
-    """Run less than, over all seeds of each: the difference of means, its interval, and how often a
-    seed of one is above a seed of the other."""
+    """Run less than, compared over all seeds of each."""
     ours, theirs = (
         np.array(list(kept.scores(name, claim.quantity).values()))
         for name in (claim.run, claim.than)
     )
-    return *welch(ours, theirs), above(ours, theirs)
-
-
-def above(ours: Values, theirs: Values) -> float:
-    """How often one of ours is above one of theirs; a tie counts a half."""
-    more, same = ours[:, None] > theirs, ours[:, None] == theirs
-    return float(more.mean() + 0.5 * same.mean())
+    return compared(ours, theirs)
 
 
 def lower(title: str) -> str:
@@ -267,12 +239,12 @@ def write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]])
 
 def beside(ours: Values, theirs: Values, quantity: Quantity) -> list[str]:
     """The cells of both, and of their difference."""
-    middle, low, high = welch(ours, theirs)
+    middle, low, high, share = compared(ours, theirs)
     return [
         f"{len(ours)}: {cell(ours, quantity)}",
         f"{len(theirs)}: {cell(theirs, quantity)}",
         f"{middle:+.1f} ({low:+.1f} to {high:+.1f})",
-        f"{above(ours, theirs):.2f}",
+        f"{share:.2f}",
     ]
 
 
