@@ -29,12 +29,13 @@ from benchmarks.reproduction.published import (
 )
 from benchmarks.reproduction.runs import DOCUMENT, PLANNED, RUNS, trained
 from dqn_cli.results.comparison import superiority, welch
-from dqn_cli.results.figure import draw
+from dqn_cli.results.figure import View, draw
 from dqn_cli.results.files import write_atomic
 from dqn_cli.results.intervals import t_interval
 from dqn_cli.results.reader import Run, read_run
 from dqn_cli.results.stats import curve
-from dqn_cli.results.variants import variants
+from dqn_cli.results.style import Look
+from dqn_cli.results.variants import panels, variants
 
 FEW = 5  # seeds from which on a mean has an interval
 SAME = {"berta/per_as_printed": "berta/ddqn"}  # the same configuration, trained once
@@ -204,7 +205,8 @@ def draw_figure(runs: Mapping[str, Run], shown: Figure, folder: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     metric: Any = shown.metric
     x: Any = shown.x
-    draw(chosen, out, smooth=shown.smooth, x=x, metric=metric, title=shown.title)
+    view = View(metric, x, shown.smooth)
+    draw(panels(chosen), out, view, Look(shown.title))
 
 
 def picture(shown: Figure, folder: Path) -> Path:

@@ -2,42 +2,98 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from dqn_cli import __version__
 from dqn_cli.cli.console import escape_what_does_not_fit
-from dqn_cli.results.figure import any_values, draw, image_format, usual_axis, usual_metric
-from dqn_cli.results.reader import find_runs, read_run
-from dqn_cli.results.report import notes, table
-from dqn_cli.results.schema import ResultError, one_line
-from dqn_cli.results.stats import Metric
-from dqn_cli.results.variants import variants
+from dqn_cli.cli.plot_options import parser
+from dqn_cli.results import bars, pairwise, profile, sensitivity
+from dqn_cli.results.curves import write_curves
+from dqn_cli.results.figure import BANDS, View, any_values, draw, usual
+from dqn_cli.results.reader import Run, find_runs, read_run
+from dqn_cli.results.report import notes
+from dqn_cli.results.schema import ResultError
+from dqn_cli.results.style import Look, image_format
+from dqn_cli.results.table import render, table
+from dqn_cli.results.variants import Panel, panels, where
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point; a bad argument or a bad file is one line on stderr and exit code 2."""
     escape_what_does_not_fit()
-    parser = _parser()
-    args = parser.parse_args(argv)
+    options = parser()
+    args = options.parse_args(argv)
     try:
         image_format(args.output)
-        runs = [read_run(path) for path in find_runs(args.directories)]
-        pools = variants(runs)
-        metric: Metric = args.metric or usual_metric(pools)
-        if not any_values(pools, metric):
-            hint = "try --metric return" if any_values(pools, "return") else "no episode has ended"
-            parser.error(f"no {metric} in {', '.join(map(str, args.directories))}: {hint}")
-        x = args.x or usual_axis(pools)
-        draw(runs, args.output, smooth=args.smooth, x=x, metric=metric, title=args.title)
+        runs = [read_run(path, args.x == "seconds") for path in find_runs(args.directories)]
+        runs = where(runs, dict(args.where))
+        found = panels(runs, args.by, dict(args.label))
+        view = _view(found, args)
+        if not any_values(found, view.metric, view.x):
+            options.error(_nothing(found, view, args.directories))
+        _draw(runs, found, view, args)
+        if args.curves:
+            write_curves(found, view, args.curves)
+        _print(_text(found, view, args))
     except ResultError as error:
-        parser.error(str(error))
-    remarks = [f"note: {note}" for note in notes(pools, metric, x, args.smooth)]
-    _print("\n".join([table(pools, metric, args.smooth, x), *remarks]))
+        options.error(str(error))
+
+
+def _view(found: list[Panel], args: Namespace) -> View:
+    default = usual(found)
+    band = args.band or ("none" if args.seeds else default.band)
+    metric = args.metric or default.metric
+    return View(metric, args.x or default.x, args.smooth, band, args.seeds, args.y == "log")
+
+
+def _nothing(found: list[Panel], view: View, directories: Sequence[Path]) -> str:
+    what = f"no {view.metric} in {', '.join(map(str, directories))}"
+    if view.x == "seconds" and any_values(found, view.metric):
+        return f"{what} with times: timing.csv is missing; try --x step"
+    other = view.metric != "return" and any_values(found, "return")
+    return f"{what}: {'try --metric return' if other else 'no episode has ended'}"
+
+
+def _draw(runs: list[Run], found: list[Panel], view: View, args: Namespace) -> None:
+    colours = args.colors or Look().colours
+    exact = args.width is not None or args.height is not None
+    look = Look(args.title, args.width, args.height, args.paper, colours, exact)
+    common = view.metric, view.smooth, view.x, look
+    if args.bars:
+        bars.draw_bars(found, args.output, *common)
+    elif args.pairwise:
+        pairwise.draw_pairs(found, args.output, *common)
+    elif args.profile:
+        profile.draw_profile(found, args.output, *common, dict(args.scale))
+    elif args.sensitivity:
+        sensitivity.draw_sensitivity(runs, args.sensitivity, args.output, *common)
+    else:
+        draw(found, args.output, view, look)
+
+
+def _text(found: list[Panel], view: View, args: Namespace) -> str:
+    """What is printed: the table, and notes where it is for people."""
+    if args.pairwise and args.table == "csv":
+        return pairwise.as_csv(pairwise.pairs(found, view.metric, view.smooth, view.x))
+    if args.pairwise:
+        pairs = pairwise.pairs(found, view.metric, view.smooth, view.x)
+        shown = render(pairwise.cells(pairs), args.table)
+    else:
+        shown = table(found, view.metric, view.smooth, view.x, args.table)
+    if args.table != "text":
+        return shown
+    remarks = notes([v for p in found for v in p.variants], view.metric, view.x, view.smooth)
+    curves = not (args.bars or args.pairwise or args.profile or args.sensitivity)
+    most = max(len(panel.variants) for panel in found)
+    if curves and args.band is None and not args.seeds and view.band != "minmax":
+        remarks.append(
+            f"drawn is the {BANDS[view.band]}, since ranges of {most} variants would cover each "
+            "other: --band minmax has them, --bars compares the ends"
+        )
+    return "\n".join([shown, *(f"note: {remark}" for remark in remarks)])
 
 
 def _print(text: str) -> None:
@@ -45,59 +101,3 @@ def _print(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:  # the other end, such as `head`, has left; Python flushes again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {one_line(message)}\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="dqn-plot",
-        description="Compare training runs: mean over seeds with the range from the smallest to "
-        "the largest. Runs whose configs differ only in the seed are pooled.",
-    )
-    parser.add_argument(
-        "directories",
-        metavar="DIR",
-        nargs="+",
-        type=Path,
-        help="a run directory, or a directory that holds some",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        default=Path("comparison.png"),
-        help="the figure: .png, .svg or .pdf (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--smooth",
-        metavar="N",
-        type=_window,
-        default=25,
-        help="values in the sliding mean of each seed, and in the table's final mean "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--x",
-        choices=("episode", "step"),
-        help="default: the step if all runs are limited in steps alone, else the episode",
-    )
-    parser.add_argument(
-        "--metric",
-        choices=("score", "return"),
-        help="score: greedy evaluation; return: training episodes (default: the score, or the "
-        "return where there are no scores)",
-    )
-    parser.add_argument("--title", metavar="TEXT", help="a title above the figure")
-    parser.add_argument("--version", action="version", version=f"dqn-cli {__version__}")
-    return parser
-
-
-def _window(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
-    return int(text)

@@ -1,201 +1,242 @@
-"""The figure of some runs: one curve per variant, with the range of its seeds.
-
-matplotlib is imported when a figure is drawn, because that takes most of a second.
+"""The figure of some runs: a panel per environment, in it one curve per variant, and around it what
+its seeds did.
 """
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from dqn_cli.results.files import write_atomic
-from dqn_cli.results.reader import Run
+import numpy as np
+
+from dqn_cli.results import style
+from dqn_cli.results.bands import Band, around
 from dqn_cli.results.report import number
-from dqn_cli.results.schema import ResultError, one_line
-from dqn_cli.results.stats import Axis, Curve, Metric, curve, has_values
-from dqn_cli.results.variants import Variant, variants
+from dqn_cli.results.stats import Axis, Curve, Metric, curve, has_values, window_in_effect
+from dqn_cli.results.style import GREY, Look
+from dqn_cli.results.variants import Panel, Variant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
-FORMATS = ("png", "svg", "pdf")
-# Okabe-Ito, without the yellow that white paper swallows; told apart by colour-blind readers.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLES = ("-", "-.", ":")  # the next round of colours; "--" means that seeds have ended
 ENDED_STYLE = (0, (4, 2))
-GREY = "0.45"
-LEGEND_INSIDE = 6  # variants; more, or longer labels, and the legend moves beside the axes
-LABEL_INSIDE = 40  # characters
-AXIS_LABELS = {
+AXIS_LABELS: dict[Metric | Axis, str] = {
     "score": "Greedy evaluation return",
     "return": "Training return",
+    "loss": "Loss",
+    "q": "Mean Q-value of what is learned from",
+    "epsilon": "Epsilon",
+    "length": "Steps of a training episode",
     "episode": "Training episode",
     "step": "Environment steps of a seed",
+    "seconds": "Seconds of the run",
+}
+BANDS: dict[Band, str] = {
+    "minmax": "mean and range",
+    "ci": "mean and its 95 % bootstrap interval",
+    "iqr": "median and quartiles",
+    "tolerance": "mean and tolerance interval for 90 %",
+    "none": "mean",
 }
 
 
-def image_format(out: Path) -> str:
-    """The figure's format by its file name's suffix; ResultError for an unknown one."""
-    suffix = out.suffix[1:].lower()
-    if suffix not in FORMATS:
-        raise ResultError(out, f"a figure is one of {', '.join('.' + f for f in FORMATS)}")
-    return suffix
+class View(NamedTuple):
+    """What of the runs is shown. smooth: values in each seed's running mean."""
+
+    metric: Metric
+    x: Axis
+    smooth: int = 25
+    band: Band = "minmax"
+    seeds: bool = False  # a thin line for each
+    log: bool = False  # the y axis
+
+
+def usual_metric(panels: Sequence[Panel]) -> Metric:
+    """The score, or the return where there are no scores."""
+    return "score" if any_values(panels, "score") else "return"
+
+
+def usual_axis(panels: Sequence[Panel]) -> Axis:
+    """The step if all runs are limited in steps, else the episode."""
+    return "step" if all(v.by_steps for panel in panels for v in panel.variants) else "episode"
+
+
+def usual_band(panels: Sequence[Panel]) -> Band:
+    """Ranges of up to three variants can be told apart, intervals of up to six."""
+    most = max((len(panel.variants) for panel in panels), default=0)
+    return "minmax" if most <= 3 else "ci" if most <= 6 else "none"
+
+
+def usual(panels: Sequence[Panel]) -> View:
+    """With the usual metric, axis and band."""
+    return View(usual_metric(panels), usual_axis(panels), band=usual_band(panels))
+
+
+def any_values(panels: Sequence[Panel], metric: Metric, x: Axis = "step") -> bool:
+    """Whether any seed of any variant has a value of this metric."""
+    return any(
+        has_values(variant.rows(metric, x), metric) for p in panels for variant in p.variants
+    )
 
 
 def draw(
-    runs: Sequence[Run],
-    out: Path,
-    *,
-    smooth: int = 25,
-    x: Axis | None = None,
-    metric: Metric | None = None,
-    title: str | None = None,
+    panels: Sequence[Panel], out: Path, view: View | None = None, look: Look | None = None
 ) -> None:
-    """Draw the runs' curves, pooled into variants, and replace the file `out` atomically.
+    """Draw the curves of every panel, and replace the file `out` atomically.
 
-    smooth: values in each seed's sliding mean. x None: the step if all runs are limited in steps
-    alone. metric None: the score, or the return where there are no scores. Runs without any value
-    give empty axes. The same runs give the same bytes. Raises ResultError for an unknown suffix or
-    a file that cannot be written.
+    view None: `usual`. Runs without any value give empty axes. The same
+    runs give the same bytes. Raises ResultError for an unknown suffix or a file that cannot be
+    written.
     """
-    kind = image_format(out)
-    pools = variants(runs)
-    metric, x = metric or usual_metric(pools), x or usual_axis(pools)
-    curves = [curve(variant.rows(metric), metric, x, smooth) for variant in pools]
-    data = _render(pools, curves, AXIS_LABELS[x], AXIS_LABELS[metric], smooth, title, kind)
-    try:
-        write_atomic(out, data)
-    except OSError as error:
-        raise ResultError(out, f"cannot be written: {error.strerror}") from error
+    look = look or Look()
+    view = view or usual(panels)
+    drawn: list[tuple[Variant, Curve]] = []
+    with style.canvas(out, look, len(panels)) as (figure, axes):
+        for panel, one in zip(panels, axes, strict=False):
+            drawn += _draw_panel(one, panel, view, look)
+            one.set_title(style.plain(panel.env))
+        if not panels:
+            _empty(axes[0])
+        for one in axes[-look.columns(len(panels)) :]:
+            one.set_xlabel(AXIS_LABELS[view.x])
+        for one in axes[:: look.columns(len(panels))]:
+            one.set_ylabel(_y_label(view, [line for _, line in drawn]))
+        style.legend(figure, _handles(panels, drawn, look), _title(drawn, view), look)
 
 
-def usual_metric(pools: list[Variant]) -> Metric:
-    """The score, or the return where there are no scores."""
-    return "score" if any_values(pools, "score") else "return"
-
-
-def usual_axis(pools: list[Variant]) -> Axis:
-    """The step if all runs are limited in steps alone, else the episode."""
-    return "step" if all(pool.by_steps for pool in pools) else "episode"
-
-
-def any_values(pools: list[Variant], metric: Metric) -> bool:
-    """Whether any seed of any variant has a value of this metric."""
-    return any(has_values(pool.rows(metric), metric) for pool in pools)
-
-
-def _render(
-    pools: list[Variant],
-    curves: list[Curve],
-    x_label: str,
-    y_label: str,
-    smooth: int,
-    title: str | None,
-    kind: str,
-) -> bytes:
-    import matplotlib
-    from matplotlib.figure import Figure  # without pyplot: no window, no global state
-
-    buffer = io.BytesIO()
-    dates = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        matplotlib.rcdefaults()  # the same figure whatever the user's matplotlibrc
-        matplotlib.rcParams["svg.hashsalt"] = "dqn-cli"
-        warnings.filterwarnings("ignore", message="Glyph")  # a label in letters the font has not
-        figure = Figure(figsize=(8, 5))
-        axes = figure.add_subplot()
-        for i, (pool, line) in enumerate(zip(pools, curves, strict=True)):
-            _draw_curve(axes, line, i, pool, faint=len(pools) > LEGEND_INSIDE)
-        _draw_thresholds(axes, pools)
-        windows = {line.window for line in curves if line.seeds}
-        if windows - {1}:
-            shrunk = "up to " if windows != {smooth} else ""
-            y_label += f", sliding mean of {shrunk}{max(windows)}"
-        _dress(axes, x_label, y_label, title)
-        _legend(axes, pools, curves)
-        figure.savefig(buffer, format=kind, dpi=150, bbox_inches="tight", metadata=dates)
-    return buffer.getvalue()
-
-
-def _draw_curve(axes: Axes, line: Curve, i: int, pool: Variant, faint: bool) -> None:
-    colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
-    band = 0.06 if faint else 0.2
-    whole = int((line.n == line.seeds).sum())  # n only ever drops, so these come first
-    seeds = f"{line.seeds} seed{'s' * (line.seeds != 1)}" if line.seeds else "no values"
-    if pool.diverged:
-        seeds += f", {len(pool.diverged)} diverged"
-    marker = "o" if len(line.x) == 1 else None  # a line of one point would not show
-    axes.plot(
-        line.x[:whole],
-        line.mean[:whole],
-        color=colour,
-        linestyle=style,
-        marker=marker,
-        label=_plain(f"{pool.label}, {seeds}"),
-    )
-    axes.fill_between(
-        line.x[:whole], line.low[:whole], line.high[:whole], color=colour, alpha=band, linewidth=0
-    )
-    if whole < len(line.x):
-        rest = slice(max(whole - 1, 0), None)  # from the last whole point, so that the line joins
-        x, low, high = line.x[rest], line.low[rest], line.high[rest]
-        axes.plot(x, line.mean[rest], color=colour, linestyle=ENDED_STYLE, marker=marker, alpha=0.8)
-        axes.fill_between(x, low, high, color=colour, alpha=band / 2, linewidth=0)
-
-
-def _draw_thresholds(axes: Axes, pools: list[Variant]) -> None:
-    for value in sorted({pool.threshold for pool in pools if pool.threshold is not None}):
-        axes.axhline(value, color=GREY, linestyle="--", linewidth=0.8, zorder=0)
-        axes.annotate(
-            f"threshold {number(value)}",
-            xy=(0, value),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 2),
-            textcoords="offset points",
-            color=GREY,
-            fontsize="small",
-        )
-
-
-def _dress(axes: Axes, x_label: str, y_label: str, title: str | None) -> None:
+def _draw_panel(axes: Axes, panel: Panel, view: View, look: Look) -> list[tuple[Variant, Curve]]:
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    drawn = []
+    for variant in panel.variants:
+        line = curve(variant.rows(view.metric, view.x), view.metric, view.x, view.smooth)
+        _draw_curve(axes, line, variant, view, look)
+        drawn.append((variant, line))
     axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 50k
-    axes.grid(alpha=0.3, linewidth=0.5)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.02)
-    if title:
-        axes.set_title(_plain(title))
+    if view.log:
+        axes.set_yscale("log")
+    if view.metric in ("score", "return") and panel.threshold is not None:
+        _draw_threshold(axes, panel.threshold)
+    if not any(len(line.x) for _, line in drawn):
+        _empty(axes)
+    return drawn
 
 
-def _legend(axes: Axes, pools: list[Variant], curves: list[Curve]) -> None:
+def _draw_curve(axes: Axes, curve: Curve, variant: Variant, view: View, look: Look) -> None:
+    colour, dashes = look.colour(variant.index), look.line(variant.index)
+    line, low, high = around(curve, view.band)
+    marker = "o" if len(curve.x) == 1 else None  # a line of one point would not show
+    whole = curve.whole
+    axes.plot(
+        curve.x[:whole], line[:whole], color=colour, linestyle=dashes, marker=marker, zorder=3
+    )
+    rest = slice(max(whole - 1, 0), None)  # from the last whole point, so that the line joins
+    if whole < len(curve.x):
+        axes.plot(
+            curve.x[rest], line[rest], color=colour, linestyle=ENDED_STYLE, marker=marker, zorder=3
+        )
+    if view.seeds:
+        for seed in curve.values:
+            axes.plot(curve.x, seed, color=colour, linewidth=0.5, alpha=0.4, zorder=1)
+    if view.band == "none" or curve.seeds < 2:
+        return
+    for part, alpha in ((slice(whole), 0.2), (rest, 0.1)):
+        if part.start is None or whole < len(curve.x):
+            axes.fill_between(
+                curve.x[part], low[part], high[part], color=colour, alpha=alpha, linewidth=0
+            )
+
+
+def _draw_threshold(axes: Axes, threshold: float) -> None:
+    """A line where it is near what is drawn; a return far below it would else be squeezed flat."""
+    low, high = axes.dataLim.intervaly
+    near = np.isfinite([low, high]).all() and (
+        low - (high - low) <= threshold <= high + (high - low)
+    )
+    above = threshold > high
+    if near:
+        axes.axhline(threshold, color=GREY, linewidth=0.8, zorder=0)
+    axes.annotate(
+        number(threshold) if near else f"solved at\n{number(threshold)} {'↑' if above else '↓'}",
+        xy=(1, threshold if near else float(above)),
+        xycoords=("axes fraction", "data" if near else "axes fraction"),
+        xytext=(3, 0),
+        textcoords="offset points",
+        va="center" if near else "top" if above else "bottom",
+        color=GREY,
+        fontsize="small",
+        annotation_clip=False,
+    )
+
+
+def _empty(axes: Axes) -> None:
+    axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", color=GREY)
+
+
+def _y_label(view: View, curves: list[Curve]) -> str:
+    windows = {line.window for line in curves if line.seeds}
+    if not windows - {1}:
+        return AXIS_LABELS[view.metric]
+    shrunk = "up to " if windows != {view.smooth} else ""
+    return f"{AXIS_LABELS[view.metric]},\nrunning mean of {shrunk}{max(windows)}"
+
+
+def final_label(panels: Sequence[Panel], metric: Metric, window: int, x: Axis) -> str:
+    """What `stats.finals` are, on an axis."""
+    windows = {
+        window_in_effect(rows, metric, window)
+        for panel in panels
+        for variant in panel.variants
+        if (rows := variant.rows(metric, x)) and has_values(rows, metric)
+    }
+    count = f"up to {max(windows)}" if len(windows) > 1 else str(max(windows, default=window))
+    return f"{AXIS_LABELS[metric]}, mean of a seed's last {count}"
+
+
+def _title(drawn: list[tuple[Variant, Curve]], view: View) -> str | None:
+    """What line and band are; and of how many seeds, if all have as many."""
+    seeds = {line.seeds for _, line in drawn if line.seeds}
+    if not seeds or seeds == {1}:
+        return "1 seed" if seeds else None
+    count = f" of {seeds.pop()} seeds" if len(seeds) == 1 else " over seeds"
+    text = BANDS[view.band] + count
+    return text + (", and each seed" if view.seeds else "")
+
+
+def _handles(
+    panels: Sequence[Panel], drawn: list[tuple[Variant, Curve]], look: Look
+) -> list[object]:
     from matplotlib.lines import Line2D
 
-    handles, labels = axes.get_legend_handles_labels()
-    if any((line.n < line.seeds).any() for line in curves):
-        handles.append(Line2D([], [], color=GREY, linestyle=ENDED_STYLE))
-        labels.append("dashed: fewer seeds left")
-    beside = len(pools) > LEGEND_INSIDE or max(map(len, labels), default=0) > LABEL_INSIDE
-    axes.legend(
-        handles,
-        labels,
-        title="mean and range of seeds",
-        title_fontsize="small",
-        fontsize="small",
-        loc="upper left" if beside else "best",
-        bbox_to_anchor=(1.01, 1) if beside else None,
-        framealpha=0.8,
-    )
-    if not any(len(line.x) for line in curves):
-        axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", color=GREY)
+    seeds = {line.seeds for _, line in drawn}
+    handles: list[Line2D] = []
+    of_label: dict[int, list[tuple[Variant, Curve]]] = {}
+    for variant, line in drawn:
+        of_label.setdefault(variant.index, []).append((variant, line))
+    for index, parts in of_label.items():
+        label = _named(parts, len(seeds) > 1)
+        handles.append(
+            Line2D([], [], color=look.colour(index), linestyle=look.line(index), label=label)
+        )
+    if any((line.n < line.seeds).any() for _, line in drawn):
+        label = "dashed: fewer seeds left"
+        handles.append(Line2D([], [], color=GREY, linestyle=ENDED_STYLE, label=label))
+    if any(panel.threshold is not None for panel in panels):
+        handles.append(Line2D([], [], color=GREY, linewidth=0.8, label="solved at"))
+    return list(handles)
 
 
-def _plain(text: str) -> str:
-    """Escape text so that matplotlib draws it as it is: no formula, not hidden from the legend."""
-    return (" " * text.startswith("_") + one_line(text)).replace("$", r"\$")
+def _named(parts: list[tuple[Variant, Curve]], count: bool) -> str:
+    """A variant's label; with its number of seeds, where that is not the same for all."""
+    label = parts[0][0].label
+    numbers = sorted({line.seeds for _, line in parts})
+    if numbers == [0]:
+        label += ", no values"
+    elif count:
+        label += f", {'-'.join(map(str, numbers))} seed{'s' * (numbers[-1] != 1)}"
+    diverged = sum(len(variant.diverged) for variant, _ in parts)
+    return style.plain(label + (f", {diverged} diverged" if diverged else ""))

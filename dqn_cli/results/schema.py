@@ -18,7 +18,7 @@ LOG = "train.log"
 # One row per training episode of a seed. `episode` counts from 1; `step` is the cumulative number
 # of environment steps at the episode's end; `return` and `score` are undiscounted.
 COLUMNS = ("episode", "step", "return", "length", "score", "epsilon", "loss", "q")
-WHOLE = frozenset({"episode", "step", "length"})
+WHOLE = frozenset({"episode", "step", "length", "seed"})
 EXACT = frozenset({"return", "score"})  # sums of rewards; loss and q are made of float32
 # No evaluation or no update in that episode, or an exploration without an epsilon.
 MAY_BE_EMPTY = frozenset({"score", "epsilon", "loss", "q"})

@@ -1,31 +1,31 @@
-"""Variants: runs equal but for the seed, pooled, and named by what tells them apart."""
+"""Variants: runs equal but for the seed, pooled, and named by what tells them apart; panels: the
+variants of one environment.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dqn_cli.results.labels import Flat, flatten, labels
 from dqn_cli.results.reader import Run
-from dqn_cli.results.schema import one_line, shorten
+from dqn_cli.results.schema import ResultError, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Keys in which pooled runs may differ: whose run it is, and how it was carried out.
 NOT_COMPARED = ("seed", "resume", "checkpoint.every_seconds", "device.workers")
-MAIN_GROUPS = ("algo", "buffer", "network", "target")  # these name a variant that stands alone
-LABEL_LENGTH = 60
-VALUE_LENGTH = 20
-
-Flat = dict[str, str]  # dotted key -> text of the value
 
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """Runs of one configuration, each seed once. notes say which seeds were left out, and why."""
+    """Runs of one configuration, each seed once; or, of configurations pooled `by` keys, each seed
+    of each. notes say which seeds were left out, and why.
+    """
 
     label: str
     runs: tuple[Run, ...]
@@ -34,26 +34,39 @@ class Variant:
     diverged: tuple[int, ...] = ()  # seeds that went no further because their numbers became none
     evaluations: dict[int, pd.DataFrame] = field(default_factory=dict)  # as in Run.evaluations
     fresh: dict[int, float] = field(default_factory=dict)  # as in Run.fresh
+    timing: dict[int, pd.DataFrame] = field(default_factory=dict)  # as in Run.timing
+    index: int = 0  # of its colour: the same in every panel
 
-    def rows(self, metric: str) -> dict[int, pd.DataFrame]:
-        """What has the metric's values, in order: scores are also those of evaluations by step."""
+    def rows(self, metric: str, x: str = "step") -> dict[int, pd.DataFrame]:
+        """What has the metric's values, in order: scores are also those of evaluations by step.
+        With x `seconds`, each row's wall-clock time, between episodes by the steps done."""
+        import numpy as np
         import pandas as pd
 
-        if metric != "score" or not self.evaluations:
-            return self.scores
-        return {
-            seed: pd.concat([frame[["episode", "step", "score"]], self.evaluations[seed]])
-            .sort_values("step", kind="stable")
-            .reset_index(drop=True)
-            if seed in self.evaluations
-            else frame
-            for seed, frame in self.scores.items()
-        }
+        frames = self.scores
+        if metric == "score" and self.evaluations:
+            frames = {
+                seed: pd.concat([frame[["episode", "step", "score"]], self.evaluations[seed]])
+                .sort_values("step", kind="stable")
+                .reset_index(drop=True)
+                if seed in self.evaluations
+                else frame
+                for seed, frame in frames.items()
+            }
+        if x != "seconds":
+            return frames
+        timed = {}
+        for seed, frame in frames.items():
+            clock = self.timing.get(seed)
+            if clock is not None and len(clock):
+                known = np.append(0, clock["step"]), np.append(0, clock["seconds"])
+                timed[seed] = frame.assign(seconds=np.interp(frame["step"], *known))
+        return timed
 
     @property
     def by_steps(self) -> bool:
-        """Whether it is steps that the runs are limited by, and steps alone."""
-        return all(run.config.get("episodes", 0) is None for run in self.runs)
+        """Whether steps are what the runs are limited in, or one of two limits."""
+        return all(run.config.get("steps") is not None for run in self.runs)
 
     @property
     def threshold(self) -> float | None:
@@ -61,24 +74,156 @@ class Variant:
         return next((run.threshold for run in self.runs if run.threshold is not None), None)
 
 
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """The variants that were trained in one environment, which has this id."""
+
+    env: str
+    variants: list[Variant]
+
+    @property
+    def threshold(self) -> float | None:
+        """The environment's reward threshold, if any of the runs names one."""
+        return next((v.threshold for v in self.variants if v.threshold is not None), None)
+
+
 def variants(runs: Sequence[Run]) -> list[Variant]:
     """Pool runs whose configs are equal but for the seed, in order of first appearance."""
-    pools: dict[frozenset[tuple[str, str]], list[Run]] = {}
-    configs: list[Flat] = []
-    for run in runs:
-        flat = _flatten(run.config)
-        config = {key: text for key, text in flat.items() if key not in NOT_COMPARED}
-        pool = pools.setdefault(frozenset(config.items()), [])
-        if not pool:
-            configs.append(config)
-        pool.append(run)
-    members = list(pools.values())
-    labels = _labels(configs, members)
-    return [_pool(label, pool) for label, pool in zip(labels, members, strict=True)]
+    return [variant for panel in panels(runs) for variant in panel.variants]
 
 
-def _pool(label: str, runs: list[Run]) -> Variant:
-    """Join the runs' seeds; of a seed that two runs have, the one with more episodes counts."""
+def panels(
+    runs: Sequence[Run], by: Sequence[str] = (), names: Mapping[str, str] | None = None
+) -> list[Panel]:
+    """Pool runs whose configs are equal but for seed and environment into variants, and put those
+    of one environment into a panel; both in order of first appearance.
+
+    by: keys or groups that alone tell variants apart; all else is pooled. names: label -> the one
+    to show instead. ResultError for a key or a label that there is not.
+    """
+    settings = [_settings(run) for run in runs]
+    _without_environment(settings)
+    if by:
+        settings = [(env, _picked(by, flat, run, runs), run) for env, flat, run in settings]
+    configs: dict[frozenset[tuple[str, str]], Flat] = {}
+    members: dict[frozenset[tuple[str, str]], list[tuple[str, Run]]] = {}
+    for env, flat, run in settings:
+        key = frozenset(flat.items())
+        configs.setdefault(key, flat)
+        members.setdefault(key, []).append((env, run))
+    shown = _labels(list(configs.values()), list(members.values()), by)
+    shown = _renamed(shown, names or {})
+    found: dict[str, Panel] = {env: Panel(env, []) for env, _, _ in settings}
+    for index, (label, pool) in enumerate(zip(shown, members.values(), strict=True)):
+        for env, panel in found.items():
+            if there := [run for place, run in pool if place == env]:
+                panel.variants.append(_pool(label, there, index, apart=bool(by)))
+    return list(found.values())
+
+
+def where(runs: Sequence[Run], conditions: Mapping[str, str]) -> list[Run]:
+    """The runs whose keys or groups have these values. ResultError for a key that no run has, or a
+    value that none has, with what there is."""
+    for key, wanted in conditions.items():
+        values = [_value(key, flatten(run.config), run) for run in runs]
+        _known(key, values, runs)
+        runs = [run for run, value in zip(runs, values, strict=True) if value == wanted]
+        if not runs:
+            there = ", ".join(dict.fromkeys(value for value in values if value is not None))
+            raise ResultError(f"--where {key}={wanted}", f"no run has it; there are {there}")
+    return list(runs)
+
+
+def without(runs: Sequence[Run], key: str) -> list[Run]:
+    """The runs as if their configurations did not have a dotted key."""
+    *above, last = key.split(".")
+
+    def less(value: Any, names: list[str]) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if names:
+            return {k: less(v, names[1:]) if k == names[0] else v for k, v in value.items()}
+        return {k: v for k, v in value.items() if k != last}
+
+    return [replace(run, config=less(run.config, above)) for run in runs]
+
+
+def env_of(run: Run) -> str:
+    """The id of the environment it was trained in."""
+    env = run.config.get("env")
+    found = env.get("id") if isinstance(env, dict) else None
+    return one_line(str(found or run.choices.get("env", "")))
+
+
+def _settings(run: Run) -> tuple[str, Flat, Run]:
+    flat = {key: text for key, text in flatten(run.config).items() if key not in NOT_COMPARED}
+    return env_of(run), flat, run
+
+
+def _without_environment(settings: list[tuple[str, Flat, Run]]) -> None:
+    """Leave out of each configuration what makes its environment another one, and nothing of what
+    may differ within an environment."""
+    of_env: dict[str, dict[str, set[str | None]]] = {}  # key -> environment -> values
+    for _, flat, _ in settings:
+        for key in flat:
+            if key.startswith("env."):
+                of_env.setdefault(key, {})
+    for env, flat, _ in settings:
+        for key, values in of_env.items():
+            values.setdefault(env, set()).add(flat.get(key))
+    for _, flat, _ in settings:
+        for key, values in of_env.items():
+            if all(len(each) == 1 for each in values.values()):
+                flat.pop(key, None)
+
+
+def _value(key: str, flat: Flat, run: Run) -> str | None:
+    """Of a dotted key, or the option that a group's is."""
+    return flat[key] if key in flat else run.choices.get(key)
+
+
+def _known(key: str, values: Sequence[str | None], runs: Sequence[Run]) -> None:
+    if any(value is not None for value in values):
+        return
+    keys = dict.fromkeys(k for run in runs for k in (*run.choices, *flatten(run.config)))
+    near = get_close_matches(key, keys, n=1, cutoff=0.5)
+    near = near or [k for k in keys if k.split(".")[-1] == key.split(".")[-1]][:1]
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ResultError(key, f"no run has such a key{hint}")
+
+
+def _picked(by: Sequence[str], flat: Flat, run: Run, runs: Sequence[Run]) -> Flat:
+    for key in by:
+        _known(key, [_value(key, flatten(other.config), other) for other in runs], runs)
+    values = {key: _value(key, {**flatten(run.config), **flat}, run) for key in by}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _labels(
+    configs: list[Flat], members: list[list[tuple[str, Run]]], by: Sequence[str]
+) -> list[str]:
+    if by:
+        return [" ".join(f"{k}={v}" for k, v in config.items()) for config in configs]
+    pools = [[run for _, run in pool] for pool in members]
+    choices = [next((run.choices for run in pool if run.choices), {}) for pool in pools]
+    several = len({env for pool in members for env, _ in pool}) > 1
+    if several:  # a panel says which
+        choices = [{g: option for g, option in c.items() if g != "env"} for c in choices]
+    return labels(configs, choices, pools)
+
+
+def _renamed(shown: list[str], names: Mapping[str, str]) -> list[str]:
+    for old in names:
+        if old not in shown:
+            raise ResultError(f"--label {old}", f"no such variant; there are {', '.join(shown)}")
+    return [names.get(label, label) for label in shown]
+
+
+def _pool(label: str, runs: list[Run], index: int, apart: bool) -> Variant:
+    """Join the runs' seeds; of a seed that two runs have, the one with more episodes counts. Runs
+    of configurations that are kept `apart` have seeds of their own, which are numbered anew."""
+    if apart:
+        return _numbered(label, runs, index)
     source: dict[int, Run] = {}
     twice: dict[tuple[Path, Path], list[int]] = {}  # (used, not used) -> seeds
     for run in runs:
@@ -96,111 +241,41 @@ def _pool(label: str, runs: list[Run]) -> Variant:
         f"{unused}, which has no more episodes"
         for (used, unused), seeds in twice.items()
     ]
-    scores = {seed: source[seed].scores[seed] for seed in sorted(source)}
-    diverged = tuple(seed for seed in scores if seed in source[seed].diverged)
-    evaluations = {
-        seed: run.evaluations[seed] for seed, run in source.items() if seed in run.evaluations
-    }
-    fresh = {seed: run.fresh[seed] for seed, run in source.items() if seed in run.fresh}
-    remarks = tuple(map(one_line, notes))
-    return Variant(label, tuple(runs), scores, remarks, diverged, evaluations, fresh)
+    return _variant(label, runs, {s: (source[s], s) for s in sorted(source)}, notes, index)
 
 
-def _flatten(value: Any, prefix: str = "") -> Flat:
-    """Dotted key -> text of every leaf. A list is one leaf unless it holds mappings."""
-    if isinstance(value, dict):
-        children = list(value.items())
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        children = list(enumerate(value))
-    else:
-        return {prefix: _text(value)}
-    flat: Flat = {}
-    for key, child in children:
-        flat |= _flatten(child, f"{prefix}.{key}" if prefix else str(key))
-    return flat
+def _numbered(label: str, runs: list[Run], index: int) -> Variant:
+    pools: dict[frozenset[tuple[str, str]], list[Run]] = {}
+    for run in runs:
+        flat = {k: v for k, v in flatten(run.config).items() if k not in NOT_COMPARED}
+        pools.setdefault(frozenset(flat.items()), []).append(run)
+    source: list[tuple[Run, int]] = []
+    notes: list[str] = []
+    for pool in pools.values():
+        one = _pool(label, pool, index, apart=False)
+        notes += one.notes
+        source += [(next(r for r in pool if s in r.scores), s) for s in one.scores]
+    if len(pools) > 1:
+        notes.append(f"{label}: {len(pools)} configurations are pooled, each seed of each counts")
+    return _variant(label, runs, dict(enumerate(source, start=1)), notes, index)
 
 
-def _text(value: Any) -> str:
-    """The value as YAML would show it; 1 and 1.0 are the same."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, list):
-        return "[" + ",".join(_text(item) for item in value) + "]"
-    return str(value)
-
-
-def _labels(configs: list[Flat], pools: list[list[Run]]) -> list[str]:
-    """A label for every pool. Where labels clash, all that clash take their next, longer choice:
-    the name, what differs from the other pools (of that name, if it has one), the directory.
-    """
-    choices = [next((run.choices for run in pool if run.choices), {}) for pool in pools]
-    names = [pool[0].config.get("name") for pool in pools]
-    differences = _differences(configs, choices)
-    for shared in {str(name) for name in names if name not in (None, "")}:
-        same = [i for i, name in enumerate(names) if str(name) == shared]
-        own = _differences([configs[i] for i in same], [choices[i] for i in same])
-        for i, difference in zip(same, own, strict=True):
-            differences[i] = difference or differences[i]
-    ladders = []
-    for name, difference, choice, pool in zip(names, differences, choices, pools, strict=True):
-        path = pool[0].path
-        alone = " ".join(choice[group] for group in MAIN_GROUPS if group in choice) or path.name
-        what = shorten(difference or alone, LABEL_LENGTH)
-        ladder = [what]
-        if name not in (None, ""):
-            short = shorten(_text(name), LABEL_LENGTH)
-            ladder = [short, f"{short} {what}"]
-        ladder += [one_line(f"{ladder[-1]} ({place})") for place in (path.name, path)]
-        ladders.append(ladder)
-    labels = [ladder.pop(0) for ladder in ladders]
-    while clashes := {label for label, count in Counter(labels).items() if count > 1}:
-        for i, ladder in enumerate(ladders):
-            if labels[i] in clashes:
-                labels[i] = ladder.pop(0) if ladder else f"{labels[i]} #{i + 1}"
-    return labels
-
-
-def _differences(configs: list[Flat], choices: list[dict[str, str]]) -> list[str]:
-    """What tells each pool from the others: the options it chose in the groups where they differ,
-    then `key=value`. The keys of a group are compared among the pools that chose the same option
-    there, because another option has other keys.
-    """
-    groups = list(dict.fromkeys(group for choice in choices for group in choice))
-    differing = [g for g in groups if len({choice.get(g) for choice in choices}) > 1]
-    keys = list(dict.fromkeys(key for config in configs for key in config))
-    shown: list[list[str]] = [[] for _ in configs]
-    for key in keys:
-        first, last = key.split(".")[0], key.split(".")[-1]
-        if last == "_target_" or key == "name":
-            continue
-        values: dict[str | None, set[str | None]] = {}  # option chosen in the key's group -> values
-        for config, choice in zip(configs, choices, strict=True):
-            values.setdefault(choice.get(first), set()).add(config.get(key))
-        for i, (config, choice) in enumerate(zip(configs, choices, strict=True)):
-            if key in config and len(values[choice.get(first)]) > 1:
-                shown[i].append(key)
-    lasts = Counter(key.split(".")[-1] for key in {key for row in shown for key in row})
-    labels = []
-    for config, choice, row in zip(configs, choices, shown, strict=True):
-        parts = [choice[group] for group in differing if group in choice]
-        for key in row:
-            last = key.split(".")[-1]
-            parts.append(
-                f"{last if lasts[last] == 1 else key}={shorten(config[key], VALUE_LENGTH)}"
-            )
-        labels.append(_join(parts))
-    return labels
-
-
-def _join(parts: list[str]) -> str:
-    """The parts with spaces between; those past LABEL_LENGTH are only counted."""
-    room = LABEL_LENGTH - len(" +99 more")
-    label = ""
-    for i, part in enumerate(parts):
-        longer = f"{label} {part}".strip()
-        if label and len(longer) > room:
-            return f"{label} +{len(parts) - i} more"
-        label = longer
-    return label
+def _variant(
+    label: str, runs: list[Run], source: dict[int, tuple[Run, int]], notes: list[str], index: int
+) -> Variant:
+    """source: the variant's own number of a seed -> the run that has it, and its seed there."""
+    return Variant(
+        label,
+        tuple(runs),
+        {own: run.scores[seed] for own, (run, seed) in source.items()},
+        tuple(map(one_line, notes)),
+        tuple(own for own, (run, seed) in source.items() if seed in run.diverged),
+        {
+            own: run.evaluations[seed]
+            for own, (run, seed) in source.items()
+            if seed in run.evaluations
+        },
+        {own: run.fresh[seed] for own, (run, seed) in source.items() if seed in run.fresh},
+        {own: run.timing[seed] for own, (run, seed) in source.items() if seed in run.timing},
+        index,
+    )

@@ -34,6 +34,7 @@ from dqn_cli.results import schema
 from dqn_cli.results.figure import draw
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.schema import checkpoint_file
+from dqn_cli.results.variants import panels
 from dqn_cli.results.writer import RunWriter
 from dqn_cli.saving.checkpoint import load
 from dqn_cli.saving.resume import Resumed
@@ -120,7 +121,7 @@ def train(
             if not quiet:
                 print("\n".join([text, *([best] if best else []), str(directory)]))
     with disk_errors(directory):
-        draw([read_run(directory)], directory / schema.FIGURE)
+        draw(panels([read_run(directory)]), directory / schema.FIGURE)
     if signals:
         raise Stopped(signals[0])
     if len(run.diverged) == len(config.seeds):

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dqn_cli.results.stats import curve, has_values, sliding_mean, summarize
+from dqn_cli.results.stats import curve, finals, has_values, running_mean, sliding_mean, summarize
 
 NAN = math.nan
 
@@ -30,14 +30,23 @@ def test_sliding_mean_by_hand() -> None:
         sliding_mean(np.zeros(3), 0)
 
 
+def test_a_running_mean_has_fewer_values_at_the_beginning() -> None:
+    # 1, (1+2)/2, (1+2+6)/3, (2+6+1)/3, (6+1+2)/3
+    assert running_mean(np.array([1.0, 2, 6, 1, 2]), 3).tolist() == [1, 1.5, 3, 3, 3]
+    assert running_mean(np.array([1.0, 2, 6]), 25).tolist() == [1, 1.5, 3]
+    assert running_mean(np.array([4.0, 2]), 1).tolist() == [4, 2]
+    assert running_mean(np.array([]), 3).tolist() == []
+
+
 def test_a_curve_is_smoothed_before_the_seeds_are_joined() -> None:
     line = curve({1: seed([0, 10, 20]), 2: seed([20, 10, 30])}, "score", "episode", 2)
-    # means of two: seed 1 -> 5, 15; seed 2 -> 15, 20; they stand at the window's last episode
-    assert line.x.tolist() == [2, 3]
-    assert line.mean.tolist() == [10, 17.5]
-    assert line.low.tolist() == [5, 15]
-    assert line.high.tolist() == [15, 20]
-    assert line.n.tolist() == [2, 2]
+    # The first value alone, then means of two: seed 1 -> 0, 5, 15; seed 2 -> 20, 15, 20.
+    assert line.x.tolist() == [1, 2, 3]
+    assert line.mean.tolist() == [10, 10, 17.5]
+    assert line.low.tolist() == [0, 5, 15]
+    assert line.high.tolist() == [20, 15, 20]
+    assert line.values.tolist() == [[0, 5, 15], [20, 15, 20]]
+    assert (line.n.tolist(), line.whole) == ([2, 2, 2], 3)
     assert (line.seeds, line.window, line.ends.tolist()) == (2, 2, [3, 3])
 
 
@@ -46,7 +55,8 @@ def test_n_drops_where_a_seed_ends() -> None:
     assert line.x.tolist() == [1, 2, 3, 4]
     assert line.n.tolist() == [2, 2, 1, 1]
     assert line.mean.tolist() == [2, 3, 5, 6]  # the short seed's 2 is not carried on
-    assert line.ends.tolist() == [2, 4]
+    assert (line.ends.tolist(), line.whole) == ([2, 4], 2)
+    assert np.isnan(line.values).tolist() == [[False, False, True, True], [False] * 4]
 
 
 def test_only_rows_with_a_score_count() -> None:
@@ -85,7 +95,7 @@ def test_over_steps_the_grid_has_at_most_1000_points() -> None:
 def test_as_many_values_as_the_window_are_too_few() -> None:
     """They would be one point: a quarter of them is the window, so that a curve is left."""
     line = curve({1: seed([1, 2, 3, 4, 5, 6, 7, 8])}, "score", "episode", 8)
-    assert (line.window, line.mean.tolist()) == (2, [1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5])
+    assert (line.window, line.mean.tolist()) == (2, [1, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5])
     assert curve({1: seed([1, 2, 3])}, "score", "episode", 2).window == 2
 
 
@@ -103,7 +113,8 @@ def test_infinite_returns_stay_infinite() -> None:
     line = curve({1: seed([math.inf, 1]), 2: seed([-math.inf, 3])}, "score", "episode", 1)
     assert math.isnan(line.mean[0])
     assert line.mean[1] == 2
-    assert summarize({1: seed([math.inf, 1])}, "score", 5, 3.0).final == math.inf
+    assert summarize({1: seed([math.inf, 1, 1])}, "score", 2, 3.0).best == math.inf
+    assert summarize({1: seed([1, math.inf, 1])}, "score", 2, 3.0).final == math.inf
 
 
 def test_a_summary_by_hand() -> None:
@@ -124,17 +135,23 @@ def test_the_median_episode_needs_more_than_half_of_the_seeds() -> None:
     scores = {1: seed([9]), 2: seed([0])}
     s = summarize(scores, "score", 25, threshold=9.0)
     assert (s.first, s.reached) == (None, 1)
-    # Fewer values than the window: the mean of all, which is that of the last episode.
-    assert summarize({1: seed([9]), 2: seed([9, 9])}, "score", 25, 9.0).first == 1.5
-    assert summarize({1: seed([9]), 2: seed([0, 9])}, "score", 25, 9.0).reached == 1
+    assert summarize({1: seed([9]), 2: seed([0, 9])}, "score", 25, 9.0).first == 1.5
     assert summarize(scores, "score", 25, None).reached == 0
     # A seed without any value has not come to it either.
     assert summarize({1: seed([9]), 2: seed([NAN])}, "score", 25, 9.0).first is None
 
 
+def test_finals_are_of_as_many_values_as_a_curve_is_smoothed_over() -> None:
+    """Eight values and a window of 25: the last two, and not the mean of all that was learned."""
+    scores = {1: seed(range(8)), 2: seed([0] * 7 + [10]), 3: seed([NAN])}
+    assert finals(scores, "score", 25).tolist() == [6.5, 5]
+    assert finals(scores, "score", 7).tolist() == [4, 10 / 7]
+    assert summarize(scores, "score", 25, 6.5).first == 8  # seed 1; the others never come to it
+
+
 def test_a_summary_of_another_metric_and_of_nothing() -> None:
     scores = {1: seed([10, 30])}
-    assert summarize(scores, "return", 25, None).final == 2  # (1+3)/2
+    assert summarize(scores, "return", 1, None).final == 3
     s = summarize({1: seed([NAN])}, "score", 25, 1.0)
     assert (s.seeds, s.final, s.low, s.high, s.best, s.first) == (1, None, None, None, None, None)
     assert summarize({}, "score", 25, 1.0).reached == 0

@@ -1,0 +1,34 @@
+"""Curves as numbers, for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from dqn_cli.results.bands import around
+from dqn_cli.results.figure import View
+from dqn_cli.results.files import write_atomic
+from dqn_cli.results.schema import ResultError, format_number
+from dqn_cli.results.stats import curve
+from dqn_cli.results.variants import Panel
+
+
+def write_curves(panels: Sequence[Panel], view: View, out: Path) -> None:
+    """A row for every point of every curve, as it is drawn: environment, variant, x, the line,
+    both ends of its band, and how many seeds are there. ResultError if it cannot be written."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["environment", "variant", view.x, view.metric, "low", "high", "seeds"])
+    for panel in panels:
+        for variant in panel.variants:
+            rows = variant.rows(view.metric, view.x)
+            line = curve(rows, view.metric, view.x, view.smooth)
+            for x, *ends, n in zip(line.x, *around(line, view.band), line.n, strict=True):
+                numbers = [format_number(float(value)) for value in (x, *ends)]
+                writer.writerow([panel.env, variant.label, *numbers, int(n)])
+    try:
+        write_atomic(out, text.getvalue())
+    except OSError as error:
+        raise ResultError(out, f"cannot be written: {error.strerror}") from error
