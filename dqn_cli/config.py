@@ -106,6 +106,7 @@ class Config(Strict):
     eval: EvalConfig
     checkpoint: CheckpointConfig
     name: Annotated[str, Field(min_length=1)] | None
+    report: bool = False  # a run from before there was this key may be resumed
     env: dict[str, Any]
     algo: dict[str, Any]
     buffer: dict[str, Any]

@@ -125,7 +125,7 @@ LEFT = {
     *("optimizer.beta1", "optimizer.beta2", "optimizer.eps"),  # Adam's, as the paper has them
     *("checkpoint.every_seconds", "device.name", "device.threads", "device.workers"),
     "device.kernels",  # they are the same but for rounding
-    *("device.deterministic", "resume", "trust", "experiment"),
+    *("device.deterministic", "resume", "trust", "experiment", "report"),
 }
 
 
@@ -300,6 +300,13 @@ def fresh(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
         return read_summary(Path(folder))["seeds"]
 
 
+def reported(config: Config, _: pytest.MonkeyPatch) -> object:
+    with tempfile.TemporaryDirectory() as folder:
+        source = workers.share_out(config, build.loop(config), {})
+        train(config, source, Path(folder), {}, None, quiet=True)
+        return (Path(folder) / "report.html").exists()
+
+
 def shared(config: Config, _: pytest.MonkeyPatch) -> object:
     loop = build.loop(config)
     return loop.scorer.envs is loop.envs
@@ -341,6 +348,7 @@ TRIES: dict[str, dict[str, Try]] = {
         "eval.envs": Try("shared", shared),
         "checkpoint.every_seconds": Try(1e-9, checkpoints, ("steps=600",)),
         "name": Try("mine", label),
+        "report": Try(True, reported),
     },
     "env/cartpole": {
         "wrappers": Try(LIMITED, training),

@@ -13,6 +13,7 @@ from dqn_cli.cli.plot_options import parser
 from dqn_cli.results import bars, pairwise, profile, sensitivity
 from dqn_cli.results.curves import write_curves
 from dqn_cli.results.figure import BANDS, View, any_values, draw, usual
+from dqn_cli.results.page.page import page_format, write_page
 from dqn_cli.results.reader import Run, find_runs, read_run
 from dqn_cli.results.report import notes
 from dqn_cli.results.schema import ResultError
@@ -27,14 +28,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser()
     args = options.parse_args(argv)
     try:
-        image_format(args.output)
+        output = args.output or (None if args.html else Path("comparison.png"))
+        if output:
+            image_format(output)
+        if args.html:
+            page_format(args.html)
+        if args.html and not output and (args.bars or args.profile or args.sensitivity):
+            options.error("--html has no such figure: name its file, too, with -o FILE")
         runs = [read_run(path, args.x == "seconds") for path in find_runs(args.directories)]
         runs = where(runs, dict(args.where))
         found = panels(runs, args.by, dict(args.label))
         view = _view(found, args)
         if not any_values(found, view.metric, view.x):
             options.error(_nothing(found, view, args.directories))
-        _draw(runs, found, view, args)
+        if output:
+            _draw(runs, found, view, output, args)
+        if args.html:
+            write_page(found, args.html, view, _look(args))
         if args.curves:
             write_curves(found, view, args.curves)
         _print(_text(found, view, args))
@@ -57,21 +67,25 @@ def _nothing(found: list[Panel], view: View, directories: Sequence[Path]) -> str
     return f"{what}: {'try --metric return' if other else 'no episode has ended'}"
 
 
-def _draw(runs: list[Run], found: list[Panel], view: View, args: Namespace) -> None:
+def _look(args: Namespace) -> Look:
     colours = args.colors or Look().colours
     exact = args.width is not None or args.height is not None
-    look = Look(args.title, args.width, args.height, args.paper, colours, exact)
+    return Look(args.title, args.width, args.height, args.paper, colours, exact)
+
+
+def _draw(runs: list[Run], found: list[Panel], view: View, output: Path, args: Namespace) -> None:
+    look = _look(args)
     common = view.metric, view.smooth, view.x, look
     if args.bars:
-        bars.draw_bars(found, args.output, *common)
+        bars.draw_bars(found, output, *common)
     elif args.pairwise:
-        pairwise.draw_pairs(found, args.output, *common)
+        pairwise.draw_pairs(found, output, *common)
     elif args.profile:
-        profile.draw_profile(found, args.output, *common, dict(args.scale))
+        profile.draw_profile(found, output, *common, dict(args.scale))
     elif args.sensitivity:
-        sensitivity.draw_sensitivity(runs, args.sensitivity, args.output, *common)
+        sensitivity.draw_sensitivity(runs, args.sensitivity, output, *common)
     else:
-        draw(found, args.output, view, look)
+        draw(found, output, view, look)
 
 
 def _text(found: list[Panel], view: View, args: Namespace) -> str:
@@ -86,7 +100,8 @@ def _text(found: list[Panel], view: View, args: Namespace) -> str:
     if args.table != "text":
         return shown
     remarks = notes([v for p in found for v in p.variants], view.metric, view.x, view.smooth)
-    curves = not (args.bars or args.pairwise or args.profile or args.sensitivity)
+    drawn = args.output or not args.html
+    curves = drawn and not (args.bars or args.pairwise or args.profile or args.sensitivity)
     most = max(len(panel.variants) for panel in found)
     if curves and args.band is None and not args.seeds and view.band != "minmax":
         remarks.append(

@@ -39,8 +39,13 @@ def parser() -> Parser:
         "--output",
         metavar="FILE",
         type=Path,
-        default=Path("comparison.png"),
-        help="the figure: .png, .svg or .pdf (default: %(default)s)",
+        help="the figure: .png, .svg or .pdf (default: comparison.png, or none with --html)",
+    )
+    found.add_argument(
+        "--html",
+        metavar="FILE",
+        type=Path,
+        help="a report: one page with curves, tables and where they come from, to send and to keep",
     )
     found.add_argument("--version", action="version", version=f"dqn-cli {__version__}")
     _kinds(found)

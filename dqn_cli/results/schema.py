@@ -12,6 +12,7 @@ EVALUATIONS = "evaluations"
 TIMING = "timing.csv"
 SUMMARY = "summary.json"
 FIGURE = "scores.png"
+REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 LOG = "train.log"
 

@@ -30,7 +30,9 @@ from dqn_cli.saving.versions import NAMES, versions
 from dqn_cli.state import Best, Lane
 
 # What may change when a run is resumed: its length, its seeds, and how it is carried out.
-MAY_CHANGE = ("seed", "episodes", "steps", "checkpoint.every_seconds", "device.workers")
+MAY_CHANGE = (
+    "seed", "episodes", "steps", "report", "checkpoint.every_seconds", "device.workers",
+)  # fmt: skip
 
 
 class Progress(NamedTuple):

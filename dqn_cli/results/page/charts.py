@@ -167,6 +167,4 @@ def _numbers(line: Curve, bands: Sequence[Band], places: int, seeds: bool) -> di
 def _rounded(values: FloatArray, places: int) -> list[float | int | None]:
     """None for what is no finite number."""
     rounded = np.round(values, places) if places < 300 else values
-    return [
-        (int(v) if v == int(v) else v) if math.isfinite(v) else None for v in rounded.tolist()
-    ]
+    return [(int(v) if v == int(v) else v) if math.isfinite(v) else None for v in rounded.tolist()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def command(run: Run) -> str:
 def _defaults(choices: Mapping[str, str]) -> dict[str, Any]:
     """What config.yaml and the files of the choices say; nothing for a choice of the user's own,
     so that all of its keys are on the command line."""
-    found = _load(CONF / "config.yaml")
+    found = dict(_load(CONF / "config.yaml"))
     overlays = []
     for group, choice in choices.items():
         file = CONF / group / f"{choice}.yaml"
@@ -48,6 +49,7 @@ def _defaults(choices: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+@cache
 def _load(file: Path) -> dict[str, Any]:
     loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
     return loaded if isinstance(loaded, dict) else {}

@@ -66,15 +66,10 @@ def dot_plot(panel: Panel, view: View, look: Look) -> Html:
         if len(values):
             low, high = bootstrap(values, np.mean)
             marks += _marks(values[np.isfinite(values)], low, high, float(values.mean()), scale)
-        rows.append(
-            element(
-                "div",
-                element("span", variant.label, kind="label"),
-                element("svg", join(marks), kind=classes(variant, look), height=HEIGHT),
-                element("span", number(float(values.mean())) if len(values) else "–", kind="value"),
-                kind="row",
-            )
-        )
+        label = element("span", variant.label, kind="label")
+        track = element("svg", join(marks), kind=classes(variant, look), height=HEIGHT)
+        mean = number(float(values.mean()) if len(values) else None)
+        rows.append(element("div", label, track, element("span", mean, kind="value"), kind="row"))
     texts = [
         element("text", _tick(tick), x=scale(tick), y=14, text_anchor="middle")
         for tick in scale.ticks()
@@ -82,7 +77,13 @@ def dot_plot(panel: Panel, view: View, look: Look) -> Html:
     ]
     if goal is not None:
         texts.append(element("text", number(goal), x=scale(goal), y=14, kind="goal"))
-    axis = element("div", element("span"), element("svg", join(texts), height=18), kind="row axis")
+    axis = element(
+        "div",
+        element("span", kind="label"),
+        element("svg", join(texts), height=18),
+        element("span"),
+        kind="row axis",
+    )
     return element("div", join(rows), axis, kind="dots")
 
 
@@ -100,7 +101,8 @@ def _marks(
     middle = HEIGHT / 2
     marks = []
     if math.isfinite(low) and math.isfinite(high):
-        marks.append(element("line", x1=scale(low), x2=scale(high), y1=middle, y2=middle, kind="ci"))
+        ends = {"x1": scale(low), "x2": scale(high)}
+        marks.append(element("line", **ends, y1=middle, y2=middle, kind="ci"))
     places = middle + SPREAD * np.linspace(-1, 1, len(values) + 2)[1:-1]
     marks += [
         element("circle", cx=scale(value), cy=f"{y:.1f}", r=3)

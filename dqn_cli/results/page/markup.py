@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from dqn_cli.results.schema import one_line
 
-VOID = frozenset({"img", "meta", "line", "circle", "rect"})
+VOID = frozenset({"img", "meta"})
 
 
 class Html(str):

@@ -177,7 +177,7 @@
 
     draw() {
       const width = Math.max(this.svg.clientWidth, 200);
-      const height = Math.round(clamp(width * 0.5, 230, 400));
+      const height = Math.round(clamp(width * 0.5, 280, 400));
       const [bottom, top] = this.span();
       const count = height / 60;
       const ticks = this.data.log ? logTicks(bottom, top, count) : linearTicks(bottom, top, count);
@@ -221,7 +221,7 @@
         this.node("line", { x1: left, x2: right, y1: y, y2: y, class: "grid" });
         this.node("text", { x: left - 8, y: y + 4, "text-anchor": "end" }, this.svg, tickText(tick));
       }
-      for (const tick of linearTicks(...this.range, clamp(width / 110, 2, 8))) {
+      for (const tick of linearTicks(...this.range, clamp(width / 70, 2, 8))) {
         if (this.data.x !== "seconds" && !Number.isInteger(tick)) continue;
         const x = this.toX(tick);
         this.node("line", { x1: x, x2: x, y1: bottom, y2: bottom + 4, class: "grid" });
@@ -295,7 +295,7 @@
     read(place) {
       this.at = place;
       this.over.replaceChildren();
-      this.head.textContent = place === null ? "" : "";
+      this.head.textContent = "";
       this.entries.forEach(({ value }) => { value.textContent = ""; });
       if (place === null || this.empty) return;
       const all = this.shownCurves().filter((curve) => curve.x.length);

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -21,14 +22,20 @@ from dqn_cli.results.page.runs import differences, provenance, recordings
 from dqn_cli.results.report import notes
 from dqn_cli.results.schema import ResultError
 from dqn_cli.results.style import Look
-from dqn_cli.results.variants import Panel
+from dqn_cli.results.variants import Panel, Variant
 
 BYTES = 1_900_000  # of a page, so that it can be sent and opened anywhere
 DETAILS = (
     *(Detail(points, True) for points in (300, 150, 75, 40)),
     *(Detail(points, False) for points in (300, 150, 75, 40, 20)),
 )
-PAIRS = 1000  # rows, of variants against each other
+PAIRS = 500  # rows, of variants against each other
+MEANINGS = {  # of the table's columns
+    "IQM": "interquartile mean of seeds",
+    "best": "mean over seeds of the highest value",
+    "fresh": "what those best networks reach on episodes that did not choose them",
+    "P(> first)": "how likely a seed is above one of the first variant",
+}
 
 
 def write_page(
@@ -53,16 +60,27 @@ def page_format(out: Path) -> None:
 
 def page(panels: Sequence[Panel], view: View, look: Look) -> str:
     """The whole page, with as much of the curves as there is room for."""
-    found = charts.curves(panels, view)
-    sections = _sections(panels, view, look)
+    rows = _with_rows(panels, view)
+    found = charts.curves(rows, view)
+    longest = max((len(line.x) for lines in found for line in lines), default=0)
+    sections = _sections(rows, view, look)
     title = look.title or ", ".join(panel.env for panel in panels)
     for detail in DETAILS:
         data = charts.as_json(chart_data(panels, found, view, look, detail))
-        remarks = _remarks(panels, view, detail, max((len(c.x) for p in found for c in p), default=0))
+        remarks = _remarks(panels, view, detail, longest)
         text = _document(title, look, panels, view, remarks, sections, data)
         if len(text) <= BYTES:
             break
     return text
+
+
+def _with_rows(panels: Sequence[Panel], view: View) -> list[Panel]:
+    """The panels with the rows of the metric as their scores, so that they are joined once."""
+
+    def joined(variant: Variant) -> Variant:
+        return replace(variant, scores=variant.rows(view.metric, view.x), evaluations={})
+
+    return [Panel(panel.env, list(map(joined, panel.variants))) for panel in panels]
 
 
 def _document(
@@ -150,7 +168,7 @@ def _sections(panels: Sequence[Panel], view: View, look: Look) -> Html:
     runs = [run for panel in panels for variant in panel.variants for run in variant.runs]
     parts = [
         _section("Learning curves", _charts(panels)),
-        _section("Final scores" if view.metric == "score" else "Final values", _dots(panels, view, look)),
+        _section(f"Final {view.metric}", _dots(panels, view, look)),
         _section("Table", _table(panels, view, look), _pairs(panels, view)),
         _section("What differs", differences(panels)),
         _section("Recordings", recordings(runs)),
@@ -164,12 +182,16 @@ def _section(title: str, *content: Html) -> Html:
     return element("section", element("h2", title), *content) if any(content) else Html("")
 
 
+def _heading(panel: Panel, panels: Sequence[Panel]) -> Html:
+    return element("h3", panel.env) if len(panels) > 1 else Html("")
+
+
 def _charts(panels: Sequence[Panel]) -> Html:
     """Where page.js draws."""
     figures = [
         element(
             "figure",
-            element("h3", panel.env),
+            _heading(panel, panels),
             element("div", element("svg"), element("div", kind="legend"), kind="chart"),
         )
         for panel in panels
@@ -189,7 +211,7 @@ def _dots(panels: Sequence[Panel], view: View, look: Look) -> Html:
     said = final_label(panels, view.metric, view.smooth, view.x)
     words = f"{said}. Dot: a seed; bar: the mean and its 95 % bootstrap interval."
     figures = [
-        element("figure", element("h3", panel.env), dot_plot(panel, view, look)) for panel in panels
+        element("figure", _heading(panel, panels), dot_plot(panel, view, look)) for panel in panels
     ]
     return join([element("p", words, kind="quiet"), *figures])
 
@@ -203,7 +225,9 @@ def _table(panels: Sequence[Panel], view: View, look: Look) -> Html:
         [*line[:place], _named(line[place], kind), *line[place + 1 :]]
         for line, kind in zip(body, looks, strict=True)
     ]
-    return table([head, *marked], words=place + 1, kind="sortable")
+    said = [f"{name}: {meaning}" for name, meaning in MEANINGS.items() if name in head]
+    words = element("p", "Interval: bootstrap, of the mean. " + "; ".join(said) + ".", kind="quiet")
+    return join([table([head, *marked], words=place + 1, kind="sortable"), words])
 
 
 def _named(label: str, kind: str) -> Html:
@@ -220,4 +244,6 @@ def _pairs(panels: Sequence[Panel], view: View) -> Html:
         return Html("")
     lines = pairwise.cells(pairs)
     shown = table(lines, words=lines[0].index("against") + 1, kind="sortable")
-    return element("details", element("summary", f"Each of {len(pairs)} pairs of variants"), shown)
+    return element(
+        "details", element("summary", f"Variants against each other ({len(pairs)})"), shown
+    )

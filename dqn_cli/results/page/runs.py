@@ -41,15 +41,12 @@ def differences(panels: Sequence[Panel]) -> Html:
     if not differing:
         return Html("")
     head = ["variant", *differing]
-    lines = [
-        [label, *values]
-        for label, values in zip(labels.values(), zip(*differing.values(), strict=True), strict=True)
-    ]
-    return table([head, *lines], words=len(head), kind="keys")
+    lines = zip(labels.values(), *differing.values(), strict=True)
+    return table([head, *map(list, lines)], words=len(head))
 
 
 def _values(found: Sequence[str | None]) -> str:
-    return ", ".join(dict.fromkeys("–" if value is None else value for value in found))
+    return ", ".join(dict.fromkeys("-" if value is None else value for value in found))
 
 
 def provenance(panels: Sequence[Panel]) -> Html:
@@ -84,7 +81,7 @@ def _card(run: Run, variant: Variant, config: str | None) -> Html:
         else None,
     }
     rows = [
-        element("dt", name) + element("dd", str(value))
+        join([element("dt", name), element("dd", str(value))])
         for name, value in facts.items()
         if value not in (None, "")
     ]
