@@ -176,7 +176,7 @@
     }
 
     draw() {
-      const width = Math.max(this.svg.clientWidth, 200);
+      const width = this.view.paper ? 900 : Math.max(this.svg.clientWidth, 200);
       const height = Math.round(clamp(width * 0.5, 280, 400));
       const [bottom, top] = this.span();
       const count = height / 60;
@@ -263,6 +263,7 @@
     }
 
     drawCurve(curve, parent) {
+      if (!curve.x.length) return;
       const group = this.node("g", { class: curve.look, "data-variant": curve.variant }, parent);
       const count = curve.x.length, whole = curve.whole;
       const rest = Math.max(whole - 1, 0);  // so that the line joins
@@ -373,7 +374,7 @@
   // ---- The page ------------------------------------------------------------------------------
 
   function charts(data) {
-    const view = { band: data.band, seeds: data.seeds, hidden: new Set() };
+    const view = { band: data.band, seeds: data.seeds, hidden: new Set(), paper: false };
     const figures = [...document.querySelectorAll("figure:has(> .chart)")];
     const all = figures.map((figure, i) => new Chart(figure, data.panels[i], data, view, i));
     const draw = () => { all.forEach((chart) => chart.draw()); view.changed(); };
@@ -388,6 +389,10 @@
       if (window.innerWidth !== width) draw();  // a phone's bars change the height alone
       width = window.innerWidth;
     });
+    // The same letters on paper, whatever the width of the window.
+    for (const [event, paper] of [["beforeprint", true], ["afterprint", false]]) {
+      window.addEventListener(event, () => { view.paper = paper; draw(); });
+    }
   }
 
   function tools(data, view, all, draw) {

@@ -64,7 +64,7 @@ def page(panels: Sequence[Panel], view: View, look: Look) -> str:
     found = charts.curves(rows, view)
     longest = max((len(line.x) for lines in found for line in lines), default=0)
     sections = _sections(rows, view, look)
-    title = look.title or ", ".join(panel.env for panel in panels)
+    title = look.title or ", ".join(panel.env for panel in panels if panel.env) or "Runs"
     for detail in DETAILS:
         data = charts.as_json(chart_data(panels, found, view, look, detail))
         remarks = _remarks(panels, view, detail, longest)
@@ -133,9 +133,9 @@ def _compared(panels: Sequence[Panel], view: View) -> str:
     variants = len({variant.index for panel in panels for variant in panel.variants})
     counts = sorted({len(variant.scores) for panel in panels for variant in panel.variants})
     seeds = "-".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "0"
-    names = [panel.env for panel in panels]
+    names = [panel.env for panel in panels if panel.env]
     where = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-    what = f"{variants} variant{'s' * (variants != 1)} in {where}"
+    what = f"{variants} variant{'s' * (variants != 1)}" + (f" in {where}" if where else "")
     each = f"{seeds} seed{'s' * (seeds != '1')}{' each' * (variants > 1 or len(panels) > 1)}"
     return f"{what}, {each}. {AXIS_LABELS[view.metric]}."
 
