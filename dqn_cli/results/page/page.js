@@ -351,7 +351,10 @@
         start = null;
       });
       this.svg.addEventListener("pointercancel", () => { start = null; });
-      this.svg.addEventListener("pointerleave", () => { if (start === null) this.read(null); });
+      this.svg.addEventListener("pointerleave", (event) => {
+        // What a finger has pointed at stays to be read.
+        if (start === null && event.pointerType !== "touch") this.read(null);
+      });
       this.svg.addEventListener("dblclick", () => this.zoom(this.ends));
       this.svg.addEventListener("blur", () => this.read(null));
       this.svg.addEventListener("keydown", (event) => {

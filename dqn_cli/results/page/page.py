@@ -30,6 +30,7 @@ DETAILS = (
     *(Detail(points, False) for points in (300, 150, 75, 40, 20)),
 )
 PAIRS = 500  # rows, of variants against each other
+PLAIN_NOTES = 5  # the others are folded away
 MEANINGS = {  # of the table's columns
     "IQM": "interquartile mean of seeds",
     "best": "mean over seeds of the highest value",
@@ -157,7 +158,14 @@ def _remarks(panels: Sequence[Panel], view: View, detail: Detail, longest: int) 
 def _notes(remarks: Sequence[str]) -> Html:
     if not remarks:
         return Html("")
-    return element("ul", join(element("li", remark) for remark in remarks), kind="notes")
+    items = [element("li", remark) for remark in remarks]
+    plain, more = items[:PLAIN_NOTES], items[PLAIN_NOTES:]
+    parts = [element("ul", *plain)]
+    if more:
+        parts.append(
+            element("details", element("summary", f"{len(more)} more"), element("ul", *more))
+        )
+    return element("div", *parts, kind="notes")
 
 
 def _pair_count(panels: Sequence[Panel]) -> int:
