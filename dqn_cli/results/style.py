@@ -110,6 +110,11 @@ def canvas(out: Path, look: Look, panels: int) -> Iterator[tuple[Figure, list[Ax
             figure.suptitle(plain(look.title), fontsize="large")
         yield figure, axes[: max(panels, 1)]
         data = _bytes(figure, kind, look)
+    save(out, data)
+
+
+def save(out: Path, data: bytes) -> None:
+    """Replace the file atomically. Raises ResultError if it cannot be written."""
     try:
         write_atomic(out, data)
     except OSError as error:
