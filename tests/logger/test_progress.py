@@ -47,7 +47,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_the_fraction_is_by_the_nearer_limit(
     limits: tuple[int | None, int | None], fraction: float
 ) -> None:
-    display = Display([1, 2], limits, quiet=True, done={})
+    display = Display([1, 2], limits, JOB, done={})
     assert display.fraction == 0
     display.event(episode(1, 5, 60))
     display.event(episode(2, 1, 20))
@@ -55,14 +55,14 @@ def test_the_fraction_is_by_the_nearer_limit(
 
 
 def test_a_seed_that_is_done_stays_where_it_ended() -> None:
-    display = Display([1, 2], (None, 100), quiet=True, done={})
+    display = Display([1, 2], (None, 100), JOB, done={})
     advance(display, 50, 100, [1, 2])
     advance(display, 80, 130, [2])
     assert display.fraction == pytest.approx((0.5 + 0.8) / 2)
 
 
 def test_the_text_has_the_slowest_seed_and_the_spread_of_scores(clock: Clock) -> None:
-    display = Display([0, 7], (10, None), quiet=True, done={})
+    display = Display([0, 7], (10, None), JOB, done={})
     clock.now += 4
     advance(display, 600, 1200, [0, 7])
     assert display.text == "episode 0/10  1,200 steps  300 steps/s"
@@ -75,14 +75,14 @@ def test_the_text_has_the_slowest_seed_and_the_spread_of_scores(clock: Clock) ->
 
 
 def test_without_a_limit_in_episodes_none_is_shown(clock: Clock) -> None:
-    display = Display([1], (None, 2000), quiet=True, done={})
+    display = Display([1], (None, 2000), JOB, done={})
     clock.now += 1
     advance(display, 1000, 1000, [1])
     assert display.text == "episode 0  step 1,000/2,000  1,000 steps/s"
 
 
 def test_a_limit_in_steps_is_shown_for_the_seed_furthest_behind(clock: Clock) -> None:
-    display = Display([1, 2], (None, 2000), quiet=True, done={2: (3, 900)})
+    display = Display([1, 2], (None, 2000), JOB, done={2: (3, 900)})
     clock.now += 1
     advance(display, 500, 500, [1])
     assert "step 500/2,000" in display.text
@@ -94,7 +94,7 @@ def test_a_limit_in_steps_is_shown_for_the_seed_furthest_behind(clock: Clock) ->
 
 
 def test_the_time_left_is_in_proportion(clock: Clock) -> None:
-    display = Display([1], (None, 1000), quiet=True, done={})
+    display = Display([1], (None, 1000), JOB, done={})
     clock.now += 60
     assert display.left == ""
     advance(display, 250, 250, [1])
@@ -104,7 +104,7 @@ def test_the_time_left_is_in_proportion(clock: Clock) -> None:
 def test_plain_lines_come_every_ten_seconds(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    display = Display([1], (None, 1000), quiet=False, done={})
+    display = Display([1], (None, 1000), None, done={})
     for second in range(1, 26):
         clock.now = 100 + second
         advance(display, 10 * second, 10 * second, [1])
@@ -116,7 +116,7 @@ def test_plain_lines_come_every_ten_seconds(
 
 
 def test_quiet_prints_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    display = Display([1], (None, 1000), quiet=True, done={})
+    display = Display([1], (None, 1000), JOB, done={})
     for second in range(1, 100):
         clock.now = 100 + second
         advance(display, 10 * second, 10 * second, [1])
@@ -148,7 +148,7 @@ def shown(display: Display) -> Any:
 
 
 def test_a_terminal_has_a_bar(terminal: Terminal, clock: Clock) -> None:
-    display = Display([1, 2], (None, 1000), quiet=False, done={})
+    display = Display([1, 2], (None, 1000), None, done={})
     clock.now += 1
     advance(display, 250, 500, [1, 2])
     assert shown(display).percentage == 25
@@ -162,7 +162,7 @@ def test_a_usual_terminal_shows_how_far_it_is(
     terminal: Terminal, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    display = Display([1, 2], (1000, None), quiet=False, done={})
+    display = Display([1, 2], (1000, None), None, done={})
     clock.now += 100
     for seed in (1, 2):
         display.event(episode(seed, 250, 12345, 123.4 + seed))
@@ -172,14 +172,14 @@ def test_a_usual_terminal_shows_how_far_it_is(
 
 
 def test_a_quiet_terminal_has_none(terminal: Terminal) -> None:
-    display = Display([1], (None, 1000), quiet=True, done={})
+    display = Display([1], (None, 1000), JOB, done={})
     advance(display, 250, 250, [1])
     display.close("finished")
     assert terminal.getvalue() == ""
 
 
 def test_what_is_left_is_in_proportion_to_what_was_done_here(clock) -> None:
-    display = Display([1, 2], (100, None), quiet=True, done={1: (50, 600), 2: (70, 900)})
+    display = Display([1, 2], (100, None), JOB, done={1: (50, 600), 2: (70, 900)})
     assert display.fraction == pytest.approx(0.6)
     assert display.left == ""
     clock.now += 10
@@ -189,7 +189,7 @@ def test_what_is_left_is_in_proportion_to_what_was_done_here(clock) -> None:
 
 
 def test_a_seed_that_diverged_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    display = Display([1, 2], (100, None), quiet=False, done={})
+    display = Display([1, 2], (100, None), None, done={})
     display.event(episode(1, 50, 700))
     display.event(Diverged(2, 640))
     assert display.fraction == pytest.approx(0.75)
@@ -200,7 +200,7 @@ def test_a_seed_that_diverged_is_not_waited_for(capsys: pytest.CaptureFixture[st
 
 def test_a_seed_that_had_diverged_before_counts_for_no_progress_of_this_run(clock: Clock) -> None:
     done = {1: (50, 600), 2: (20, 200)}
-    display = Display([1, 2], (100, None), quiet=True, done=done, over=[2])
+    display = Display([1, 2], (100, None), JOB, done=done, over=[2])
     assert display.fraction == pytest.approx(0.75)
     assert display.left == ""
     clock.now += 10
@@ -209,7 +209,7 @@ def test_a_seed_that_had_diverged_before_counts_for_no_progress_of_this_run(cloc
 
 
 def test_an_evaluation_shows_its_score_and_a_finished_seed_its_steps() -> None:
-    display = Display([1], (None, 100), quiet=True, done={})
+    display = Display([1], (None, 100), JOB, done={})
     display.event(Evaluated(1, 50, 3, 12.5, 0, None, extra=False))
     assert "score 12.5" in display.text
     display.event(Finished(1, 75, np.zeros(1, np.float32)))
@@ -217,7 +217,7 @@ def test_an_evaluation_shows_its_score_and_a_finished_seed_its_steps() -> None:
 
 
 def test_the_bar_says_that_the_best_networks_are_played(terminal: Terminal, clock: Clock) -> None:
-    display = Display([1], (10, None), quiet=False, done={})
+    display = Display([1], (10, None), None, done={})
     display.event(Rescoring(100))
     assert shown(display).description == "best networks: 100 fresh episodes of each"
     assert shown(display).percentage == 100
