@@ -27,8 +27,8 @@ def values_of(runs: Sequence[Run], key: str) -> list[float]:
         try:
             found.add(float(text or ""))
         except ValueError:
-            problem = f"--sensitivity {key}: not a number: {text}"
-            raise ResultError(path, problem if text else f"has no key {key}") from None
+            problem = f"not a number in {path}: {text}" if text else f"{path} has no such key"
+            raise ResultError(f"--sensitivity {key}", problem) from None
     if len(found) < 2:
         raise ResultError(f"--sensitivity {key}", "every run has the same; nothing was swept")
     return sorted(found)
