@@ -1303,19 +1303,19 @@ MUTANTS = [
         "results/intervals.py",
         "below = int((resamples - 1) * tail(level))",
         "below = int((resamples - 1) * 2 * tail(level))",
-        "test_coverage.py",
+        "test_coverage.py::test_a_bootstrap_interval_of_a_normal_mean_is_as_narrow_as_it_is",
     ),
     Mutant(
         "results/comparison.py",
         "np.maximum.accumulate(p[order] * factors)",
         "p[order] * factors",
-        "results/test_comparison.py",
+        "results/test_comparison.py::test_holm_s_adjusted_p_values",
     ),
     Mutant(
         "results/environments.py",
         "(x > t)",
         "(x >= t)",
-        "results/test_environments.py",
+        "results/test_environments.py::test_a_profile_counts_what_is_above_and_weighs_environments_alike",
     ),
     Mutant(
         "results/variants.py",
