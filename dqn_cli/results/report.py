@@ -10,7 +10,7 @@ from dqn_cli.results.variants import Variant
 
 def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> list[str]:
     """One line for everything that makes a curve other than asked for, with whom it concerns."""
-    lines = [line for variant in variants for line in variant.notes]
+    lines = list(dict.fromkeys(line for variant in variants for line in variant.notes))
     labels: dict[str, list[str]] = {}  # what is to be said -> of which variants
     for variant in variants:
         rows = variant.rows(metric, x)
