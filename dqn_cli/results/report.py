@@ -23,7 +23,7 @@ def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> 
             said.append(f"no times in {len(variant.scores) - len(rows)} seeds (timing.csv)")
         if silent := len(rows) - line.seeds:
             said.append(f"no {metric} in {silent} of {len(rows)} seeds")
-        if line.window < window and line.seeds:
+        if line.window < window:
             said.append(
                 f"smoothed over {line.window} instead of {window}, "
                 f"because its shortest seed has too few values"
