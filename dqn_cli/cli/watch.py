@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dqn_cli.cli.console import print_to_reader
 from dqn_cli.results.schema import CONFIG, EVALUATIONS, SCORES, SUMMARY, TIMING, ResultError
 
 Files = dict[str, tuple[int, int]]  # path -> when it was written (ns), and its size
@@ -31,8 +32,8 @@ def watch(compare: Callable[[], str], directories: Iterable[Path], seconds: floa
                     _show(f"waiting: {error}")
             time.sleep(seconds)
     except KeyboardInterrupt:
-        # over the ^C that the terminal has written
-        print("\r" * sys.stdout.isatty() + "stopped watching", flush=True)
+        # on a terminal over the ^C that it has written
+        print_to_reader("\r" * sys.stdout.isatty() + "stopped watching")
 
 
 def files(directories: Iterable[Path]) -> Files:
@@ -53,6 +54,7 @@ def files(directories: Iterable[Path]) -> Files:
 
 
 def _show(text: str) -> None:
-    """Print it, on a terminal in the place of what was there."""
-    Console(file=sys.stdout).clear()
-    print(text, flush=True)
+    """Print it, on a terminal in the place of what was there and with the time."""
+    console = Console(file=sys.stdout)
+    console.clear()
+    print_to_reader(f"{text}\n{time.strftime('%X')}  Ctrl-C ends" if console.is_terminal else text)

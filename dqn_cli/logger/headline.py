@@ -19,10 +19,10 @@ def headline(
     device: str,
     kernels: str,
 ) -> str:
-    """Environment, variant, seeds and device. The variant is the run's name, if it has one, or else
-    its choices in the main groups."""
+    """Environment, variant, seeds, device and kind of kernels. The variant is the run's name, if it
+    has one, or else its choices in the main groups."""
     variant = name or " ".join(choices[group] for group in MAIN_GROUPS if group in choices)
-    parts = [env, shorten(variant, NAME_LENGTH), listed(seeds), f"{device}, {kernels} kernels"]
+    parts = [env, shorten(variant, NAME_LENGTH), listed(seeds), f"{device}, {kernels}"]
     return "  ".join(part for part in parts if part)
 
 
