@@ -71,6 +71,10 @@ class C51:
         support = torch.linspace(self.low, self.high, self.atoms, device=logits.device)
         return (logits.softmax(-1) * support).sum(-1)
 
+    def entropy(self, values: Array) -> Array:
+        log_p = self.kernels.tensor(values).log_softmax(-1)
+        return self.kernels.array(-(log_p.exp() * log_p).sum(-1))
+
     def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
         tensor, array = self.kernels.tensor, self.kernels.array
         values, action, reward, discount = map(
