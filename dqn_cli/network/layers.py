@@ -73,8 +73,8 @@ class Stack:
         return np.concatenate([none, *(chain.rectified() for chain in self.chains)])
 
     def dead_units(self, grad: Array) -> float | None:
-        """The share of ReLU units without a gradient: it is 0 to the bit where no sample activates the
-        unit (Sokar et al. 2023: dormant, with a threshold of 0). None without ReLU units."""
+        """The share of ReLU units without a gradient: it is 0 to the bit where no sample activates
+        the unit (Sokar et al. 2023: dormant, threshold 0). None without ReLU units."""
         if not len(self.rectified):
             return None
         return float((self.kernels.numpy(grad)[self.rectified] == 0).mean())

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Keys in which pooled runs may differ: whose run it is, and how it was carried out.
-NOT_COMPARED = ("seed", "resume", "eval.diagnose", "checkpoint.every_seconds", "device.workers")
+NOT_COMPARED = (
+    *("seed", "resume", "eval.diagnose_every", "checkpoint.every_seconds", "device.workers"),
+)
 MAIN_GROUPS = ("algo", "buffer", "network", "target")  # these name a variant that stands alone
 LABEL_LENGTH = 60
 VALUE_LENGTH = 20

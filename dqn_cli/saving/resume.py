@@ -176,10 +176,12 @@ def _rows_of(lane: Lane, config: Config) -> Rows:
     keys = config.eval
     episodes = sum(isinstance(event, Episode) for event, _ in lane.waiting)
     evaluations = sum(isinstance(e, Evaluated) and not e.extra for e, _ in lane.waiting)
-    scored = sum(isinstance(e, Episode) and params is not None for e, params in lane.waiting)
+    diagnosed = sum(isinstance(e, Episode) and e.diagnosis is not None for e, _ in lane.waiting)
     by_steps = (lane.step // keys.every_steps if keys.every_steps else 0) - evaluations
-    by_episodes = (lane.episode // keys.every_episodes if keys.every_episodes else 0) - scored
-    diagnoses = by_steps + by_episodes if keys.diagnose else 0
+    diagnoses = 0
+    if keys.diagnose_every:
+        scored = lane.episode // keys.every_episodes if keys.every_episodes else 0
+        diagnoses = scored // keys.diagnose_every - diagnosed + by_steps
     return Rows(lane.episode - episodes, by_steps, diagnoses)
 
 

@@ -164,6 +164,6 @@ def evaluation(config: Config) -> Evaluation:
         keys.episodes,
         keys.max_steps,
         keys.envs,
-        keys.diagnose,
+        keys.diagnose_every,
         config.gamma,
     )

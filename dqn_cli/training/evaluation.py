@@ -34,12 +34,18 @@ class Evaluation(NamedTuple):
     episodes: int
     max_steps: int | None = None  # of an episode; None: the environment's own limit, or MAX_STEPS
     envs: Literal["own", "shared"] = "own"
-    diagnose: bool = False  # what is scored
+    diagnose_every: int | None = None  # scored episodes; None: not at all
     gamma: float = 1.0  # by which a diagnosis discounts
 
     @property
     def on(self) -> bool:
         return self.every_episodes is not None or self.every_steps is not None
+
+    def diagnoses(self, episode: int) -> bool:
+        """Whether a diagnosis is due with the score of this episode."""
+        if self.every_episodes is None or self.diagnose_every is None:
+            return False
+        return episode % (self.every_episodes * self.diagnose_every) == 0
 
     def limit(self, env: EnvMaker) -> int:
         return self.max_steps or env.max_steps or MAX_STEPS
@@ -258,7 +264,8 @@ def greedy_returns(
     """
     networks, episodes = len(seeds), len(seeds[0])
     at_once = at_once or episodes
-    returns, discounted, start_q = np.zeros((3, networks, episodes))
+    start_q = np.zeros((networks, episodes))
+    returns, discounted = np.zeros((2, networks * episodes))  # [K * E]: one axis is quicker
     cut = np.zeros((networks, episodes), np.bool_)
     obs: NDArray[Any] | None = None  # [K, E, *obs]
     for start in range(0, episodes, at_once):
@@ -295,8 +302,9 @@ def greedy_returns(
             places = first_row + k * at_once + e - start
             next_obs, reward, terminated, truncated = envs.step(places, actions[where])
             obs[k, e] = next_obs
-            returns[k, e] += reward
-            discounted[k, e] += discount * reward
+            at = k * episodes + e
+            returns[at] += reward
+            discounted[at] += discount * reward
             discount *= gamma
             open_[k, e] = ~(terminated | truncated)
             if watch is not None and watching:
@@ -305,4 +313,5 @@ def greedy_returns(
             if not still.all():
                 playing = playing[still]
                 weights = greedy.weights(params[torch.from_numpy(playing).to(params.device)])
+    returns, discounted = (sums.reshape(start_q.shape) for sums in (returns, discounted))
     return Returns(returns, discounted, start_q, cut)
