@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from dqn_cli import __version__
 from dqn_cli.cli.console import escape_what_does_not_fit
+from dqn_cli.results import diagnose
 from dqn_cli.results.figure import any_values, draw, image_format, usual_axis, usual_metric
 from dqn_cli.results.reader import find_runs, read_run
 from dqn_cli.results.report import notes, table
@@ -24,16 +25,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     escape_what_does_not_fit()
     parser = _parser()
     args = parser.parse_args(argv)
+    out = args.output or Path("diagnostics.png" if args.diagnose else "comparison.png")
     try:
-        image_format(args.output)
+        image_format(out)
         runs = [read_run(path) for path in find_runs(args.directories)]
+        if args.diagnose:
+            if len(runs) > 1:
+                parser.error(f"--diagnose: one run, and not {len(runs)}")
+            diagnose.draw(runs[0], out)
+            return
         pools = variants(runs)
         metric: Metric = args.metric or usual_metric(pools)
         if not any_values(pools, metric):
             hint = "try --metric return" if any_values(pools, "return") else "no episode has ended"
             parser.error(f"no {metric} in {', '.join(map(str, args.directories))}: {hint}")
         x = args.x or usual_axis(pools)
-        draw(runs, args.output, smooth=args.smooth, x=x, metric=metric, title=args.title)
+        draw(runs, out, smooth=args.smooth, x=x, metric=metric, title=args.title)
     except ResultError as error:
         parser.error(str(error))
     remarks = [f"note: {note}" for note in notes(pools, metric, x, args.smooth)]
@@ -70,8 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         metavar="FILE",
         type=Path,
-        default=Path("comparison.png"),
-        help="the figure: .png, .svg or .pdf (default: %(default)s)",
+        help="the figure: .png, .svg or .pdf (default: comparison.png, or diagnostics.png)",
     )
     parser.add_argument(
         "--smooth",
@@ -91,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=("score", "return"),
         help="score: greedy evaluation; return: training episodes (default: the score, or the "
         "return where there are no scores)",
+    )
+    parser.add_argument(
+        "--diagnose",
+        action="store_true",
+        help="draw the diagnostics of one run instead: Q against returns, TD errors, norms, "
+        "priorities, dead units, with what to look for",
     )
     parser.add_argument("--title", metavar="TEXT", help="a title above the figure")
     parser.add_argument("--version", action="version", version=f"dqn-cli {__version__}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from dqn_cli.results.variants import Variant, variants
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
 # Okabe-Ito, without the yellow that white paper swallows; told apart by colour-blind readers.
@@ -96,6 +97,24 @@ def _render(
     title: str | None,
     kind: str,
 ) -> bytes:
+    def paint(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for i, (pool, line) in enumerate(zip(pools, curves, strict=True)):
+            _draw_curve(axes, line, i, pool, faint=len(pools) > LEGEND_INSIDE)
+        _draw_thresholds(axes, pools)
+        windows = {line.window for line in curves if line.seeds}
+        smoothed = ""
+        if windows - {1}:
+            shrunk = "up to " if windows != {smooth} else ""
+            smoothed = f", sliding mean of {shrunk}{max(windows)}"
+        _dress(axes, x_label, y_label + smoothed, title)
+        _legend(axes, pools, curves)
+
+    return rendered(paint, (8, 5), kind)
+
+
+def rendered(paint: Callable[[Figure], None], size: tuple[float, float], kind: str) -> bytes:
+    """The file of a figure of this size in inches and of this format, with what `paint` draws."""
     import matplotlib
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
@@ -105,17 +124,8 @@ def _render(
         matplotlib.rcdefaults()  # the same figure whatever the user's matplotlibrc
         matplotlib.rcParams["svg.hashsalt"] = "dqn-cli"
         warnings.filterwarnings("ignore", message="Glyph")  # a label in letters the font has not
-        figure = Figure(figsize=(8, 5))
-        axes = figure.add_subplot()
-        for i, (pool, line) in enumerate(zip(pools, curves, strict=True)):
-            _draw_curve(axes, line, i, pool, faint=len(pools) > LEGEND_INSIDE)
-        _draw_thresholds(axes, pools)
-        windows = {line.window for line in curves if line.seeds}
-        if windows - {1}:
-            shrunk = "up to " if windows != {smooth} else ""
-            y_label += f", sliding mean of {shrunk}{max(windows)}"
-        _dress(axes, x_label, y_label, title)
-        _legend(axes, pools, curves)
+        figure = Figure(figsize=size)
+        paint(figure)
         figure.savefig(buffer, format=kind, dpi=150, bbox_inches="tight", metadata=dates)
     return buffer.getvalue()
 
@@ -134,7 +144,7 @@ def _draw_curve(axes: Axes, line: Curve, i: int, pool: Variant, faint: bool) -> 
         color=colour,
         linestyle=style,
         marker=marker,
-        label=_plain(f"{pool.label}, {seeds}"),
+        label=plain(f"{pool.label}, {seeds}"),
     )
     axes.fill_between(
         line.x[:whole], line.low[:whole], line.high[:whole], color=colour, alpha=band, linewidth=0
@@ -161,17 +171,22 @@ def _draw_thresholds(axes: Axes, pools: list[Variant]) -> None:
 
 
 def _dress(axes: Axes, x_label: str, y_label: str, title: str | None) -> None:
-    from matplotlib.ticker import EngFormatter, MaxNLocator
-
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
+    dress(axes)
+    if title:
+        axes.set_title(plain(title))
+
+
+def dress(axes: Axes) -> None:
+    """Whole numbers of episodes or steps at the bottom, a faint grid, no frame."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
     axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 50k
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.02)
-    if title:
-        axes.set_title(_plain(title))
 
 
 def _legend(axes: Axes, pools: list[Variant], curves: list[Curve]) -> None:
@@ -196,6 +211,6 @@ def _legend(axes: Axes, pools: list[Variant], curves: list[Curve]) -> None:
         axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", color=GREY)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Escape text so that matplotlib draws it as it is: no formula, not hidden from the legend."""
     return (" " * text.startswith("_") + one_line(text)).replace("$", r"\$")

@@ -78,14 +78,14 @@ def sliding_mean(values: FloatArray, window: int) -> FloatArray:
     return means
 
 
-def has_values(scores: Scores, metric: Metric) -> bool:
-    """Whether any seed has any value."""
+def has_values(scores: Scores, metric: str) -> bool:
+    """Whether any seed has any value in this column."""
     return any(frame[metric].notna().any() for frame in scores.values())
 
 
 @_quiet
-def curve(scores: Scores, metric: Metric, x: Axis, window: int) -> Curve:
-    """The learning curve over seeds.
+def curve(scores: Scores, metric: str, x: Axis, window: int) -> Curve:
+    """The learning curve over seeds, of the column `metric`.
 
     Each seed is smoothed first, a mean standing at the last of its `window` rows; the window is the
     same for all seeds, and a quarter of the shortest seed's values if those are no more than it, so

@@ -15,7 +15,7 @@ from dqn_cli.seeding import generator
 from dqn_cli.training.learner import Learner
 from dqn_cli.types import HasChances, HasDeadUnits, HasEntropy
 
-ROWS = 256  # of the trial update
+ROWS = 128  # of the trial update
 PLACES = 4096  # of the replay at which priorities are looked at
 
 
