@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANEL = (4.2, 3.6)  # inches, with the sentence below
+PANEL = (4.2, 3.7)  # inches, with the sentence below
 WIDTH = 66  # characters of that
 DECADES = 1.5  # between the smallest and the largest value, from which an axis is logarithmic
 
@@ -34,7 +34,7 @@ class Panel(NamedTuple):
 PANELS = (
     Panel(
         "Start value and return",
-        {"start_q": "predicted: max Q at the start", "start_return": "realised discounted return"},
+        {"start_q": "predicted: max Q", "start_return": "realised, discounted"},
         "Healthy: the prediction meets the return. A prediction that stays above it is "
         "over-estimation (less with Double DQN); one below it is still catching up.",
     ),
@@ -61,12 +61,12 @@ PANELS = (
     Panel(
         "Priorities",
         {
-            "priority_max": "largest, of the mean",
-            "priority_median": "median, of the mean",
-            "ess": "effective sample size, share",
+            "priority_max": "largest",
+            "priority_median": "median",
+            "ess": "effective sample size",
         },
-        "Healthy: a median not far below 1, and a share above one half. A small share: a few "
-        "rows make up each batch; lower alpha, or raise beta.",
+        "Relative to their mean; the size, to the rows drawn. Healthy: a median not far below 1, "
+        "a size above 0.5. Less: few rows count; lower alpha or beta.",
         log=True,
     ),
     Panel(
@@ -115,7 +115,12 @@ def draw(run: Run, out: Path) -> None:
         for place, panel in enumerate(panels, 1):
             _panel(figure.add_subplot(rows, columns, place), panel, seeds)
         figure.subplots_adjust(
-            left=0.05, right=0.99, top=1 - 1 / height, bottom=0.9 / height, wspace=0.2, hspace=0.6
+            left=0.05,
+            right=0.99,
+            top=1 - 1.15 / height,
+            bottom=0.9 / height,
+            wspace=0.2,
+            hspace=0.75,
         )
 
     data = rendered(paint, (columns * PANEL[0], rows * PANEL[1]), kind)
@@ -130,7 +135,7 @@ def _panel(axes: Axes, panel: Panel, seeds: Mapping[int, pd.DataFrame]) -> None:
     from matplotlib.ticker import FuncFormatter
 
     dress(axes)
-    axes.set_title(panel.title, loc="left", fontsize="medium", fontweight="bold")
+    axes.set_title(panel.title, loc="left", fontsize="medium", fontweight="bold", pad=20)
     for (column, label), colour in zip(panel.lines.items(), COLOURS, strict=False):
         for frame in seeds.values():
             axes.plot(frame["step"], frame[column], color=colour, linewidth=0.5, alpha=0.3)
@@ -143,7 +148,10 @@ def _panel(axes: Axes, panel: Panel, seeds: Mapping[int, pd.DataFrame]) -> None:
     elif values.min() >= 0:
         axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: short(y)))
-    axes.legend(fontsize="small", framealpha=0.8, loc="best")
+    axes.legend(
+        **{"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3, "borderaxespad": 0},
+        **{"fontsize": "small", "frameon": False, "columnspacing": 1, "handlelength": 1.2},
+    )
     sentence = textwrap.fill(panel.healthy, WIDTH)
     axes.text(0, -0.16, sentence, transform=axes.transAxes, va="top", fontsize=8, color="0.3")
 
