@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PANEL = (4.2, 3.7)  # inches, with the sentence below
 WIDTH = 66  # characters of that
 DECADES = 1.5  # between the smallest and the largest value, from which an axis is logarithmic
+LARGEST = 1e100  # that is drawn; a network's numbers end at 3e38, or are infinite
 
 
 class Panel(NamedTuple):
@@ -95,7 +96,7 @@ def draw(run: Run, out: Path) -> None:
     same bytes. Raises ResultError for a run without any, an unknown suffix, or a file that cannot
     be written."""
     kind = image_format(out)
-    seeds = run.diagnostics
+    seeds = {seed: frame.where(frame.abs() < LARGEST) for seed, frame in run.diagnostics.items()}
     panels = [panel for panel in PANELS if any(has_values(seeds, name) for name in panel.lines)]
     if not panels:
         problem = "holds no diagnostics (a run makes them with eval.diagnose_every)"
