@@ -140,9 +140,11 @@ def test_what_is_saved_of_a_seed_is_the_same_alone_and_after_another_has_left(co
 
 
 def test_evaluation_does_not_touch_training(compose):
+    scored = ("score", "diagnosis")
+
     def training(seeds):
         return {
-            seed: [[cell for cell in row if cell[0] != "score"] for row in rows[:-1]] + rows[-1:]
+            seed: [[cell for cell in row if cell[0] not in scored] for row in rows[:-1]] + rows[-1:]
             for seed, rows in seeds.items()
         }
 
