@@ -9,7 +9,7 @@ from pathlib import Path
 from dqn_cli.cli.console import escape_what_does_not_fit, print_to_reader
 from dqn_cli.cli.plot_options import parser
 from dqn_cli.cli.watch import watch
-from dqn_cli.results import bars, pairwise, profile, sensitivity
+from dqn_cli.results import bars, diagnose, pairwise, profile, sensitivity
 from dqn_cli.results.curves import write_curves
 from dqn_cli.results.figure import View, any_values, draw, usual
 from dqn_cli.results.reader import Run, find_runs, read_run
@@ -26,10 +26,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     escape_what_does_not_fit()
     options = parser()
     args = options.parse_args(argv)
+    args.output = args.output or Path("diagnostics.png" if args.diagnose else "comparison.png")
     try:
         image_format(args.output)
         if args.watch is None:
-            print_to_reader(compare(args))
+            if text := compare(args):
+                print_to_reader(text)
         else:
             watch(lambda: compare(args), args.directories, args.watch)
     except ResultError as error:
@@ -41,6 +43,11 @@ def compare(args: Namespace) -> str:
     for runs that have no values yet."""
     runs = [read_run(path, args.x == "seconds") for path in find_runs(args.directories)]
     runs = where(runs, dict(args.where))
+    if args.diagnose:
+        if len(runs) > 1:
+            raise ResultError("--diagnose", f"one run, and not {len(runs)}")
+        diagnose.draw(runs[0], args.output)
+        return ""
     found = panels(runs, args.by, dict(args.label))
     view = _view(found, args)
     if not any_values(found, view.metric, view.x):
