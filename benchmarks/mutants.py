@@ -532,8 +532,8 @@ MUTANTS = [
     ),
     Mutant(
         "results/stats.py",
-        "if shortest <= window:",
-        "if shortest < window:",
+        "return window if shortest > window else",
+        "return window if shortest >= window else",
         "results/test_stats.py::test_as_many_values_as_the_window_are_too_few",
     ),
     Mutant(
@@ -606,12 +606,6 @@ MUTANTS = [
         "results/report.py",
         "len(which) == len(variants) > 1",
         "len(which) == len(variants)",
-        "results/test_report.py::test_notes_say_what_is_not_as_asked_for",
-    ),
-    Mutant(
-        "results/report.py",
-        " and line.seeds:",
-        ":",
         "results/test_report.py::test_notes_say_what_is_not_as_asked_for",
     ),
     Mutant(
@@ -988,6 +982,30 @@ MUTANTS = [
     ),
     Mutant(
         "saving/resume.py",
+        "scored // keys.diagnose_every - diagnosed",
+        "scored // keys.diagnose_every - 1 - diagnosed",
+        "saving/test_resume.py::test_a_killed_run_that_goes_on_ends_with_the_same_bytes[plain]",
+    ),
+    Mutant(
+        "training/diagnosis.py",
+        "generator(seed, ",
+        "generator(lane, ",
+        "training/test_lanes.py::test_a_lane_in_company_is_the_same_seed_alone[plain]",
+    ),
+    Mutant(
+        "training/diagnosis.py",
+        "(storage.newest - age) % storage.capacity",
+        "held - 1 - age",
+        "training/test_diagnosis.py::test_ages_go_on_where_replay_begins_again[compiled]",
+    ),
+    Mutant(
+        "training/learner.py",
+        "[own] + 0\n        grad",
+        "[own]\n        target += 0.1\n        grad",
+        "training/test_diagnosis.py::test_taking_one_changes_nothing[plain]",
+    ),
+    Mutant(
+        "saving/resume.py",
         "begun = lane.episode + (len(lane.actions) > 0)",
         "begun = lane.episode",
         "saving/test_resume.py::test_a_limit_in_episodes_that_lies_before_an_open_episode_is_refused",
@@ -1066,8 +1084,8 @@ MUTANTS = [
     ),
     Mutant(
         "saving/resume.py",
-        "due - evaluations)",
-        "due - evaluations - 1)",
+        "if keys.every_steps else 0) - evaluations",
+        "if keys.every_steps else 0) - evaluations - 1",
         "saving/test_resume.py::"
         "test_a_killed_run_that_goes_on_ends_with_the_same_bytes[evaluated by steps]",
     ),
@@ -1204,10 +1222,10 @@ MUTANTS = [
         "test_golden.py::test_the_numbers_of_a_network_s_noise",
     ),
     Mutant(
-        "maths.py",
+        "kernels/torch.py",
         "scatter_(-2, place, value.unsqueeze(-2))",
         "scatter_(-2, place * 0, value.unsqueeze(-2))",
-        "test_maths.py::test_scatter_action_is_zero_but_for_the_action_taken",
+        "kernels/test_kernels.py::test_the_values_of_an_action_by_hand",
     ),
     Mutant(
         "training/build.py",
@@ -1292,6 +1310,48 @@ MUTANTS = [
         'threadpool_limits(1 if serial else self.threads, user_api="blas")',
         'threadpool_limits(self.threads, user_api="blas")',
         "kernels/test_kernels.py::test_the_bits_do_not_depend_on_the_threads_of_a_device",
+    ),
+    Mutant(
+        "results/bands.py",
+        "below = ((count - 1) * ((1 - LEVEL) / 2))",
+        "below = ((count - 1) * (1 - LEVEL))",
+        "results/test_bands.py::test_an_interval_is_as_wide_as_that_of_the_statistics",
+    ),
+    Mutant(
+        "results/intervals.py",
+        "below = int((resamples - 1) * tail(level))",
+        "below = int((resamples - 1) * 2 * tail(level))",
+        "test_coverage.py::test_a_bootstrap_interval_of_a_normal_mean_is_as_narrow_as_it_is",
+    ),
+    Mutant(
+        "results/comparison.py",
+        "np.maximum.accumulate(p[order] * factors)",
+        "p[order] * factors",
+        "results/test_comparison.py::test_holm_s_adjusted_p_values",
+    ),
+    Mutant(
+        "results/environments.py",
+        "(x > t)",
+        "(x >= t)",
+        "results/test_environments.py::test_a_profile_counts_what_is_above_and_weighs_environments_alike",
+    ),
+    Mutant(
+        "results/variants.py",
+        "if all(len(each) == 1 for each in values.values()):",
+        "if True:",
+        "results/test_variants.py::test_what_differs_within_an_environment_is_told",
+    ),
+    Mutant(
+        "results/figure.py",
+        "low - (high - low) <= threshold <= high + (high - low)",
+        "low - (high - low) <= threshold",
+        "results/test_figure.py::test_a_threshold_far_away_is_said_and_squeezes_nothing",
+    ),
+    Mutant(
+        "results/style.py",
+        '"pdf.fonttype": 42,',
+        '"pdf.fonttype": 3,',
+        "results/test_figure.py::test_a_paper_has_its_width_and_its_fonts",
     ),
 ]
 

@@ -75,6 +75,7 @@ class EvalConfig(Strict):
     max_steps: Count | None
     final_episodes: Count | None
     envs: Literal["own", "shared"]
+    diagnose_every: Count | None = None  # as in a run made before there was this key
 
 
 class CheckpointConfig(Strict):

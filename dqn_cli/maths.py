@@ -13,20 +13,6 @@ def gather_action(q: Tensor, action: Tensor) -> Tensor:
     return q.gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
 
-def gather_values(values: Tensor, action: Tensor) -> Tensor:
-    """The K values [..., K] of the action [...] taken, out of values [..., A, K]."""
-    place = action[..., None, None].expand(*action.shape, 1, values.shape[-1])
-    return values.gather(-2, place).squeeze(-2)
-
-
-def scatter_action(value: Tensor, action: Tensor, actions: int) -> Tensor:
-    """Zeros [..., A, K], but `value` [..., K] at the action [...] taken."""
-    lead, atoms = action.shape, value.shape[-1]
-    place = action[..., None, None].expand(*lead, 1, atoms)
-    zeros = value.new_zeros(*lead, actions, atoms)
-    return zeros.scatter_(-2, place, value.unsqueeze(-2))
-
-
 def by_autograd(f: Callable[[Tensor], Tensor], values: Tensor) -> tuple[Tensor, Tensor]:
     """f(values) [...] and its derivative by values [..., A, K]: for an algorithm that writes no
     derivative of its own. Each number of f may depend only on the values of its own sample."""

@@ -25,6 +25,7 @@ from dqn_cli.cli.train import CONF, main
 from dqn_cli.config import Config, check, command
 from dqn_cli.kernels.kernels import Kernels, load
 from dqn_cli.kernels.torch import TORCH
+from dqn_cli.results.style import save
 from dqn_cli.results.writer import RunWriter
 from dqn_cli.storage.transitions import Transitions
 from dqn_cli.training.learner import Learner
@@ -173,7 +174,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are empty files: to draw one takes longer than a small run."""
-    monkeypatch.setattr("dqn_cli.results.figure._render", lambda *_: b"")
+    monkeypatch.setattr("dqn_cli.training.run.draw", lambda _, out: save(out, b""))
 
 
 # A run that is saved at every tick.
@@ -181,6 +182,9 @@ SAVED = (
     *("network.hidden=[9]", "learning_starts=30", "batch_size=16", "eval.episodes=2"),
     *("hydra.run.dir=run", "checkpoint.every_seconds=1e-9"),
 )
+
+
+ROWS = ("scores", "evaluations", "diagnostics")
 
 
 class Killed(BaseException):
@@ -233,7 +237,7 @@ def contents() -> Callable[[Path], dict[str, str]]:
     """contents(run): name -> hash of the files that must be the same bytes."""
 
     def found(run: Path) -> dict[str, str]:
-        rows = [*run.glob("scores/*"), *run.glob("evaluations/*")]
+        rows = [path for name in ROWS for path in run.glob(f"{name}/*")]
         files = [*rows, *run.glob("*/*_best.pt"), *run.glob("*/*_last.pt")]
         return {
             path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()

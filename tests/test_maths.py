@@ -8,7 +8,6 @@ from dqn_cli.maths import (
     by_autograd,
     gather_action,
     linear,
-    scatter_action,
 )
 
 ERRORS = [-5.0, -1.5, -1.0, -0.3, 0.0, 0.3, 1.0, 1.5, 5.0]
@@ -18,25 +17,6 @@ def test_gather_action_picks_along_the_last_axis() -> None:
     q = torch.arange(12.0).view(2, 2, 3)
     assert gather_action(q, torch.tensor([[0, 2], [1, 1]])).tolist() == [[0, 5], [7, 10]]
     assert gather_action(q[0, 0], torch.tensor(2)).item() == 2
-
-
-def test_scatter_action_is_zero_but_for_the_action_taken() -> None:
-    """Two states, three actions, two numbers each."""
-    action = torch.tensor([2, 0])
-    placed = scatter_action(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), action, 3)
-    assert placed.tolist() == [[[0, 0], [0, 0], [1, 2]], [[3, 4], [0, 0], [0, 0]]]
-
-
-@pytest.mark.parametrize("leading", [(), (4,), (2, 4), (3, 2, 4)])
-def test_scatter_action_is_the_transpose_of_gather_action(leading: tuple[int, ...]) -> None:
-    """<scatter(v), q> = <v, gather(q)>, with any leading axes."""
-    draw = torch.Generator().manual_seed(0)
-    q, value = torch.randn(*leading, 5, 3, generator=draw), torch.randn(*leading, 3, generator=draw)
-    action = torch.randint(5, leading, generator=draw)
-    placed = scatter_action(value, action, 5)
-    assert placed.shape == q.shape
-    taken = torch.stack([gather_action(q[..., k], action) for k in range(3)], dim=-1)
-    torch.testing.assert_close((placed * q).sum(), (value * taken).sum())
 
 
 def test_by_autograd_finds_value_and_derivative_of_each_sample() -> None:

@@ -11,7 +11,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from dqn_cli.cli.play import _parser as play_parser
-from dqn_cli.cli.plot import _parser as plot_parser
+from dqn_cli.cli.plot_options import parser as plot_parser
 from dqn_cli.cli.train import CONF
 
 ROOT = Path(__file__).parents[1]

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dqn_cli.kernels.kernels import BLOCK
-from dqn_cli.maths import gather_values, scatter_action
 
 LARGEST = 1e30
 BELOW_ONE = 1 - 2.0**-52
@@ -142,10 +141,13 @@ class Torch:
         return per_sample, d_values, size, q
 
     def gather_values(self, values: Tensor, action: Tensor) -> Tensor:
-        return gather_values(values, action)
+        place = action[..., None, None].expand(*action.shape, 1, values.shape[-1])
+        return values.gather(-2, place).squeeze(-2)
 
     def scatter_action(self, value: Tensor, action: Tensor, actions: int) -> Tensor:
-        return scatter_action(value, action, actions)
+        place = action[..., None, None].expand(*action.shape, 1, value.shape[-1])
+        zeros = value.new_zeros(*action.shape, actions, value.shape[-1])
+        return zeros.scatter_(-2, place, value.unsqueeze(-2))
 
     def project(
         self,

@@ -62,6 +62,8 @@ def _draw_panel(axes: Axes, panel: Panel, metric: Metric, window: int, x: Axis, 
         if np.isfinite([low, high]).all():
             axes.barh(row, high - low, 0.22, low, color=colour, alpha=0.45)
         axes.plot(values.mean(), row, "|", color=colour, markersize=13, markeredgewidth=2)
+    axes.use_sticky_edges = False  # a bar's, which would cut dots in half
+    axes.autoscale_view()
     axes.set_yticks(range(len(panel.variants)), [style.plain(v.label) for v in panel.variants])
     axes.set_ylim(len(panel.variants) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)

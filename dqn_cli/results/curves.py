@@ -9,9 +9,9 @@ from pathlib import Path
 
 from dqn_cli.results.bands import around
 from dqn_cli.results.figure import View
-from dqn_cli.results.files import write_atomic
-from dqn_cli.results.schema import ResultError, format_number
+from dqn_cli.results.schema import format_number
 from dqn_cli.results.stats import curve
+from dqn_cli.results.style import save
 from dqn_cli.results.variants import Panel
 
 
@@ -28,7 +28,4 @@ def write_curves(panels: Sequence[Panel], view: View, out: Path) -> None:
             for x, *ends, n in zip(line.x, *around(line, view.band), line.n, strict=True):
                 numbers = [format_number(float(value)) for value in (x, *ends)]
                 writer.writerow([panel.env, variant.label, *numbers, int(n)])
-    try:
-        write_atomic(out, text.getvalue())
-    except OSError as error:
-        raise ResultError(out, f"cannot be written: {error.strerror}") from error
+    save(out, text.getvalue().encode())

@@ -1,8 +1,8 @@
 """Statistics over the seeds of one variant on one environment.
 
 A value is what one seed reached (say its final score), in the environment's unit; one-dimensional
-arrays, the order of the seeds does not matter. Three rules hold in every function,
-here and in comparison.py and environments.py:
+arrays, the order of the seeds does not matter. In every function, here and in comparison.py and
+environments.py:
 
 - No value at all is a ValueError.
 - nan stands for a seed without a value, as one that diverged, and makes the result nan. To leave
@@ -154,7 +154,7 @@ def tolerance(values: npt.ArrayLike, share: float = 0.9, confidence: float = 0.9
     from scipy.special import bdtr
 
     for part in (share, confidence):
-        tail(part)
+        tail(part)  # refuses what is not between 0 and 1
     x = np.sort(seeds(values))
     n = len(x)
     dropped = np.arange((n + 1) // 2)  # at each end: r = dropped + 1, s = n - dropped

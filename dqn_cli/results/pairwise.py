@@ -142,4 +142,5 @@ def draw_pairs(
             one.tick_params(length=0)
         if image is not None:
             bar = figure.colorbar(image, ax=axes, shrink=0.6, ticks=[0, 0.25, 0.5, 0.75, 1])
-            bar.set_label("P(row above column); bold: 0.5 is outside\nof the 95 % interval")
+            what = "P(row above column); bold: 0.5 is\noutside of the 95 % interval"
+            bar.set_label(what, fontsize="small")

@@ -13,9 +13,10 @@ from dqn_cli.results.labels import flatten
 from dqn_cli.results.reader import Run
 from dqn_cli.results.report import number
 from dqn_cli.results.schema import ResultError
+from dqn_cli.results.selection import without
 from dqn_cli.results.stats import Axis, Metric, finals
 from dqn_cli.results.style import GREY, Look
-from dqn_cli.results.variants import Variant, panels, without
+from dqn_cli.results.variants import Variant, panels
 
 
 def values_of(runs: Sequence[Run], key: str) -> list[float]:
@@ -27,8 +28,8 @@ def values_of(runs: Sequence[Run], key: str) -> list[float]:
         try:
             found.add(float(text or ""))
         except ValueError:
-            problem = f"--sensitivity {key}: not a number: {text}"
-            raise ResultError(path, problem if text else f"has no key {key}") from None
+            problem = f"not a number in {path}: {text}" if text else f"{path} has no such key"
+            raise ResultError(f"--sensitivity {key}", problem) from None
     if len(found) < 2:
         raise ResultError(f"--sensitivity {key}", "every run has the same; nothing was swept")
     return sorted(found)

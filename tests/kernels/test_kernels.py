@@ -642,6 +642,16 @@ def test_the_best_action_is_the_first_of_the_largest_or_the_first_nan(kernels: K
     assert error.tolist() == [[20, 10, 30, 20, 10, 20]]
 
 
+def test_the_values_of_an_action_by_hand(kernels: Kernels) -> None:
+    """Two states, three actions, two numbers each."""
+    values = np.arange(12, dtype=np.float32).reshape(1, 2, 3, 2)
+    action, two = np.array([[2, 0]]), np.array([[[1, 2], [3, 4]]], np.float32)
+    taken = kernels.gather_values(kernels.place(values), kernels.place(action))
+    assert taken.tolist() == [[[4, 5], [6, 7]]]
+    put = kernels.scatter_action(kernels.place(two), kernels.place(action), 3)
+    assert put.tolist() == [[[[0, 0], [0, 0], [1, 2]], [[3, 4], [0, 0], [0, 0]]]]
+
+
 @pytest.mark.parametrize(
     ("huber", "loss", "slope"),
     [

@@ -135,6 +135,8 @@ def test_bootstraps_without_spread_or_without_an_answer() -> None:
     assert np.isnan(bootstrap([2], np.mean)).all()
     for statistic in STATISTICS:
         assert np.isnan(bootstrap([*range(30), NAN], statistic)).all()
+    for seed in range(30):  # though one draw of four is 1, 1
+        assert np.isnan(bootstrap([1, NAN], np.mean, resamples=1, seed=seed)).all()
 
 
 def test_infinite_values_in_a_bootstrap() -> None:

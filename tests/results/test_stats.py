@@ -146,7 +146,7 @@ def test_finals_are_of_as_many_values_as_a_curve_is_smoothed_over() -> None:
     scores = {1: seed(range(8)), 2: seed([0] * 7 + [10]), 3: seed([NAN])}
     assert finals(scores, "score", 25).tolist() == [6.5, 5]
     assert finals(scores, "score", 7).tolist() == [4, 10 / 7]
-    assert summarize(scores, "score", 25, 6.5).first == 8  # seed 1; the others never come to it
+    assert summarize(scores, "score", 25, 5.0).first == 8  # 7 and 8, and seed 3 never
 
 
 def test_a_summary_of_another_metric_and_of_nothing() -> None:

@@ -2,10 +2,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from dqn_cli.results.reader import Run
-from dqn_cli.results.schema import COLUMNS
-from dqn_cli.results.variants import variants
+from dqn_cli.results.schema import COLUMNS, ResultError
+from dqn_cli.results.selection import where
+from dqn_cli.results.variants import Variant, panels, variants
 
 ROOMS = {"algo": "dqn", "buffer": "uniform", "network": "mlp", "target": "hard", "env": "cartpole"}
 
@@ -59,7 +61,7 @@ def test_how_a_run_was_carried_out_is_no_difference() -> None:
 def test_another_number_of_threads_is_a_difference() -> None:
     """It may sum in another order."""
     pools = variants([run(str(n), {"device": {"kind": "cpu", "threads": n}}) for n in (1, 2)])
-    assert [pool.label for pool in pools] == ["threads=1", "threads=2"]
+    assert [pool.label for pool in pools] == ["device.threads=1", "device.threads=2"]
 
 
 def test_a_seed_in_two_runs_counts_once_and_is_told() -> None:
@@ -91,8 +93,8 @@ def test_keys_are_shown_where_the_room_is_the_same() -> None:
     a = {"algo": {"gamma": 0.99, "_target_": "x"}, "hidden": [64, 64], "clip": None}
     b = {"algo": {"gamma": 1.0, "_target_": "y"}, "hidden": [512, 128], "clip": None}
     assert labels(run("a", a, ROOMS), run("b", b, ROOMS)) == [
-        "gamma=0.99 hidden=[64,64]",
-        "gamma=1 hidden=[512,128]",
+        "algo.gamma=0.99 hidden=[64,64]",
+        "algo.gamma=1 hidden=[512,128]",
     ]
 
 
@@ -102,22 +104,26 @@ def test_keys_of_differing_rooms_are_compared_within_the_same_choice() -> None:
         run("a", {"buffer": {"size": 10}}, ROOMS),
         run("b", {"buffer": {"size": 20, "alpha": 0.5}}, per),
         run("c", {"buffer": {"size": 20, "alpha": 0.6}}, per),
-    ) == ["uniform", "per alpha=0.5", "per alpha=0.6"]  # size differs only between the rooms
+    ) == [
+        "uniform",
+        "per buffer.alpha=0.5",
+        "per buffer.alpha=0.6",
+    ]  # size differs only between the rooms
 
 
-def test_a_key_is_written_out_where_its_last_part_is_ambiguous() -> None:
+def test_a_key_is_written_out() -> None:
     a = {"online": {"lr": 1, "tau": True}, "head": {"lr": 3}}
     b = {"online": {"lr": 2, "tau": False}, "head": {"lr": 4}}
     assert labels(run("a", a), run("b", b)) == [
-        "online.lr=1 tau=true head.lr=3",
-        "online.lr=2 tau=false head.lr=4",
+        "online.lr=1 online.tau=true head.lr=3",
+        "online.lr=2 online.tau=false head.lr=4",
     ]
 
 
 def test_mappings_in_lists_are_compared_key_by_key() -> None:
     a = {"wrappers": [{"_target_": "x", "skip": 4}, {"_target_": "y"}]}
     b = {"wrappers": [{"_target_": "x", "skip": 1}, {"_target_": "z"}]}
-    assert labels(run("a", a), run("b", b)) == ["skip=4", "skip=1"]
+    assert labels(run("a", a), run("b", b)) == ["wrappers.0.skip=4", "wrappers.0.skip=1"]
 
 
 def test_a_name_is_the_label() -> None:
@@ -158,3 +164,88 @@ def test_long_labels_are_shortened() -> None:
     (name,) = labels(run("a", {"name": "very long\n" * 20}))
     assert len(name) == 60
     assert name.isprintable()
+
+
+def env(name: str, **more: Any) -> dict[str, Any]:
+    return {"id": name, "kwargs": {}, **more}
+
+
+def test_an_environment_is_a_panel_and_no_difference() -> None:
+    runs = [
+        run(
+            f"{name}{algo}",
+            {"env": env(name, wrappers=[name]), "algo": {"double": algo == "ddqn"}},
+            ROOMS | {"env": name, "algo": algo},
+        )
+        for name in ("A-v1", "B-v1")
+        for algo in ("dqn", "ddqn")
+    ]
+    found = panels(runs[:3])
+    assert [(p.env, [v.label for v in p.variants]) for p in found] == [
+        ("A-v1", ["dqn", "ddqn"]),
+        ("B-v1", ["dqn"]),
+    ]
+    assert [v.index for p in panels(runs) for v in p.variants] == [0, 1, 0, 1]
+
+
+def test_what_differs_within_an_environment_is_told() -> None:
+    runs = [
+        run("a", {"env": env("A-v1", kwargs={"g": 1})}),
+        run("b", {"env": env("A-v1", kwargs={"g": 2})}),
+        run("c", {"env": env("B-v1", kwargs={"g": 1})}),
+    ]
+    assert [(p.env, [v.label for v in p.variants]) for p in panels(runs)] == [
+        ("A-v1", ["env.kwargs.g=1", "env.kwargs.g=2"]),
+        ("B-v1", ["env.kwargs.g=1"]),
+    ]
+
+
+def test_by_a_key_all_else_is_pooled_and_each_seed_of_each_configuration_counts() -> None:
+    runs = [
+        run(f"{lr}{size}", {"lr": lr, "size": size}, ROOMS, seeds={1: 3, 2: 3})
+        for lr in (1, 2)
+        for size in (8, 9)
+    ]
+    (panel,) = panels(runs, by=["lr"])
+    assert [(v.label, list(v.scores)) for v in panel.variants] == [
+        ("lr=1", [1, 2, 3, 4]),
+        ("lr=2", [1, 2, 3, 4]),
+    ]
+    assert panel.variants[0].notes == (
+        "lr=1: 2 configurations are pooled, each seed of each counts",
+    )
+    (panel,) = panels(runs, by=["algo"])
+    assert [v.label for v in panel.variants] == ["algo=dqn"]
+    with pytest.raises(ResultError, match="no run has such a key; did you mean size"):
+        panels(runs, by=["sise"])
+
+
+def test_where_chooses_by_key_or_group() -> None:
+    runs = [
+        run("a", {"optimizer": {"lr": 0.1}}, ROOMS),
+        run("b", {"optimizer": {"lr": 0.2}}, ROOMS | {"algo": "ddqn"}),
+    ]
+    assert where(runs, {"optimizer.lr": "0.2"}) == runs[1:]
+    assert where(runs, {"algo": "dqn", "optimizer.lr": "0.1"}) == runs[:1]
+    with pytest.raises(ResultError, match=r"lr=0\.3: no run has it; there are 0\.1, 0\.2"):
+        where(runs, {"optimizer.lr": "0.3"})
+    with pytest.raises(ResultError, match=r"lr: no run has such a key; did you mean optimizer\.lr"):
+        where(runs, {"lr": "0.1"})
+
+
+def test_a_variant_may_be_called_otherwise() -> None:
+    runs = [run("a", {"lr": 1}), run("b", {"lr": 2})]
+    (panel,) = panels(runs, names={"lr=2": "faster"})
+    assert [v.label for v in panel.variants] == ["lr=1", "faster"]
+    with pytest.raises(ResultError, match="--label lr=3: no such variant; there are lr=1, lr=2"):
+        panels(runs, names={"lr=3": "x"})
+
+
+def test_times_between_episodes_are_by_the_steps_done() -> None:
+    frame = pd.DataFrame({"episode": [1, 2], "step": [10, 30], "score": [1.0, 2.0]})
+    asked = pd.DataFrame({"step": [20, 40], "episode": [1, 2], "score": [5.0, 6.0]})
+    clock = pd.DataFrame({"step": [10, 30], "seconds": [1.0, 5.0]})
+    one = Variant("x", (), {1: frame, 2: frame}, evaluations={1: asked}, timing={1: clock})
+    timed = one.rows("score", "seconds")
+    assert list(timed) == [1]  # of seed 2 nothing is known
+    assert timed[1]["seconds"].tolist() == [1, 3, 5, 5]
