@@ -36,7 +36,7 @@ PANELS = (
         "Start value and return",
         {"start_q": "predicted: max Q", "start_return": "realised, discounted"},
         "Healthy: the prediction meets the return. A prediction that stays above it is "
-        "over-estimation (less with Double DQN); one below it is still catching up.",
+        "over-estimation, which Double DQN is to lessen; one below it is catching up.",
     ),
     Panel(
         "Max Q of replayed states",

@@ -230,9 +230,10 @@ def _replay(config: Config, space: Space, replay: Replay, kernels: Kernels) -> N
     if isinstance(sampler, HasChances):
         with _blamed(config, "buffer"):
             chances = sampler.chances(0, np.arange(rows), rows)
-        kinds = [f"{a.dtype} {list(a.shape)}" for a in chances or () if isinstance(a, np.ndarray)]
+        pair = chances if isinstance(chances, tuple) else ()
+        kinds = [f"{a.dtype} {list(a.shape)}" for a in pair if isinstance(a, np.ndarray)]
         if chances is not None and kinds != [f"float64 [{rows}]"] * 2:
-            what = f"chances gives {chances!r:.60}"
+            what = f"chances gives {' '.join(str(chances).split()):.60}"
             _refuse(config, "buffer", what, f"(proportions, weights), float64 [{rows}] of NumPy")
     with _blamed(config, "buffer"):
         replay.storage.gather(placed[0], placed[1])
