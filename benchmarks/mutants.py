@@ -1012,8 +1012,8 @@ MUTANTS = [
     ),
     Mutant(
         "saving/resume.py",
-        'MAY_CHANGE = ("seed",',
-        'MAY_CHANGE = ("gamma", "seed",',
+        '*("seed", "episodes", "steps"),',
+        '*("gamma", "seed", "episodes", "steps"),',
         "saving/test_resume.py::test_what_would_be_another_experiment_is_refused_by_name",
     ),
     Mutant(

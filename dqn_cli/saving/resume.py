@@ -33,8 +33,9 @@ from dqn_cli.state import Best, Lane
 
 # What may change when a run is resumed: its length, its seeds, and how it is carried out.
 MAY_CHANGE = (
-    "seed", "episodes", "steps", "report", "checkpoint.every_seconds", "device.workers",
-)  # fmt: skip
+    *("seed", "episodes", "steps"),
+    *("report", "checkpoint.every_seconds", "device.workers"),
+)
 
 
 class Progress(NamedTuple):
