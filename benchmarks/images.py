@@ -1,4 +1,4 @@
-"""The pictures of README.md and docs/comparing.md, made again: python -m benchmarks.images [NAME ...]
+"""The pictures of README.md and docs/, made again: python -m benchmarks.images [NAME ...]
 
 terminal: what dqn-train and dqn-plot show on a terminal, as an SVG; a minute.
 figures: the runs of the command that the README shows (half an hour of one core, kept in
@@ -22,13 +22,13 @@ from pathlib import Path
 
 IMAGES = Path("docs/images")
 RUNS = Path("outputs/images")
-COLUMNS, ROWS = 106, 30  # of the terminal
+COLUMNS, ROWS = 114, 30  # of the terminal
 SHOWN = 60  # per cent of the run at which the picture is taken
 WARM = "dqn-train algo=ddqn buffer=per steps=2000 seed=1"  # compiles the kernels, and is not shown
 TRAIN = "dqn-train algo=ddqn buffer=per"
 PLOT = "dqn-plot outputs"
 SWEEP = [
-    *("env=cartpole,acrobot", "algo=dqn,ddqn", "buffer=uniform,per", "steps=50000"),
+    *("env=cartpole,acrobot", "buffer=uniform,latest", "target=hard,none"),
     *("seed=[1,2,3,4,5,6,7,8,9,10]", "eval.every_episodes=null", "eval.every_steps=1000"),
 ]
 FIGURES = {  # file in docs/images -> arguments of dqn-plot
@@ -150,7 +150,7 @@ def figures() -> None:
     if not (RUNS / "comparison.png").exists():
         command("train", "-m", *SWEEP, f"hydra.sweep.dir={RUNS}")
     for name, arguments in FIGURES.items():
-        command("plot", str(RUNS), "-o", str(IMAGES / name), *arguments)
+        command("plot", str(RUNS), "-o", str(IMAGES / name), "--smooth", "10", *arguments)
 
 
 ROOT = Path(__file__).resolve().parents[1]
