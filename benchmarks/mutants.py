@@ -609,12 +609,6 @@ MUTANTS = [
         "results/test_report.py::test_notes_say_what_is_not_as_asked_for",
     ),
     Mutant(
-        "results/report.py",
-        " and line.seeds:",
-        ":",
-        "results/test_report.py::test_notes_say_what_is_not_as_asked_for",
-    ),
-    Mutant(
         "kernels/compiled.py",
         "chosen = best(chooser[lane, row, :, 0])",
         "chosen = best(values[lane, row, :, 0])",

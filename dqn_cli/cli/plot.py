@@ -12,13 +12,14 @@ from dqn_cli.cli.console import escape_what_does_not_fit
 from dqn_cli.cli.plot_options import parser
 from dqn_cli.results import bars, pairwise, profile, sensitivity
 from dqn_cli.results.curves import write_curves
-from dqn_cli.results.figure import BANDS, View, any_values, draw, usual
+from dqn_cli.results.figure import View, any_values, draw, usual
 from dqn_cli.results.reader import Run, find_runs, read_run
 from dqn_cli.results.report import notes
 from dqn_cli.results.schema import ResultError
+from dqn_cli.results.selection import where
 from dqn_cli.results.style import Look, image_format
 from dqn_cli.results.table import render, table
-from dqn_cli.results.variants import Panel, panels, where
+from dqn_cli.results.variants import Panel, panels
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -90,8 +91,8 @@ def _text(found: list[Panel], view: View, args: Namespace) -> str:
     most = max(len(panel.variants) for panel in found)
     if curves and args.band is None and not args.seeds and view.band != "minmax":
         remarks.append(
-            f"drawn is the {BANDS[view.band]}, since ranges of {most} variants would cover each "
-            "other: --band minmax has them, --bars compares the ends"
+            f"ranges of {most} variants would cover each other and are not drawn: --band minmax "
+            "draws them, --bars compares the ends"
         )
     return "\n".join([shown, *(f"note: {remark}" for remark in remarks)])
 

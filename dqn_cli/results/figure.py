@@ -12,6 +12,7 @@ import numpy as np
 
 from dqn_cli.results import style
 from dqn_cli.results.bands import Band, around
+from dqn_cli.results.intervals import tolerance
 from dqn_cli.results.report import number
 from dqn_cli.results.stats import Axis, Curve, Metric, curve, has_values, window_in_effect
 from dqn_cli.results.style import GREY, Look
@@ -34,11 +35,11 @@ AXIS_LABELS: dict[Metric | Axis, str] = {
     "seconds": "Seconds of the run",
 }
 BANDS: dict[Band, str] = {
-    "minmax": "mean and range",
-    "ci": "mean and its 95 % bootstrap interval",
-    "iqr": "median and quartiles",
-    "tolerance": "mean and tolerance interval for 90 %",
-    "none": "mean",
+    "minmax": "mean and range of {seeds}",
+    "ci": "mean of {seeds} and its 95 % bootstrap interval",
+    "iqr": "median and quartiles of {seeds}",
+    "tolerance": "mean of {seeds}; band: 90 % of all seeds with {confidence:.0f} % confidence",
+    "none": "mean of {seeds}",
 }
 
 
@@ -202,8 +203,9 @@ def _title(drawn: list[tuple[Variant, Curve]], view: View) -> str | None:
     seeds = {line.seeds for _, line in drawn if line.seeds}
     if not seeds or seeds == {1}:
         return "1 seed" if seeds else None
-    count = f" of {seeds.pop()} seeds" if len(seeds) == 1 else " over seeds"
-    text = BANDS[view.band] + count
+    count = f"{min(seeds)} seeds" if len(seeds) == 1 else "the seeds"
+    confidence = 100 * tolerance(np.zeros(min(seeds))).confidence
+    text = BANDS[view.band].format(seeds=count, confidence=confidence)
     return text + (", and each seed" if view.seeds else "")
 
 

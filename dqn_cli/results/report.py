@@ -10,7 +10,7 @@ from dqn_cli.results.variants import Variant
 
 def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> list[str]:
     """One line for everything that makes a curve other than asked for, with whom it concerns."""
-    lines = [line for variant in variants for line in variant.notes]
+    lines = list(dict.fromkeys(line for variant in variants for line in variant.notes))
     labels: dict[str, list[str]] = {}  # what is to be said -> of which variants
     for variant in variants:
         rows = variant.rows(metric, x)
@@ -23,7 +23,7 @@ def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> 
             said.append(f"no times in {len(variant.scores) - len(rows)} seeds (timing.csv)")
         if silent := len(rows) - line.seeds:
             said.append(f"no {metric} in {silent} of {len(rows)} seeds")
-        if line.window < window and line.seeds:
+        if line.window < window:
             said.append(
                 f"smoothed over {line.window} instead of {window}, "
                 f"because its shortest seed has too few values"

@@ -13,9 +13,10 @@ from dqn_cli.results.labels import flatten
 from dqn_cli.results.reader import Run
 from dqn_cli.results.report import number
 from dqn_cli.results.schema import ResultError
+from dqn_cli.results.selection import without
 from dqn_cli.results.stats import Axis, Metric, finals
 from dqn_cli.results.style import GREY, Look
-from dqn_cli.results.variants import Variant, panels, without
+from dqn_cli.results.variants import Variant, panels
 
 
 def values_of(runs: Sequence[Run], key: str) -> list[float]:

@@ -5,14 +5,14 @@ variants of one environment.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dqn_cli.results.labels import Flat, flatten, labels
 from dqn_cli.results.reader import Run
 from dqn_cli.results.schema import ResultError, one_line
+from dqn_cli.results.selection import known, value_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,33 +121,6 @@ def panels(
     return list(found.values())
 
 
-def where(runs: Sequence[Run], conditions: Mapping[str, str]) -> list[Run]:
-    """The runs whose keys or groups have these values. ResultError for a key that no run has, or a
-    value that none has, with what there is."""
-    for key, wanted in conditions.items():
-        values = [_value(key, flatten(run.config), run) for run in runs]
-        _known(key, values, runs)
-        runs = [run for run, value in zip(runs, values, strict=True) if value == wanted]
-        if not runs:
-            there = ", ".join(dict.fromkeys(value for value in values if value is not None))
-            raise ResultError(f"--where {key}={wanted}", f"no run has it; there are {there}")
-    return list(runs)
-
-
-def without(runs: Sequence[Run], key: str) -> list[Run]:
-    """The runs as if their configurations did not have a dotted key."""
-    *above, last = key.split(".")
-
-    def less(value: Any, names: list[str]) -> Any:
-        if not isinstance(value, dict):
-            return value
-        if names:
-            return {k: less(v, names[1:]) if k == names[0] else v for k, v in value.items()}
-        return {k: v for k, v in value.items() if k != last}
-
-    return [replace(run, config=less(run.config, above)) for run in runs]
-
-
 def env_of(run: Run) -> str:
     """The id of the environment it was trained in."""
     env = run.config.get("env")
@@ -177,25 +150,10 @@ def _without_environment(settings: list[tuple[str, Flat, Run]]) -> None:
                 flat.pop(key, None)
 
 
-def _value(key: str, flat: Flat, run: Run) -> str | None:
-    """Of a dotted key, or the option that a group's is."""
-    return flat[key] if key in flat else run.choices.get(key)
-
-
-def _known(key: str, values: Sequence[str | None], runs: Sequence[Run]) -> None:
-    if any(value is not None for value in values):
-        return
-    keys = dict.fromkeys(k for run in runs for k in (*run.choices, *flatten(run.config)))
-    near = get_close_matches(key, keys, n=1, cutoff=0.5)
-    near = near or [k for k in keys if k.split(".")[-1] == key.split(".")[-1]][:1]
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise ResultError(key, f"no run has such a key{hint}")
-
-
 def _picked(by: Sequence[str], flat: Flat, run: Run, runs: Sequence[Run]) -> Flat:
     for key in by:
-        _known(key, [_value(key, flatten(other.config), other) for other in runs], runs)
-    values = {key: _value(key, {**flatten(run.config), **flat}, run) for key in by}
+        known(key, [value_of(key, flatten(other.config), other) for other in runs], runs)
+    values = {key: value_of(key, {**flatten(run.config), **flat}, run) for key in by}
     return {key: value for key, value in values.items() if value is not None}
 
 

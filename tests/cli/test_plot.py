@@ -214,7 +214,7 @@ def study(make, tmp_path: Path) -> Path:
         (["--profile", "--scale", "CartPole-v1=0,500"], "Share of seeds above"),
         (["--sensitivity", "lr"], "dot: a seed"),
         (["--seeds"], "and each seed"),
-        (["--band", "tolerance"], "tolerance interval for 90 %"),
+        (["--band", "tolerance"], "90 % of all seeds with 1 % confidence"),
         (["--y", "log", "--metric", "length"], "Steps of a training episode"),
         (["--by", "algo"], "algo=ddqn"),
         (["--where", "lr=0.001", "--label", "dqn=plain", "--title", "A title"], "plain"),

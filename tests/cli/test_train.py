@@ -12,6 +12,7 @@ from dqn_cli.config import check
 from dqn_cli.results import figure
 from dqn_cli.results.reader import read_run
 from dqn_cli.saving.checkpoint import load
+from dqn_cli.training import run
 
 SMALL = (
     *("seed=[1,2]", "episodes=8", "network.hidden=[8]", "learning_starts=8", "batch_size=8"),
@@ -51,7 +52,7 @@ def test_a_run_leaves_its_files_and_no_others(trained: Path) -> None:
     ("limits", "x", "progress"),
     [
         (("episodes=4", "steps=null"), "episode", "episode 4/4  "),
-        (("episodes=4", "steps=6000"), "episode", "episode 4/4  step "),
+        (("episodes=4", "steps=6000"), "step", "episode 4/4  step "),
         (("episodes=null", "steps=60"), "step", "  step 60/60  "),
     ],
 )
@@ -60,7 +61,7 @@ def test_the_figure_and_the_progress_are_over_what_limits_the_run(
 ) -> None:
     drawn: list[str] = []
     axis = figure.usual_axis
-    monkeypatch.setattr(figure, "usual_axis", lambda pools: drawn.append(axis(pools)) or drawn[-1])
+    monkeypatch.setattr(run, "draw", lambda panels, _: drawn.append(axis(panels)))
     done = dqn_train(*SMALL, *limits)
     assert done.code == 0
     assert drawn == [x]

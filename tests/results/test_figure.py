@@ -52,7 +52,7 @@ def test_the_figure_says_what_it_shows(make, tmp_path: Path) -> None:
         "solved at",
         "475",
         "$A title_1",
-        "mean and range over seeds",
+        "mean and range of the seeds",
     ):
         assert text in words
     assert not any("fewer seeds" in word for word in words)

@@ -6,7 +6,8 @@ import pytest
 
 from dqn_cli.results.reader import Run
 from dqn_cli.results.schema import COLUMNS, ResultError
-from dqn_cli.results.variants import Variant, panels, variants, where
+from dqn_cli.results.selection import where
+from dqn_cli.results.variants import Variant, panels, variants
 
 ROOMS = {"algo": "dqn", "buffer": "uniform", "network": "mlp", "target": "hard", "env": "cartpole"}
 
