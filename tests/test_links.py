@@ -9,12 +9,12 @@ ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS]
 IMAGES = sorted(path for path in (ROOT / "docs/images").iterdir() if path.suffix != ".py")
-FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+HIDDEN = re.compile(r"^```.*?^```|<!--.*?-->", re.DOTALL | re.MULTILINE)  # code, comments
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def prose(page: Path) -> str:
-    return FENCE.sub("", page.read_text(encoding="utf-8"))
+    return HIDDEN.sub("", page.read_text(encoding="utf-8"))
 
 
 def links(page: Path) -> list[str]:
