@@ -19,6 +19,7 @@ from torch import nn
 from dqn_cli.cli.train import CONF
 from dqn_cli.config import GROUPS, BadInput, Command, Config, check, locate
 from dqn_cli.events import Episode, Evaluated, Finished, Saved
+from dqn_cli.logger.jobs import Jobs
 from dqn_cli.results.reader import Run, read_summary
 from dqn_cli.results.variants import variants
 from dqn_cli.saving.save import checkpointed
@@ -296,7 +297,7 @@ def fresh(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setattr("dqn_cli.results.figure._render", lambda *_: b"")
     with tempfile.TemporaryDirectory() as folder:
         source = workers.share_out(config, build.loop(config), {})
-        train(config, source, Path(folder), {}, None, quiet=True)
+        train(config, source, Path(folder), {}, None, Jobs(None, live=False))
         return read_summary(Path(folder))["seeds"]
 
 

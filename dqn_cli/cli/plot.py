@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from dqn_cli.cli.console import escape_what_does_not_fit
+from dqn_cli.cli.console import escape_what_does_not_fit, print_to_reader
 from dqn_cli.cli.plot_options import parser
+from dqn_cli.cli.watch import watch
 from dqn_cli.results import bars, pairwise, profile, sensitivity
 from dqn_cli.results.curves import write_curves
 from dqn_cli.results.figure import View, any_values, draw, usual
@@ -29,18 +28,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = options.parse_args(argv)
     try:
         image_format(args.output)
-        runs = [read_run(path, args.x == "seconds") for path in find_runs(args.directories)]
-        runs = where(runs, dict(args.where))
-        found = panels(runs, args.by, dict(args.label))
-        view = _view(found, args)
-        if not any_values(found, view.metric, view.x):
-            options.error(_nothing(found, view, args.directories))
-        _draw(runs, found, view, args)
-        if args.curves:
-            write_curves(found, view, args.curves)
-        _print(_text(found, view, args))
+        if args.watch is None:
+            print_to_reader(compare(args))
+        else:
+            watch(lambda: compare(args), args.directories, args.watch)
     except ResultError as error:
         options.error(str(error))
+
+
+def compare(args: Namespace) -> str:
+    """Read the runs and draw the figure; returns what is printed with it. Raises ResultError, also
+    for runs that have no values yet."""
+    runs = [read_run(path, args.x == "seconds") for path in find_runs(args.directories)]
+    runs = where(runs, dict(args.where))
+    found = panels(runs, args.by, dict(args.label))
+    view = _view(found, args)
+    if not any_values(found, view.metric, view.x):
+        raise _nothing(found, view, args.directories)
+    _draw(runs, found, view, args)
+    if args.curves:
+        write_curves(found, view, args.curves)
+    return _text(found, view, args)
 
 
 def _view(found: list[Panel], args: Namespace) -> View:
@@ -50,12 +58,12 @@ def _view(found: list[Panel], args: Namespace) -> View:
     return View(metric, args.x or default.x, args.smooth, band, args.seeds, args.y == "log")
 
 
-def _nothing(found: list[Panel], view: View, directories: Sequence[Path]) -> str:
+def _nothing(found: list[Panel], view: View, directories: Sequence[Path]) -> ResultError:
     what = f"no {view.metric} in {', '.join(map(str, directories))}"
     if view.x == "seconds" and any_values(found, view.metric):
-        return f"{what} with times: timing.csv is missing; try --x step"
+        return ResultError(f"{what} with times", "timing.csv is missing; try --x step")
     other = view.metric != "return" and any_values(found, "return")
-    return f"{what}: {'try --metric return' if other else 'no episode has ended'}"
+    return ResultError(what, "try --metric return" if other else "no episode has ended")
 
 
 def _draw(runs: list[Run], found: list[Panel], view: View, args: Namespace) -> None:
@@ -95,10 +103,3 @@ def _text(found: list[Panel], view: View, args: Namespace) -> str:
             "draws them, --bars compares the ends"
         )
     return "\n".join([shown, *(f"note: {remark}" for remark in remarks)])
-
-
-def _print(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # the other end, such as `head`, has left; Python flushes again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -42,6 +42,15 @@ def parser() -> Parser:
         default=Path("comparison.png"),
         help="the figure: .png, .svg or .pdf (default: %(default)s)",
     )
+    found.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        nargs="?",
+        const=10.0,
+        type=_seconds,
+        help="draw and print again whenever a run has changed, until Ctrl-C; SECONDS between looks "
+        "(default: %(const)g)",
+    )
     found.add_argument("--version", action="version", version=f"dqn-cli {__version__}")
     _kinds(found)
     _what(found)
@@ -168,6 +177,16 @@ def _window(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text) > 0):
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.1 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"expected seconds from 0.1 to 86400, found {text!r}")
+    return seconds
 
 
 def _inches(text: str) -> float:

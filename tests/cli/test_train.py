@@ -145,8 +145,9 @@ def test_the_log_tells_the_beginning_and_the_end(trained: Path) -> None:
     assert "finished: episode 8/8" in last
 
 
-def test_what_is_printed_is_the_outcome_and_the_place(trained: Path) -> None:
-    outcome, best, place = (trained.parent / "stdout").read_text().splitlines()
+def test_what_is_printed_is_what_runs_the_outcome_and_the_place(trained: Path) -> None:
+    head, outcome, best, place = (trained.parent / "stdout").read_text().splitlines()
+    assert head == "CartPole-v1  dqn uniform mlp hard  2 seeds: 1, 2  cpu, compiled"
     assert outcome.startswith("episode 8/8  ")
     assert "score" in outcome
     assert re.fullmatch(r"best networks, 100 fresh episodes each: [\d.]+ \[[\d.]+, [\d.]+\]", best)
@@ -175,7 +176,7 @@ def test_a_run_of_its_own_place_is_named_by_its_rooms(dqn_train, tmp_path: Path)
 
 def test_what_is_printed_and_what_is_logged_agree(dqn_train, tmp_path: Path) -> None:
     done = dqn_train(*SMALL)
-    assert done.out.splitlines()[0] in (tmp_path / "run/train.log").read_text()
+    assert done.out.splitlines()[1] in (tmp_path / "run/train.log").read_text()
 
 
 @pytest.mark.long
