@@ -1,6 +1,6 @@
 """The pictures of README.md and docs/, made again: python -m benchmarks.images [NAME ...]
 
-terminal: what dqn-train and dqn-plot show on a terminal, as an SVG; a minute.
+terminal: what a small sweep shows on a terminal, as an SVG; five minutes.
 figures: the runs of the command that the README shows (half an hour of one core, kept in
 outputs/images), and what dqn-plot draws of them.
 """
@@ -22,11 +22,10 @@ from pathlib import Path
 
 IMAGES = Path("docs/images")
 RUNS = Path("outputs/images")
-COLUMNS, ROWS = 114, 30  # of the terminal
+COLUMNS, ROWS = 120, 30  # of the terminal
 SHOWN = 60  # per cent of the run at which the picture is taken
 WARM = "dqn-train algo=ddqn buffer=per steps=2000 seed=1"  # compiles the kernels, and is not shown
-TRAIN = "dqn-train algo=ddqn buffer=per"
-PLOT = "dqn-plot outputs"
+TRAIN = "dqn-train -m algo=dqn,ddqn buffer=uniform,per"
 SWEEP = [
     *("env=cartpole,acrobot", "buffer=uniform,latest", "target=hard,none"),
     *("seed=[1,2,3,4,5,6,7,8,9,10]", "eval.every_episodes=null", "eval.every_steps=1000"),
@@ -36,6 +35,7 @@ FIGURES = {  # file in docs/images -> arguments of dqn-plot
     "bars.png": ["--bars"],
     "pairwise.png": ["--pairwise"],
 }
+REDRAW = b"\r\x1b[2K"  # how rich begins
 PARTS = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|(\r?\n)|(\r)|([^\x1b\r\n]+)")
 
 
@@ -67,6 +67,11 @@ class Screen:
                     self.at_start = False
                 self.lines[self.row] += plain or f"\x1b[{number}m"
 
+    @property
+    def text(self) -> str:
+        """What is on it, without colours."""
+        return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(self.lines))
+
 
 def run(line: str, folder: Path, screen: Screen) -> list[str]:
     """Type the line, and run it in a pseudo-terminal. Returns the screen as it was at SHOWN %."""
@@ -88,11 +93,11 @@ def run(line: str, folder: Path, screen: Screen) -> list[str]:
             pending += os.read(terminal, 65536)
         except OSError:  # the other end is closed
             break
-        whole = pending.rpartition(b"\r")[0]  # not in the middle of a character or a command
+        whole = pending[: max(pending.rfind(REDRAW), 0)]  # all that is drawn, and not half of it
         screen.feed(whole.decode())
         pending = pending[len(whole) :]
-        percents = [int(p) for p in re.findall(r"(\d+) ?%", screen.lines[screen.row])]
-        if not shown and percents and SHOWN <= percents[0] < 100:
+        percent = re.search(r"^\s*(\d+) %", screen.text, re.MULTILINE)
+        if not shown and percent and SHOWN <= int(percent[1]) < 100:
             shown = screen.lines[:]
     screen.feed(pending.decode())
     if status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
@@ -108,10 +113,12 @@ def svg(lines: Sequence[str], title: str, name: str) -> str:
     console = Console(
         record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="256"
     )
-    for line in lines:
-        console.print(Text.from_ansi(line), no_wrap=True, overflow="ellipsis", highlight=False)
-    text = console.export_svg(title=title, unique_id=name)
-    return re.sub(r"\s*@font-face \{.*?\}", "", text, flags=re.S)  # nothing is fetched
+    for line in "\n".join(lines).rstrip().split("\n"):
+        text = Text.from_ansi(line)
+        for row in text.divide(range(COLUMNS, len(text), COLUMNS)):
+            console.print(row, highlight=False)
+    picture = console.export_svg(title=title, unique_id=name)
+    return re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.S)  # nothing is fetched
 
 
 def stacked(pictures: Sequence[str]) -> str:
@@ -134,11 +141,7 @@ def terminal() -> None:
         run(WARM, Path(folder), Screen())
     with tempfile.TemporaryDirectory(prefix="dqn-") as folder:
         running = run(TRAIN, Path(folder), screen)
-        run(PLOT, Path(folder), screen)
-    ended = screen.lines[:]
-    while not ended[-1].strip():
-        ended.pop()
-    pictures = [svg(running, "while it runs", "running"), svg(ended, "at its end", "ended")]
+    pictures = [svg(running, "while it runs", "running"), svg(screen.lines, "at its end", "ended")]
     (IMAGES / "terminal.svg").write_text(stacked(pictures), encoding="utf-8")
 
 
