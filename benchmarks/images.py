@@ -7,16 +7,13 @@ outputs/images), and what dqn-plot draws of them.
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
-import pty
 import re
 import struct
 import subprocess
 import sys
 import tempfile
-import termios
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,6 +72,10 @@ class Screen:
 
 def run(line: str, folder: Path, screen: Screen) -> list[str]:
     """Type the line, and run it in a pseudo-terminal. Returns the screen as it was at SHOWN %."""
+    import fcntl  # not on Windows
+    import pty
+    import termios
+
     name, *arguments = line.split()
     module = f"dqn_cli.cli.{name.removeprefix('dqn-')}"
     screen.feed(f"\x1b[1m$ {line}\x1b[0m\n")
