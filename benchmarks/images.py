@@ -24,11 +24,11 @@ SHOWN = 60  # per cent of the run at which the picture is taken
 WARM = "dqn-train algo=ddqn buffer=per steps=2000 seed=1"  # compiles the kernels, and is not shown
 TRAIN = "dqn-train -m algo=dqn,ddqn buffer=uniform,per"
 SWEEP = [
-    *("env=cartpole,acrobot", "buffer=uniform,latest", "target=hard,none"),
-    *("seed=[1,2,3,4,5,6,7,8,9,10]", "eval.every_episodes=null", "eval.every_steps=1000"),
+    *("buffer=uniform,latest", "target=hard,none", "seed=[1,2,3,4,5,6,7,8,9,10]"),
+    *("eval.every_episodes=null", "eval.every_steps=1000"),
 ]
 FIGURES = {  # file in docs/images -> arguments of dqn-plot
-    "comparison.png": [],
+    "comparison.png": ["--height", "4"],
     "bars.png": ["--bars"],
     "pairwise.png": ["--pairwise"],
 }

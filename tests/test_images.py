@@ -14,10 +14,12 @@ PAGES = (ROOT / "README.md", ROOT / "docs/comparing.md")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_figure_is_of_the_command_that_is_shown(page: Path) -> None:
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-    (line,) = [line for line in text.splitlines() if line.startswith("dqn-train -m env=")]
+    (line,) = [
+        line for line in text.splitlines() if line.startswith("dqn-train -m buffer=uniform,latest")
+    ]
     words = [word for word in shlex.split(line)[2:] if not word.startswith("hydra.")]
     assert words == SWEEP
-    assert "dqn-plot outputs/parts --smooth 10\n" in text
+    assert "dqn-plot outputs/parts --smooth 10 --height 4\n" in text
 
 
 def test_the_other_figures_are_too() -> None:
