@@ -27,8 +27,14 @@ SWEEP = [
     *("buffer=uniform,latest", "target=hard,none", "seed=[1,2,3,4,5,6,7,8,9,10]"),
     *("eval.every_episodes=null", "eval.every_steps=1000"),
 ]
+LABELS = {
+    "uniform hard": "DQN",
+    "uniform none": "no target network",
+    "latest hard": "no replay",
+    "latest none": "neither",
+}
 FIGURES = {  # file in docs/images -> arguments of dqn-plot
-    "comparison.png": ["--height", "4"],
+    "comparison.png": ["--height", "4", *(f"--label={old}={new}" for old, new in LABELS.items())],
     "bars.png": ["--bars"],
     "pairwise.png": ["--pairwise"],
 }
