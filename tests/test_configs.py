@@ -122,11 +122,16 @@ def test_every_file_composes_and_trains(compose, name: str) -> None:
 # What an experiment may leave to the choices it makes: the rest would change with our defaults.
 LEFT = {
     *("env.id", "env.import", "env.kwargs", "env.wrappers", "algo.double", "optimizer.lr_steps"),
-    *("eval.max_steps", "eval.final_episodes", "eval.envs"),  # nothing that was scored changes
+    *(
+        "eval.max_steps",
+        "eval.final_episodes",
+        "eval.envs",
+        "eval.diagnose_every",
+    ),  # nothing that was scored changes
     *("optimizer.beta1", "optimizer.beta2", "optimizer.eps"),  # Adam's, as the paper has them
     *("checkpoint.every_seconds", "device.name", "device.threads", "device.workers"),
     "device.kernels",  # they are the same but for rounding
-    *("device.deterministic", "resume", "trust", "experiment"),
+    *("device.deterministic", "resume", "trust", "experiment", "report"),
 }
 
 
@@ -301,9 +306,20 @@ def fresh(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
         return read_summary(Path(folder))["seeds"]
 
 
+def reported(config: Config, _: pytest.MonkeyPatch) -> object:
+    with tempfile.TemporaryDirectory() as folder:
+        source = workers.share_out(config, build.loop(config), {})
+        train(config, source, Path(folder), {}, None, Jobs(None, live=False))
+        return (Path(folder) / "report.html").exists()
+
+
 def shared(config: Config, _: pytest.MonkeyPatch) -> object:
     loop = build.loop(config)
     return loop.scorer.envs is loop.envs
+
+
+def diagnosed(config: Config, _: pytest.MonkeyPatch) -> object:
+    return [getattr(event, "diagnosis", None) is not None for event in build.loop(config).run()]
 
 
 DEVICE = {
@@ -340,8 +356,10 @@ TRIES: dict[str, dict[str, Try]] = {
         "eval.max_steps": Try(3, training),
         "eval.final_episodes": Try(3, fresh),
         "eval.envs": Try("shared", shared),
+        "eval.diagnose_every": Try(None, diagnosed),
         "checkpoint.every_seconds": Try(1e-9, checkpoints, ("steps=600",)),
         "name": Try("mine", label),
+        "report": Try(True, reported),
     },
     "env/cartpole": {
         "wrappers": Try(LIMITED, training),

@@ -39,8 +39,14 @@ def parser() -> Parser:
         "--output",
         metavar="FILE",
         type=Path,
-        default=Path("comparison.png"),
-        help="the figure: .png, .svg or .pdf (default: %(default)s)",
+        help="the figure: .png, .svg or .pdf (default: comparison.png, or diagnostics.png; none "
+        "with --html)",
+    )
+    found.add_argument(
+        "--html",
+        metavar="FILE",
+        type=Path,
+        help="a report: one page with curves, tables and where they come from, to send and to keep",
     )
     found.add_argument(
         "--watch",
@@ -75,6 +81,12 @@ def _kinds(found: argparse.ArgumentParser) -> None:
     )
     kinds.add_argument(
         "--sensitivity", metavar="KEY", help="final scores over the values of a swept number"
+    )
+    kinds.add_argument(
+        "--diagnose",
+        action="store_true",
+        help="how one run learned: Q against returns, TD errors, norms, priorities, dead units, "
+        "with what to look for",
     )
     group.add_argument(
         "--scale",

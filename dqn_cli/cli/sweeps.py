@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, read_write
 
 from dqn_cli.cli.line import refuse
+from dqn_cli.results.schema import REPORT
 
 BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}"
 FAILED = ".error.txt"  # the ending of a file named after a job's directory: why the job failed
@@ -119,8 +120,10 @@ def conclude(sweep: Path, failed: Mapping[str, str]) -> int:
     for file in sweep.glob(f"*{FAILED}"):  # of jobs in other processes, too
         reasons[file.name.removesuffix(FAILED)] = file.read_text(encoding="utf-8").strip()
     if any(sweep.glob("*/config.yaml")):
+        asked = any(sweep.glob(f"*/{REPORT}"))  # the runs have theirs
+        report = ["--html", str(sweep / REPORT)] if asked else []
         with contextlib.suppress(SystemExit):  # it said why
-            plot([str(sweep), "-o", str(sweep / "comparison.png")])
+            plot([str(sweep), "-o", str(sweep / "comparison.png"), *report])
     for name, reason in sorted(reasons.items()):
         print(f"dqn-train: {name} failed: {reason}", file=sys.stderr)
     print(sweep)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dqn_cli.kernels.kernels import ACTIVATIONS, Activation, Array, Kernels
@@ -38,6 +41,7 @@ class Stack:
     def __init__(self, layers: Sequence[Linear], kernels: Kernels) -> None:
         self.layers = list(layers)
         self.kernels = kernels
+        self.chains: list[Chain] = []
 
     def init(self, seeds: Sequence[int]) -> Tensor:
         """Parameters [S, P]: weights and biases uniform within 1 / sqrt(inputs), as nn.Linear."""
@@ -61,6 +65,19 @@ class Stack:
     def split(self, params: Array) -> Weights:
         """The kernels find a layer by its column."""
         return params
+
+    @cached_property
+    def rectified(self) -> NDArray[np.int64]:
+        """The columns of parameters that are biases of ReLU units."""
+        none = np.empty(0, np.int64)
+        return np.concatenate([none, *(chain.rectified() for chain in self.chains)])
+
+    def dead_units(self, grad: Array) -> float | None:
+        """The share of ReLU units without a gradient: it is 0 to the bit where no sample activates
+        the unit (Sokar et al. 2023: dormant, threshold 0). None without ReLU units."""
+        if not len(self.rectified):
+            return None
+        return float((self.kernels.numpy(grad)[self.rectified] == 0).mean())
 
     def pieces(self, row: Tensor) -> Iterator[tuple[str, Tensor]]:
         """One lane's parameters [P] by name, shaped as nn.Linear has them, as views."""
@@ -109,6 +126,15 @@ class Chain:
             self.widths = np.append(chosen[0].inputs, self.widths)
         self.activated = len(chosen) if closed else len(chosen) - 1
         self.activation = ACTIVATIONS[activation]
+        stack.chains.append(self)
+
+    def rectified(self) -> NDArray[np.int64]:
+        """The columns of the biases of its ReLU units."""
+        columns, at = [np.empty(0, np.int64)], self.first
+        for inputs, outputs in pairwise(self.widths[: self.activated + 1].tolist()):
+            at += (inputs + 1) * outputs
+            columns.append(np.arange(at - outputs, at))
+        return np.concatenate(columns if self.activation == ACTIVATIONS["relu"] else columns[:1])
 
     def forward(self, weights: Weights, x: Array) -> Activations:
         if not len(self.widths):

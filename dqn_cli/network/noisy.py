@@ -83,6 +83,9 @@ class Noisy:
 
         return output, both
 
+    def dead_units(self, grad: Array) -> float | None:
+        return self.base.dead_units(grad)
+
     def named(self, row: Tensor) -> dict[str, Tensor]:
         mean, spread = row.chunk(2)
         spreads = {name + SPREAD: value for name, value in self.base.named(spread).items()}

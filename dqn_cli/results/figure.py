@@ -108,16 +108,12 @@ def draw(
 
 
 def _draw_panel(axes: Axes, panel: Panel, view: View, look: Look) -> list[tuple[Variant, Curve]]:
-    from matplotlib.ticker import EngFormatter, MaxNLocator
-
     drawn = []
     for variant in panel.variants:
         line = curve(variant.rows(view.metric, view.x), view.metric, view.x, view.smooth)
         _draw_curve(axes, line, variant, view, look)
         drawn.append((variant, line))
-    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 50k
-    axes.margins(x=0.02)
+    style.count_along(axes)
     if view.log:
         axes.set_yscale("log")
     if view.metric in ("score", "return") and panel.threshold is not None:

@@ -34,6 +34,7 @@ from dqn_cli.logger.logger import Logger
 from dqn_cli.logger.progress import Display
 from dqn_cli.results import schema
 from dqn_cli.results.figure import draw
+from dqn_cli.results.page.page import write_page
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.schema import checkpoint_file
 from dqn_cli.results.variants import panels
@@ -123,7 +124,10 @@ def train(
             if jobs is None:
                 print("\n".join([text, *([best] if best else []), str(directory)]))
     with disk_errors(directory):
-        draw(panels([read_run(directory)]), directory / schema.FIGURE)
+        shown = panels([read_run(directory)])
+        draw(shown, directory / schema.FIGURE)
+        if config.report:
+            write_page(shown, directory / schema.REPORT)
     if signals:
         raise Stopped(signals[0])
     if len(run.diverged) == len(config.seeds):

@@ -66,20 +66,20 @@ def test_a_sweep_prints_its_jobs_a_table_and_its_place(dqn_train, tmp_path: Path
 
 @pytest.mark.long
 def test_a_sweep_of_two_by_two_says_how_many_are_over(dqn_train) -> None:
-    line = ("-m", *TINY, "gamma=0.9,0.8", "batch_size=8,0", "hydra.sweep.dir=sweep")
+    line = ("-m", *TINY, "gamma=0.9,0.8", "batch_size=0,8", "hydra.sweep.dir=sweep")
     done = dqn_train(*line)
     said = [re.sub(r"\d:\d\d:\d\d", "TIME", text) for text in done.out.splitlines()]
     said = [text.partition("  score")[0] for text in said if text.startswith("job")]
     reason = "failed: batch_size=0: input should be greater than or equal to 1"
     assert said == [
-        "job 1/4  batch_size=8 gamma=0.9  starts",
-        "job 1/4  batch_size=8 gamma=0.9  finished in TIME",
-        "job 2/4  batch_size=0 gamma=0.9  starts  1 done  TIME left",
-        f"job 2/4  batch_size=0 gamma=0.9  {reason}",
-        "job 3/4  batch_size=8 gamma=0.8  starts  1 done  1 failed  TIME left",
-        "job 3/4  batch_size=8 gamma=0.8  finished in TIME",
-        "job 4/4  batch_size=0 gamma=0.8  starts  2 done  1 failed  TIME left",
-        f"job 4/4  batch_size=0 gamma=0.8  {reason}",
+        "job 1/4  batch_size=0 gamma=0.9  starts",
+        f"job 1/4  batch_size=0 gamma=0.9  {reason}",
+        "job 2/4  batch_size=0 gamma=0.8  starts  1 failed",
+        f"job 2/4  batch_size=0 gamma=0.8  {reason}",
+        "job 3/4  batch_size=8 gamma=0.9  starts  2 failed",
+        "job 3/4  batch_size=8 gamma=0.9  finished in TIME",
+        "job 4/4  batch_size=8 gamma=0.8  starts  1 done  2 failed  TIME left",
+        "job 4/4  batch_size=8 gamma=0.8  finished in TIME",
     ]
 
 

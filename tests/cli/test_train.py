@@ -37,7 +37,7 @@ def test_a_run_leaves_its_files_and_no_others(trained: Path) -> None:
     files = {path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()}
     assert files == {
         *("config.yaml", "timing.csv", "summary.json", "scores.png", "train.log"),
-        *(f"scores/seed_{seed}.csv" for seed in (1, 2)),
+        *(f"{folder}/seed_{seed}.csv" for folder in ("scores", "diagnostics") for seed in (1, 2)),
         *(
             f"checkpoints/seed_{seed}_{kind}.pt"
             for seed in (1, 2)
