@@ -126,11 +126,9 @@ class Torch:
         d_x = torch.zeros_like(x)
         if through:
             d_rows = product(d_sum, weight.transpose(1, 2))
-            d_rows = d_rows.view(*out.shape[:4], kernel, kernel, x.shape[-1])
-            high, wide = (stride * (size - 1) + 1 for size in out.shape[2:4])
-            for i, j in itertools.product(range(kernel), repeat=2):
-                reached = d_x[:, :, i : i + high : stride, j : j + wide : stride]
-                reached += d_rows[:, :, :, :, i, j]
+            pixels = d_rows.view(*out.shape[:4], kernel * kernel, x.shape[-1]).unbind(4)
+            for place, d_pixel in zip(places(x, kernel, stride), pixels, strict=True):
+                d_x[place] += d_pixel
         return d_x
 
     def aggregate(self, value: Tensor, advantage: Tensor, kind: int) -> Tensor:
@@ -368,8 +366,17 @@ def layers(params: Tensor, first: int, widths: NDArray[np.int64]) -> list[tuple[
 
 def windows(x: Tensor, kernel: int, stride: int) -> Tensor:
     """The windows [S, N, H', W', kernel * kernel * C] of pictures x [S, N, H, W, C]."""
-    found = x.unfold(2, kernel, stride).unfold(3, kernel, stride)  # [..., C, kernel, kernel]
-    return found.movedim(4, 6).flatten(4)
+    return torch.stack([x[place] for place in places(x, kernel, stride)], 4).flatten(4)
+
+
+def places(x: Tensor, kernel: int, stride: int) -> list[tuple[slice, ...]]:
+    """Where the pixels [S, N, H', W', C] lie that have the same place in all windows, row by row.
+    (`unfold` would do, but for ONNX.)"""
+    high, wide = x.shape[2] - kernel + 1, x.shape[3] - kernel + 1
+    return [
+        (slice(None), slice(None), slice(i, i + high, stride), slice(j, j + wide, stride))
+        for i, j in itertools.product(range(kernel), repeat=2)
+    ]
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
