@@ -51,8 +51,8 @@ def layers(convolutions: str, seeds: int) -> tuple[Callable[[], object], ...]:
         for layer in net.torso.layers:
             modules += [nn.Conv2d(layer.channels, layer.outputs, layer.kernel, layer.stride)]
             modules += [nn.ReLU()]
-        modules += [nn.Flatten(), nn.Linear(net.torso.features, *hidden), nn.ReLU()]
-        nets.append(nn.Sequential(*modules, nn.Linear(*hidden, 6)))
+        modules += [nn.Flatten(), nn.Linear(net.torso.features, hidden[0]), nn.ReLU()]
+        nets.append(nn.Sequential(*modules, nn.Linear(hidden[0], 6)))
     obs = torch.randint(255, (BATCH, channels, height, width), dtype=torch.uint8)
 
     @torch.no_grad()

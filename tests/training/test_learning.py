@@ -104,7 +104,7 @@ def test_identity_is_learned_by_every_seed(compose, target):
         ("network=cnn",),
         ("network=cnn", "algo=c51", "algo.low=0", "algo.high=20"),
         ("network=dueling", "buffer=per"),
-        ("network=implicit", "algo=iqn"),
+        ("network=implicit", "algo=iqn", "network.fractions=8", "network.cosines=16"),
     ],
     ids=" ".join,
 )
