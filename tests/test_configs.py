@@ -52,6 +52,7 @@ SMALL = (
     *("update_every=1", "updates=1", "eval.episodes=1"),
 )
 HIDDEN = "network.hidden=[8]"
+PICTURES = ("network/cnn", "network/minatar")  # networks that take nothing else
 
 
 class Net(nn.Sequential):
@@ -77,6 +78,8 @@ def chosen(name: str) -> list[str]:
         return [*file, "network.module=of_test_configs.Net", "buffer.capacity=20"]
     if name == "network/implicit":
         file.append("algo=iqn")
+    if name in PICTURES:
+        file += ["env=gridworld", "network.convolutions=[[8,3,2]]"]
     file.append(HIDDEN)
     latest = name in (
         "algo/nfq",
@@ -131,6 +134,7 @@ LEFT = {
     *("optimizer.beta1", "optimizer.beta2", "optimizer.eps"),  # Adam's, as the paper has them
     *("checkpoint.every_seconds", "device.name", "device.threads", "device.workers"),
     "device.kernels",  # they are the same but for rounding
+    "network.convolutions",  # none, or observations that are no pictures would be refused
     *("device.deterministic", "resume", "trust", "experiment", "report"),
 }
 
@@ -336,6 +340,12 @@ ENV = {
     "import": Try("colorsys", imported),
     "kwargs": Try({"max_episode_steps": 20}, training),
 }
+CONVOLUTIONS = Try([[4, 3, 2]], training, ("env=gridworld",))
+CNN = {
+    "convolutions": Try("minatar", training),
+    "hidden": Try([8, 8], training),
+    "activation": Try("tanh", training),
+}
 TRIES: dict[str, dict[str, Try]] = {
     "config": {
         "seed": Try([2, 1], training),
@@ -415,8 +425,11 @@ TRIES: dict[str, dict[str, Try]] = {
         "epsilon": Try(0.5, training),
         "normalize": Try("buffer", training),
     },
+    "network/cnn": CNN,
+    "network/minatar": CNN,
     "network/mlp": {"hidden": Try([8, 8], training), "activation": Try("tanh", training)},
     "network/dueling": {
+        "convolutions": CONVOLUTIONS,
         "hidden": Try([8, 8], training),
         "streams": Try([8], training),
         "activation": Try("tanh", training),
@@ -424,11 +437,13 @@ TRIES: dict[str, dict[str, Try]] = {
         "trunk_gradient": Try(0.7071, training),
     },
     "network/noisy": {
+        "convolutions": CONVOLUTIONS,
         "hidden": Try([8, 8], training),
         "activation": Try("tanh", training),
         "sigma0": Try(0.1, training),
     },
     "network/noisy_dueling": {
+        "convolutions": CONVOLUTIONS,
         "hidden": Try([8, 8], training),
         "streams": Try([8], training),
         "activation": Try("tanh", training),
@@ -437,6 +452,7 @@ TRIES: dict[str, dict[str, Try]] = {
         "sigma0": Try(0.1, training),
     },
     "network/implicit": {
+        "convolutions": CONVOLUTIONS,
         "hidden": Try([8, 8], training),
         "head": Try([8], training),
         "fractions": Try(8, training),

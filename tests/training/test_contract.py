@@ -363,6 +363,18 @@ def test_and_nothing_is_left_of_the_run(dqn_train, tmp_path: Path, part: type) -
         ("algo=iqn network=noisy_dueling", "gives no fractions"),
         ("algo=dqn network=implicit", "gives quantiles at fractions, of which algo._target_="),
         ("algo=qr algo.quantiles=1 network=implicit", "gives quantiles at fractions"),
+        (
+            "network=cnn",
+            "network.convolutions=nature: an observation of 4 numbers is no picture (height x",
+        ),
+        (
+            "network=cnn env=gridworld",
+            "network.convolutions=nature: a kernel of 4 x 4 does not fit into 1 x 4, which is what",
+        ),
+        ("network=dueling network.convolutions=[[8,3]]", "network.convolutions.0=[8, 3]: list"),
+        ("network=cnn network.convolutions=atari", "network.convolutions=atari: input should be"),
+        ("network=cnn network.convolutions=[[8,3,0]]", "network.convolutions.0.2=0: input should"),
+        ("algo=iqn network=minatar env=gridworld", "gives no fractions"),
         ("algo=c51 network=implicit", "network.fractions=32: the algorithm has 51 atoms"),
         ("algo=c51 algo.low=3 algo.high=2", "algo.low=3.0: expected less than high=2.0"),
         ("algo=c51 algo.atoms=1", "algo.atoms=1: input should be greater than or equal to 2"),
