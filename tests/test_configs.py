@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -214,8 +215,8 @@ def modules() -> Iterator[Path]:
     "path", list(modules()), ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
 def test_three_names_share_a_stem(path: Path) -> None:
-    """A module of a room is a choice in conf/, what a choice points to, or what another uses; and
-    a test of that room, or the other module, imports it."""
+    """A module of a room is a choice in conf/ or a folder of choices, what a choice points to, or
+    what another uses; and a test of that room, or the other module, imports it."""
     room, stem = path.parent.name, path.stem
     module = f"dqn_cli.{room}.{stem}"
     imports = {
@@ -225,7 +226,8 @@ def test_three_names_share_a_stem(path: Path) -> None:
         if isinstance(node, ast.ImportFrom)
     }
     targets = {keys["_target_"].rpartition(".")[0] for keys in RESIDENTS.values()}
-    assert f"{room}/{stem}" in RESIDENTS or module in targets | imports
+    choices = {*RESIDENTS, *(name.rpartition("/")[0] for name in RESIDENTS)}
+    assert f"{room}/{stem}" in choices or module in targets | imports
     tests = [file.read_text(encoding="utf-8") for file in (TESTS / room).glob("test_*.py")]
     assert module in imports or any(f"from {module} import" in text for text in tests)
 
@@ -269,6 +271,21 @@ def imported(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
     build.part(config, "env")
     return "colorsys" in sys.modules
+
+
+def played(config: Config, _: pytest.MonkeyPatch) -> object:
+    """Ten long episodes of a random player, for keys whose effect is rare or late."""
+    env = build.part(config, "env")
+    row, seen = env.make(1), []
+    for seed in range(10):
+        draw = np.random.default_rng(seed)
+        row.reset(0, seed)
+        ended = False
+        while not ended:
+            obs, *told = row.step(np.zeros(1, np.int64), draw.integers(env.space.actions, size=1))
+            seen.append((obs.tobytes(), *(float(number[0]) for number in told)))
+            ended = told[1][0] or told[2][0]
+    return seen
 
 
 def device(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
@@ -319,6 +336,14 @@ ENV = {
     "import": Try("colorsys", imported),
     "kwargs": Try({"max_episode_steps": 20}, training),
 }
+MINATAR = {
+    "wrappers": Try(LIMITED, training),
+    "id": Try("dqn_cli/MinAtar-Asterix-v0", training),
+    "import": Try("colorsys", imported),
+    "kwargs.sticky_actions": Try(0.9, played),
+    "kwargs.minimal_actions": Try(True, played),
+    "kwargs.difficulty_ramping": Try(False, played),
+}
 TRIES: dict[str, dict[str, Try]] = {
     "config": {
         "seed": Try([2, 1], training),
@@ -352,6 +377,11 @@ TRIES: dict[str, dict[str, Try]] = {
     "env/mountaincar": ENV,
     "env/lunarlander": ENV,
     "env/gridworld": ENV,
+    "env/minatar/asterix": MINATAR | {"id": Try("dqn_cli/MinAtar-Breakout-v0", training)},
+    "env/minatar/breakout": {k: t for k, t in MINATAR.items() if "ramping" not in k},
+    "env/minatar/freeway": {k: t for k, t in MINATAR.items() if "ramping" not in k},
+    "env/minatar/seaquest": {k: t for k, t in MINATAR.items() if "minimal" not in k},
+    "env/minatar/space_invaders": MINATAR,
     "algo/dqn": {"double": Try(True, training), "loss": Try("huber", training)},
     "algo/ddqn": {"double": Try(False, training), "loss": Try("huber", training)},
     "algo/c51": {
