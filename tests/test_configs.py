@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -273,19 +272,9 @@ def imported(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
     return "colorsys" in sys.modules
 
 
-def played(config: Config, _: pytest.MonkeyPatch) -> object:
-    """Ten long episodes of a random player, for keys whose effect is rare or late."""
-    env = build.part(config, "env")
-    row, seen = env.make(1), []
-    for seed in range(10):
-        draw = np.random.default_rng(seed)
-        row.reset(0, seed)
-        ended = False
-        while not ended:
-            obs, *told = row.step(np.zeros(1, np.int64), draw.integers(env.space.actions, size=1))
-            seen.append((obs.tobytes(), *(float(number[0]) for number in told)))
-            ended = told[1][0] or told[2][0]
-    return seen
+def ramping(config: Config, _: pytest.MonkeyPatch) -> object:
+    """As the package was told; a player must be good to see more of it."""
+    return build.part(config, "env").one().unwrapped.game.env.ramping
 
 
 def device(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
@@ -340,9 +329,9 @@ MINATAR = {
     "wrappers": Try(LIMITED, training),
     "id": Try("dqn_cli/MinAtar-Asterix-v0", training),
     "import": Try("colorsys", imported),
-    "kwargs.sticky_actions": Try(0.9, played),
-    "kwargs.minimal_actions": Try(True, played),
-    "kwargs.difficulty_ramping": Try(False, played),
+    "kwargs.sticky_actions": Try(0.9, training),
+    "kwargs.minimal_actions": Try(True, training),
+    "kwargs.difficulty_ramping": Try(False, ramping),
 }
 TRIES: dict[str, dict[str, Try]] = {
     "config": {
