@@ -224,8 +224,8 @@ def modules() -> Iterator[Path]:
     "path", list(modules()), ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
 def test_three_names_share_a_stem(path: Path) -> None:
-    """A module of a room is a choice in conf/, what a choice points to, or what another uses; and
-    a test of that room, or the other module, imports it."""
+    """A module of a room is a choice in conf/ or a folder of choices, what a choice points to, or
+    what another uses; and a test of that room, or the other module, imports it."""
     room, stem = path.parent.name, path.stem
     module = f"dqn_cli.{room}.{stem}"
     imports = {
@@ -235,7 +235,8 @@ def test_three_names_share_a_stem(path: Path) -> None:
         if isinstance(node, ast.ImportFrom)
     }
     targets = {keys["_target_"].rpartition(".")[0] for keys in RESIDENTS.values()}
-    assert f"{room}/{stem}" in RESIDENTS or module in targets | imports
+    choices = {*RESIDENTS, *(name.rpartition("/")[0] for name in RESIDENTS)}
+    assert f"{room}/{stem}" in choices or module in targets | imports
     tests = [file.read_text(encoding="utf-8") for file in (TESTS / room).glob("test_*.py")]
     assert module in imports or any(f"from {module} import" in text for text in tests)
 
@@ -279,6 +280,11 @@ def imported(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
     build.part(config, "env")
     return "colorsys" in sys.modules
+
+
+def ramping(config: Config, _: pytest.MonkeyPatch) -> object:
+    """As the package was told; a player must be good to see more of it."""
+    return build.part(config, "env").one().unwrapped.game.env.ramping
 
 
 def device(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
@@ -346,6 +352,14 @@ CNN = {
     "hidden": Try([8, 8], training),
     "activation": Try("tanh", training),
 }
+MINATAR = {
+    "wrappers": Try(LIMITED, training),
+    "id": Try("dqn_cli/MinAtar-Asterix-v0", training),
+    "import": Try("colorsys", imported),
+    "kwargs.sticky_actions": Try(0.9, training),
+    "kwargs.minimal_actions": Try(True, training),
+    "kwargs.difficulty_ramping": Try(False, ramping),
+}
 TRIES: dict[str, dict[str, Try]] = {
     "config": {
         "seed": Try([2, 1], training),
@@ -381,6 +395,11 @@ TRIES: dict[str, dict[str, Try]] = {
     "env/mountaincar": ENV,
     "env/lunarlander": ENV,
     "env/gridworld": ENV,
+    "env/minatar/asterix": MINATAR | {"id": Try("dqn_cli/MinAtar-Breakout-v0", training)},
+    "env/minatar/breakout": {k: t for k, t in MINATAR.items() if "ramping" not in k},
+    "env/minatar/freeway": {k: t for k, t in MINATAR.items() if "ramping" not in k},
+    "env/minatar/seaquest": {k: t for k, t in MINATAR.items() if "minimal" not in k},
+    "env/minatar/space_invaders": MINATAR,
     "algo/dqn": {"double": Try(True, training), "loss": Try("huber", training)},
     "algo/ddqn": {"double": Try(False, training), "loss": Try("huber", training)},
     "algo/c51": {

@@ -27,7 +27,8 @@ ALLOWED = {
     "saving": ("results config types state events", f"{ARRAYS} threadpoolctl"),
     "results": ("", "numpy scipy pandas yaml filelock matplotlib"),
     **dict.fromkeys(
-        GROUPS, ("kernels seeding maths types state code", f"{ARRAYS} gymnasium threadpoolctl")
+        GROUPS,
+        ("kernels seeding maths types state code", f"{ARRAYS} gymnasium minatar threadpoolctl"),
     ),
     "storage": ("kernels types state", "numpy torch"),
     "config": ("types code", "pydantic annotated_types"),

@@ -135,6 +135,8 @@ def test_ctrl_c_is_the_usual_end(make, tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
+            # A shell that starts tests in the background has them ignore Ctrl-C.
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
             "from dqn_cli.cli.plot import main; main()",
             "run",
             "--watch",

@@ -610,7 +610,7 @@ def test_rows_that_are_missing_make_a_seed_start_over(contents, dqn_train, tmp_p
     assert (
         len(
             re.findall(
-                r"of 9 episodes and 0 evaluations only \d and 0 have their rows; seed \d: starting",
+                r"of 9 episodes, 0 evaluations and 1 diagnoses only \d, 0 and 1 have their rows; seed \d: st",
                 done.err,
             )
         )

@@ -193,7 +193,8 @@ def test_dead_units_of_a_trunk_and_its_streams(space, kernels) -> None:
     """One of 4 in the trunk, two of 3 in one stream and none of 3 in the other."""
     network = Dueling(
         space(2, 3), 1, kernels,
-        hidden=[4], streams=[3], activation="relu", aggregate="mean", trunk_gradient=1.0,
+        convolutions=[], hidden=[4], streams=[3], activation="relu", aggregate="mean",
+        trunk_gradient=1.0,
     )  # fmt: skip
     named = {name: value.abs() for name, value in network.named(network.init([5])[0]).items()}
     named["hidden.0.bias"][1] = named["value.hidden.0.bias"][0] = -99
