@@ -299,7 +299,7 @@ def deterministic(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
 
 
 def fresh(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
-    monkeypatch.setattr("dqn_cli.results.figure._render", lambda *_: b"")
+    monkeypatch.setattr("dqn_cli.training.run.draw", lambda *_: None)
     with tempfile.TemporaryDirectory() as folder:
         source = workers.share_out(config, build.loop(config), {})
         train(config, source, Path(folder), {}, None, Jobs(None, live=False))

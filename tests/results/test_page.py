@@ -332,6 +332,31 @@ def test_dqn_plot_writes_it_and_no_figure(
         assert caught.value.code == 2
 
 
+TINY = (
+    *("seed=[1,2]", "episodes=3", "network.hidden=[8]", "learning_starts=8", "batch_size=8"),
+    *("eval.episodes=1", "eval.final_episodes=null", "report=true"),
+)
+
+
+@pytest.mark.long
+def test_dqn_train_writes_it_for_a_run_and_for_a_sweep(dqn_train, tmp_path: Path) -> None:
+    done = dqn_train("-m", *TINY, "algo=dqn,ddqn", "hydra.sweep.dir=sweep")
+    assert (done.code, done.err) == (0, "")
+    assert len(list((tmp_path / "sweep").glob("*/report.html"))) == 2
+    found = Parsed((tmp_path / "sweep/report.html").read_text(encoding="utf-8"))
+    assert [c["label"] for c in found.data["panels"][0]["curves"]] == ["dqn", "ddqn"]
+
+
+@pytest.mark.long
+def test_a_report_that_cannot_be_written_loses_nothing(dqn_train, tmp_path: Path) -> None:
+    (tmp_path / "run/report.html").mkdir(parents=True)
+    done = dqn_train(*TINY, "hydra.run.dir=run")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "report.html: cannot be written: Is a directory" in done.err
+    assert read_run(tmp_path / "run").summary["status"] == "finished"
+    assert (tmp_path / "run/scores.png").exists()
+
+
 # What follows runs the page's script.
 
 
