@@ -46,7 +46,7 @@ PANELS = (
     ),
     Panel(
         "TD error",
-        {"td_median": "median", "td_90": "90 %", "td_max": "largest"},
+        {"td_median": "median", "td_90": "90th percentile", "td_max": "largest"},
         "Of a distribution: the loss. Healthy: falls, or stays small against Q. A rise with flat "
         "returns: the learning rate is too high, or the target follows too fast.",
         log=True,
@@ -108,7 +108,9 @@ def draw(run: Run, out: Path) -> None:
     height = rows * PANEL[1]
     with style.sheet(out, (columns * PANEL[0], height), Look(), None) as figure:
         figure.suptitle(plain(name), x=0.01, y=1 - 0.1 / height, ha="left", fontsize=14)
-        legend = "Over environment steps of a seed. Thin: each seed; thick: their mean."
+        legend = (
+            "Over env steps of a seed. Thin: each seed; thick: their mean, while all are there."
+        )
         figure.text(0.01, 1 - 0.4 / height, legend, ha="left", va="top", color=GREY)
         for place, panel in enumerate(panels, 1):
             _panel(figure.add_subplot(rows, columns, place), panel, seeds)
@@ -133,7 +135,8 @@ def _panel(axes: Axes, panel: Panel, seeds: Mapping[int, pd.DataFrame]) -> None:
         for frame in seeds.values():
             axes.plot(frame["step"], frame[column], color=colour, linewidth=0.5, alpha=0.3)
         mean = curve(seeds, column, "step", 1)
-        axes.plot(mean.x, mean.mean, color=colour, linewidth=1.8, label=label)
+        whole = slice(mean.whole)  # a mean of the seeds that are left would jump where one ends
+        axes.plot(mean.x[whole], mean.mean[whole], color=colour, linewidth=1.8, label=label)
     values = pd.concat([frame[list(panel.lines)].stack() for frame in seeds.values()])
     smallest = values[values > 0].min()
     if panel.log and values.max() > smallest * 10**DECADES:
