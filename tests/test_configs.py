@@ -78,6 +78,9 @@ def chosen(name: str) -> list[str]:
         return [*file, "network.module=of_test_configs.Net", "buffer.capacity=20"]
     if name == "network/implicit":
         file.append("algo=iqn")
+    if name == "storage/frames":
+        wrapper = "gymnasium.wrappers.FrameStackObservation"
+        file.append(f"env.wrappers=[{{_target_:{wrapper},stack_size:4}}]")
     if name in PICTURES:
         file += ["env=gridworld", "network.convolutions=[[8,3,2]]"]
     file.append(HIDDEN)
@@ -267,7 +270,7 @@ def training(config: Config, _: pytest.MonkeyPatch) -> object:
 def checkpoints(config: Config, _: pytest.MonkeyPatch) -> object:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "checkpoints").mkdir()
-        events = checkpointed(build.loop(config), Path(folder), config.checkpoint.every_seconds)
+        events = checkpointed(build.loop(config), Path(folder), config.checkpoint.every_seconds, {})
         return sum(isinstance(event, Saved) for event in events)
 
 
@@ -321,6 +324,10 @@ def reported(config: Config, _: pytest.MonkeyPatch) -> object:
         source = workers.share_out(config, build.loop(config), {})
         train(config, source, Path(folder), {}, None, Jobs(None, live=False))
         return (Path(folder) / "report.html").exists()
+
+
+def row_bytes(config: Config, _: pytest.MonkeyPatch) -> object:
+    return build.loop(config).learner.replay.storage.row_bytes
 
 
 def shared(config: Config, _: pytest.MonkeyPatch) -> object:
@@ -444,6 +451,8 @@ TRIES: dict[str, dict[str, Try]] = {
         "epsilon": Try(0.5, training),
         "normalize": Try("buffer", training),
     },
+    "storage/transitions": {},
+    "storage/frames": {"stack": Try(1, row_bytes)},
     "network/cnn": CNN,
     "network/minatar": CNN,
     "network/mlp": {"hidden": Try([8, 8], training), "activation": Try("tanh", training)},
@@ -526,6 +535,7 @@ TRIES: dict[str, dict[str, Try]] = {
         "lr_steps": Try(50, training, ("optimizer.lr_end=1e-2",)),
         "alpha": Try(0.5, training),
         "eps": Try(1e-2, training),
+        "centered": Try(True, training),
     },
     **{f"device/{name}": DEVICE for name in ("cuda", "mps", "auto")},
     "device/cpu": DEVICE | {"name": Try("cuda", device)},

@@ -8,6 +8,8 @@ from dqn_cli.kernels.kernels import Kernels
 from dqn_cli.optimizer.rmsprop import RMSprop
 
 KEYS: dict[str, Any] = {"lr": 1e-3, "lr_end": 1e-3, "lr_steps": 7, "alpha": 0.99, "eps": 1e-8}
+KEYS["centered"] = False
+HAND: dict[str, Any] = {"lr": 0.5, "lr_end": 0.5, "lr_steps": 1, "alpha": 0.9, "eps": 0.1}
 
 
 class Steps:
@@ -30,14 +32,23 @@ def gradients(steps: int, lanes: int, size: int) -> torch.Tensor:
     return grad * scale * (torch.rand(steps, lanes, size, generator=draw) > 0.1)
 
 
-@pytest.mark.parametrize("keys", [KEYS, {**KEYS, "lr": 0.01, "lr_end": 0.01, "alpha": 0.9}])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        KEYS,
+        {**KEYS, "lr": 0.01, "lr_end": 0.01, "alpha": 0.9},
+        {**KEYS, "alpha": 0.95, "eps": 0.01, "centered": True},
+    ],
+)
 def test_fifty_steps_equal_pytorch(kernels: Kernels, keys: dict[str, Any]) -> None:
     """To the bit with PyTorch's kernels; the compiled ones round in other places."""
     ours = torch.randn(2, 48, generator=torch.Generator().manual_seed(1))
     theirs = torch.nn.Parameter(ours.clone())
     optimizer, reference = (
         Steps(kernels, ours, **keys),
-        torch.optim.RMSprop([theirs], keys["lr"], keys["alpha"], keys["eps"]),
+        torch.optim.RMSprop(
+            [theirs], keys["lr"], keys["alpha"], keys["eps"], centered=keys["centered"]
+        ),
     )
     for grad in gradients(50, 2, 48):
         optimizer.step(ours, grad, 0)
@@ -50,9 +61,17 @@ def test_fifty_steps_equal_pytorch(kernels: Kernels, keys: dict[str, Any]) -> No
 def test_the_first_step_by_hand(kernels: Kernels) -> None:
     """square = 0.1 * 2^2 = 0.4; the step is 0.5 * 2 / (sqrt 0.4 + 0.1) = 1.36535."""
     params = torch.full((1, 16), 3.0)
-    optimizer = Steps(kernels, params, lr=0.5, lr_end=0.5, lr_steps=1, alpha=0.9, eps=0.1)
+    optimizer = Steps(kernels, params, **HAND, centered=False)
     optimizer.step(params, torch.full((1, 16), 2.0), 0)
     torch.testing.assert_close(params, torch.full((1, 16), 3 - 1 / (0.4**0.5 + 0.1)))
+
+
+def test_the_first_centered_step_by_hand(kernels: Kernels) -> None:
+    """The mean is 0.1 * 2, and the variance 0.4 - 0.04; the step is 0.5 * 2 / (0.6 + 0.1)."""
+    params = torch.full((1, 16), 3.0)
+    optimizer = Steps(kernels, params, **HAND, centered=True)
+    optimizer.step(params, torch.full((1, 16), 2.0), 0)
+    torch.testing.assert_close(params, torch.full((1, 16), 3 - 1 / 0.7))
 
 
 def test_no_gradient_no_step(kernels: Kernels) -> None:
@@ -63,14 +82,16 @@ def test_no_gradient_no_step(kernels: Kernels) -> None:
     assert torch.equal(params, torch.ones(1, 16))
 
 
+@pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("size", [1, 16, 17, 48, 545])
 def test_a_lane_has_its_bits_in_any_company_and_after_others_left(
-    kernels: Kernels, size: int
+    kernels: Kernels, size: int, centered: bool
 ) -> None:
+    keys = {**KEYS, "centered": centered}
     start = torch.randn(3, size, generator=torch.Generator().manual_seed(1))
     company, alone = start.clone(), [start[[lane]].clone() for lane in range(3)]
-    optimizer = Steps(kernels, company, **KEYS)
-    solos = [Steps(kernels, params, **KEYS) for params in alone]
+    optimizer = Steps(kernels, company, **keys)
+    solos = [Steps(kernels, params, **keys) for params in alone]
     lanes = [0, 1, 2]
     for step, grad in enumerate(gradients(30, 3, size)):
         if step == 15:
