@@ -61,7 +61,7 @@ def test_the_disk_stays_bounded_and_the_last_two_checkpoints_whole(tmp_path: Pat
     written, paths = Blocks(tmp_path, {}), []
     for stop in range(0, 300, 7):
         paths.append(checkpoint(tmp_path, written, stop, f"{stop}.pt"))
-        for path in paths[-2:]:
+        for path in paths[-3:]:  # the first of them, if the process dies before a rename
             assert len(read(path)) == min(int(path.stem), CAPACITY)
         # 25 rows now, 14 of two checkpoints before, and two blocks that are there in part
         assert len(list(tmp_path.glob("checkpoints/*_rows_*.pt"))) <= 6

@@ -170,15 +170,15 @@ def test_a_lane_that_joins_moves_none_that_is_there(kernels, space, row) -> None
     stored = Transitions(range(3), space(), 4, 0.9, 1, kernels)
     for k in range(6):
         stored.add(row(k, [0, 1, 2]))
-    state = stored.rows(0).take(2, 6)
-    rows = stored.rows(0)._replace(take=lambda first, stop: state)
-    stored.keep([2])
+    state = stored.rows(2).take(2, 6)
+    rows = stored.rows(2)._replace(take=lambda first, stop: state)
+    stored.keep([0])
     column = stored.columns["pairs"]
     stored.load(6, [None, rows])
     assert stored.columns["pairs"] is column
     for k in (6, 7):
-        stored.add(row(k, [2, 0]))
-    assert rows_at(stored, 0, 1, 2, 3).reward.tolist() == [[204, 205, 206, 207], [4, 5, 6, 7]]
+        stored.add(row(k, [0, 2]))
+    assert rows_at(stored, 0, 1, 2, 3).reward.tolist() == [[4, 5, 6, 7], [204, 205, 206, 207]]
 
 
 # Over n steps. Row k has the observation k and leads to k + 0.5.
