@@ -317,7 +317,7 @@ class Lesson(Corridor):
 
     def step(self, action: int) -> Any:
         obs, reward, *rest, _ = super().step(action)
-        told = {3: {"replay": (1.0, False)}, 4: {"replay": (1, True)}}.get(int(action), {})
+        told = {3: {"replay": (1.0, rest[0])}, 4: {"replay": (1, True)}}.get(int(action), {})
         return obs, reward, *rest, told
 
 
