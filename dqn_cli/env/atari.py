@@ -69,7 +69,7 @@ class Atari(gymnasium.Env[Frame, np.int64]):
 
     The emulator has no randomness here: sticky actions and no-ops are drawn from `np_random`, and
     an episode begins with the emulator's state after its first reset. So it is a function of the
-    seed and the actions, and beginning one takes less than a millisecond.
+    seed and the actions. To load the ROM again would do the same in twenty times the time.
 
     DependencyNotInstalled without the package; ValueError for an argument out of range.
     """
@@ -145,6 +145,9 @@ class Atari(gymnasium.Env[Frame, np.int64]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Frame, dict[str, Any]]:
         super().reset(seed=seed)
+        # Each alone leaves something of the episode before: memory that a game does not clear, or
+        # where within a frame the emulator stopped.
+        self.ale.reset_game()
         self.ale.restoreState(self.start)
         self.frames[:] = self.start_frame
         self.last_action = self.noop
