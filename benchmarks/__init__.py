@@ -1,1 +1,1 @@
-"""Speed and memory, as ratios within one run. `python -m benchmarks` runs what README.md lists."""
+"""Speed and memory, as ratios within one run: python -m benchmarks; see docs/performance.md."""

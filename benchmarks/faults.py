@@ -144,7 +144,7 @@ def start(
 
 def bytes_of(run: Path) -> dict[str, str]:
     files = [
-        *(*run.glob("scores/*"), *run.glob("evaluations/*")),
+        *(*run.glob("scores/*"), *run.glob("evaluations/*"), *run.glob("diagnostics/*")),
         *(*run.glob("checkpoints/*_best.pt"), *run.glob("*/*_last.pt")),
     ]
     return {

@@ -982,14 +982,38 @@ MUTANTS = [
     ),
     Mutant(
         "saving/resume.py",
+        "scored // keys.diagnose_every - diagnosed",
+        "scored // keys.diagnose_every - 1 - diagnosed",
+        "saving/test_resume.py::test_a_killed_run_that_goes_on_ends_with_the_same_bytes[plain]",
+    ),
+    Mutant(
+        "training/diagnosis.py",
+        "generator(seed, ",
+        "generator(lane, ",
+        "training/test_lanes.py::test_a_lane_in_company_is_the_same_seed_alone[plain]",
+    ),
+    Mutant(
+        "training/diagnosis.py",
+        "(storage.newest - age) % storage.capacity",
+        "held - 1 - age",
+        "training/test_diagnosis.py::test_ages_go_on_where_replay_begins_again[compiled]",
+    ),
+    Mutant(
+        "training/learner.py",
+        "[own] + 0\n        grad",
+        "[own]\n        target += 0.1\n        grad",
+        "training/test_diagnosis.py::test_taking_one_changes_nothing[plain]",
+    ),
+    Mutant(
+        "saving/resume.py",
         "begun = lane.episode + (len(lane.actions) > 0)",
         "begun = lane.episode",
         "saving/test_resume.py::test_a_limit_in_episodes_that_lies_before_an_open_episode_is_refused",
     ),
     Mutant(
         "saving/resume.py",
-        'MAY_CHANGE = ("seed",',
-        'MAY_CHANGE = ("gamma", "seed",',
+        '*("seed", "episodes", "steps"),',
+        '*("gamma", "seed", "episodes", "steps"),',
         "saving/test_resume.py::test_what_would_be_another_experiment_is_refused_by_name",
     ),
     Mutant(
@@ -1060,8 +1084,8 @@ MUTANTS = [
     ),
     Mutant(
         "saving/resume.py",
-        "due - evaluations)",
-        "due - evaluations - 1)",
+        "if keys.every_steps else 0) - evaluations",
+        "if keys.every_steps else 0) - evaluations - 1",
         "saving/test_resume.py::"
         "test_a_killed_run_that_goes_on_ends_with_the_same_bytes[evaluated by steps]",
     ),

@@ -75,6 +75,7 @@ class EvalConfig(Strict):
     max_steps: Count | None
     final_episodes: Count | None
     envs: Literal["own", "shared"]
+    diagnose_every: Count | None = None  # as in a run made before there was this key
 
 
 class CheckpointConfig(Strict):
@@ -106,6 +107,7 @@ class Config(Strict):
     eval: EvalConfig
     checkpoint: CheckpointConfig
     name: Annotated[str, Field(min_length=1)] | None
+    report: bool = False  # a run from before there was this key may be resumed
     env: dict[str, Any]
     algo: dict[str, Any]
     buffer: dict[str, Any]

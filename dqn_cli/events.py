@@ -9,6 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+class Diagnosis(NamedTuple):
+    """How a seed's learning was when its network was scored: the columns of diagnostics/ after step
+    and episode. None where there is nothing of the kind.
+
+    Over some rows of the replay, drawn uniformly, and a trial update with them that is not made;
+    without noise, importance weights and clipping.
+    """
+
+    q_mean: float | None = None  # of the largest Q-value of each state
+    q_max: float | None = None
+    start_q: float | None = None  # the same at the starts of the greedy episodes, their mean
+    start_return: float | None = None  # and their mean discounted return: None until played
+    td_median: float | None = None  # of |TD error|, or what the algorithm has as priority
+    td_90: float | None = None  # 90 % are no larger
+    td_max: float | None = None
+    grad_norm: float | None = None
+    param_norm: float | None = None
+    priority_median: float | None = None  # relative to the mean of all rows
+    priority_max: float | None = None
+    ess: float | None = None  # effective sample size of importance weights, 1 where all are equal
+    age: float | None = None  # env steps since a sampled row was stored, expected
+    dead_units: float | None = None  # the share of ReLU units that no row activates
+    entropy: float | None = None  # nats, of the return's distribution for the best action
+
+
 class Episode(NamedTuple):
     """A training episode that ended: the columns of scores/, as the run directory has them."""
 
@@ -23,11 +48,12 @@ class Episode(NamedTuple):
     q: float | None
     cut: int  # greedy episodes that reached the limit of evaluation
     best: NDArray[np.float32] | None  # the lane's parameters [P] if no earlier score was higher
+    diagnosis: Diagnosis | None = None  # if it is to be scored
 
     @property
     def row(self) -> dict[str, int | float | None]:
         """Column -> value."""
-        return {name.rstrip("_"): getattr(self, name) for name in self._fields[1:-2]}
+        return {name.rstrip("_"): getattr(self, name) for name in self._fields[1:-3]}
 
 
 class Evaluated(NamedTuple):
@@ -40,6 +66,7 @@ class Evaluated(NamedTuple):
     cut: int
     best: NDArray[np.float32] | None
     extra: bool  # at the end of the run alone: none was due, and a longer run would not have it
+    diagnosis: Diagnosis | None = None
 
     @property
     def row(self) -> dict[str, int | float | None]:

@@ -159,6 +159,39 @@ class Sampler(Protocol):
         ValueError if it is not of such a sampler."""
 
 
+# What diagnostics/ says of a part that has one of the following methods, each of which leaves the
+# part as it is. Without it the column stays empty.
+
+Chances = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+@runtime_checkable
+class HasChances(Protocol):
+    """A sampler that can tell which rows it prefers."""
+
+    def chances(self, lane: int, index: NDArray[np.int64], step: int) -> Chances | None:
+        """What the rows at `index` [n] of a lane are drawn in proportion to [n], and their
+        importance weights up to a common factor [n], after `step` env steps. None: all alike."""
+
+
+@runtime_checkable
+class HasEntropy(Protocol):
+    """An algorithm that knows the distribution of the return."""
+
+    def entropy(self, values: Array) -> Array:
+        """The entropies [..., A], in nats, of the distributions that a network's values [..., A, K]
+        stand for."""
+
+
+@runtime_checkable
+class HasDeadUnits(Protocol):
+    """A network whose units can be inactive."""
+
+    def dead_units(self, grad: Array) -> float | None:
+        """The share of hidden units that were inactive in all samples that the gradient of one lane
+        [P] is of. None: there are no such units."""
+
+
 # The parameters of all lanes, as views of one matrix [S, P], in whatever form a network likes.
 Weights = Any
 # Given d loss / d values [S, N, A, K], write the gradient into `grad`, split as the weights are.

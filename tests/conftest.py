@@ -184,6 +184,9 @@ SAVED = (
 )
 
 
+ROWS = ("scores", "evaluations", "diagnostics")
+
+
 class Killed(BaseException):
     """Stands for a kill: nobody catches it to write anything down."""
 
@@ -234,7 +237,7 @@ def contents() -> Callable[[Path], dict[str, str]]:
     """contents(run): name -> hash of the files that must be the same bytes."""
 
     def found(run: Path) -> dict[str, str]:
-        rows = [*run.glob("scores/*"), *run.glob("evaluations/*")]
+        rows = [path for name in ROWS for path in run.glob(f"{name}/*")]
         files = [*rows, *run.glob("*/*_best.pt"), *run.glob("*/*_last.pt")]
         return {
             path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()

@@ -32,6 +32,15 @@ ROOMS = {
     "quantiles": ("algo=qr", "network.hidden=[9]"),
     "implicit": ("algo=iqn", "network.hidden=[9]", "network.head=[5]"),
     "bytes": ("env=gridworld", "network.hidden=[9]"),
+    "pictures": ("env=gridworld", "network=minatar", "network.hidden=[9]"),
+    "pictures, dueling": (
+        *("env=gridworld", "network=noisy_dueling", "network.hidden=[]", "network.streams=[9]"),
+        *("algo=c51", "network.convolutions=[[4,3,1],[5,4,2]]"),
+    ),
+    "pictures, implicit": (
+        *("env=gridworld", "algo=iqn", "network=implicit", "network.hidden=[]"),
+        *("network.head=[5]", "network.convolutions=[[4,3,2]]"),
+    ),
     "choices": ("env.id=FrozenLake-v1", "network.hidden=[9]"),
 }
 

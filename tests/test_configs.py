@@ -19,6 +19,7 @@ from torch import nn
 from dqn_cli.cli.train import CONF
 from dqn_cli.config import GROUPS, BadInput, Command, Config, check, locate
 from dqn_cli.events import Episode, Evaluated, Finished, Saved
+from dqn_cli.logger.jobs import Jobs
 from dqn_cli.results.reader import Run, read_summary
 from dqn_cli.results.variants import variants
 from dqn_cli.saving.save import checkpointed
@@ -51,6 +52,7 @@ SMALL = (
     *("update_every=1", "updates=1", "eval.episodes=1"),
 )
 HIDDEN = "network.hidden=[8]"
+PICTURES = ("network/cnn", "network/minatar")  # networks that take nothing else
 
 
 class Net(nn.Sequential):
@@ -78,6 +80,8 @@ def chosen(name: str) -> list[str]:
         file.append("algo=iqn")
     if name.startswith("env/atari/"):
         file.append("env.kwargs.size=8")  # for a network without convolutions
+    if name in PICTURES:
+        file += ["env=gridworld", "network.convolutions=[[8,3,2]]"]
     file.append(HIDDEN)
     latest = name in (
         "algo/nfq",
@@ -123,11 +127,17 @@ def test_every_file_composes_and_trains(compose, name: str) -> None:
 # What an experiment may leave to the choices it makes: the rest would change with our defaults.
 LEFT = {
     *("env.id", "env.import", "env.kwargs", "env.wrappers", "algo.double", "optimizer.lr_steps"),
-    *("eval.max_steps", "eval.final_episodes", "eval.envs"),  # nothing that was scored changes
+    *(
+        "eval.max_steps",
+        "eval.final_episodes",
+        "eval.envs",
+        "eval.diagnose_every",
+    ),  # nothing that was scored changes
     *("optimizer.beta1", "optimizer.beta2", "optimizer.eps"),  # Adam's, as the paper has them
     *("checkpoint.every_seconds", "device.name", "device.threads", "device.workers"),
     "device.kernels",  # they are the same but for rounding
-    *("device.deterministic", "resume", "trust", "experiment"),
+    "network.convolutions",  # none, or observations that are no pictures would be refused
+    *("device.deterministic", "resume", "trust", "experiment", "report"),
 }
 
 
@@ -312,16 +322,27 @@ def deterministic(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
 
 
 def fresh(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
-    monkeypatch.setattr("dqn_cli.results.figure._render", lambda *_: b"")
+    monkeypatch.setattr("dqn_cli.training.run.draw", lambda *_: None)
     with tempfile.TemporaryDirectory() as folder:
         source = workers.share_out(config, build.loop(config), {})
-        train(config, source, Path(folder), {}, None, quiet=True)
+        train(config, source, Path(folder), {}, None, Jobs(None, live=False))
         return read_summary(Path(folder))["seeds"]
+
+
+def reported(config: Config, _: pytest.MonkeyPatch) -> object:
+    with tempfile.TemporaryDirectory() as folder:
+        source = workers.share_out(config, build.loop(config), {})
+        train(config, source, Path(folder), {}, None, Jobs(None, live=False))
+        return (Path(folder) / "report.html").exists()
 
 
 def shared(config: Config, _: pytest.MonkeyPatch) -> object:
     loop = build.loop(config)
     return loop.scorer.envs is loop.envs
+
+
+def diagnosed(config: Config, _: pytest.MonkeyPatch) -> object:
+    return [getattr(event, "diagnosis", None) is not None for event in build.loop(config).run()]
 
 
 DEVICE = {
@@ -337,6 +358,12 @@ ENV = {
     "id": Try("Acrobot-v1", training),
     "import": Try("colorsys", imported),
     "kwargs": Try({"max_episode_steps": 20}, training),
+}
+CONVOLUTIONS = Try([[4, 3, 2]], training, ("env=gridworld",))
+CNN = {
+    "convolutions": Try("minatar", training),
+    "hidden": Try([8, 8], training),
+    "activation": Try("tanh", training),
 }
 MINATAR = {
     "wrappers": Try(LIMITED, training),
@@ -381,8 +408,10 @@ TRIES: dict[str, dict[str, Try]] = {
         "eval.max_steps": Try(3, training),
         "eval.final_episodes": Try(3, fresh),
         "eval.envs": Try("shared", shared),
+        "eval.diagnose_every": Try(None, diagnosed),
         "checkpoint.every_seconds": Try(1e-9, checkpoints, ("steps=600",)),
         "name": Try("mine", label),
+        "report": Try(True, reported),
     },
     "env/cartpole": {
         "wrappers": Try(LIMITED, training),
@@ -445,8 +474,11 @@ TRIES: dict[str, dict[str, Try]] = {
         "epsilon": Try(0.5, training),
         "normalize": Try("buffer", training),
     },
+    "network/cnn": CNN,
+    "network/minatar": CNN,
     "network/mlp": {"hidden": Try([8, 8], training), "activation": Try("tanh", training)},
     "network/dueling": {
+        "convolutions": CONVOLUTIONS,
         "hidden": Try([8, 8], training),
         "streams": Try([8], training),
         "activation": Try("tanh", training),
@@ -454,11 +486,13 @@ TRIES: dict[str, dict[str, Try]] = {
         "trunk_gradient": Try(0.7071, training),
     },
     "network/noisy": {
+        "convolutions": CONVOLUTIONS,
         "hidden": Try([8, 8], training),
         "activation": Try("tanh", training),
         "sigma0": Try(0.1, training),
     },
     "network/noisy_dueling": {
+        "convolutions": CONVOLUTIONS,
         "hidden": Try([8, 8], training),
         "streams": Try([8], training),
         "activation": Try("tanh", training),
@@ -467,6 +501,7 @@ TRIES: dict[str, dict[str, Try]] = {
         "sigma0": Try(0.1, training),
     },
     "network/implicit": {
+        "convolutions": CONVOLUTIONS,
         "hidden": Try([8, 8], training),
         "head": Try([8], training),
         "fractions": Try(8, training),

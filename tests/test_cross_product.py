@@ -29,6 +29,7 @@ TURNS = {
 }
 # Algorithms that learn from fractions, and networks that choose them: only with each other.
 FRACTIONS = {"iqn", "implicit"}
+PICTURES = {"cnn", "minatar"}  # networks that take no vectors
 SMALL = (
     *("seed=[1,2]", "episodes=null", "steps=24", "learning_starts=8", "update_every=4"),
     *("updates=1", "batch_size=8", "eval.every_episodes=null"),
@@ -65,6 +66,8 @@ def overrides(line: Line) -> list[str]:
     keys = yaml.safe_load(Path(CONF, "network", f"{chosen['network']}.yaml").read_text())
     small = {"hidden": "[8]", "module": "parts.Net", "cosines": "4", "fractions": "3"}
     sizes = [f"network.{key}={value}" for key, value in small.items() if key in keys]
+    if chosen["network"] in PICTURES:
+        sizes += ["env=gridworld", "network.convolutions=[[4,3,2]]"]
     return [*SMALL, *(f"{key}={value}" for key, value in chosen.items()), *sizes]
 
 

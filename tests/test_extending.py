@@ -1,5 +1,5 @@
-"""Choices of the reader's own, in README.md and docs/extending.md: the files are written down as
-they stand there, the commands are run."""
+"""Choices of the reader's own, in docs/extending.md: the files are written down as they stand
+there, the commands are run."""
 
 import re
 import shlex
@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TEXT = "\n".join(
-    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/extending.md")
-)
+TEXT = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 OWN = re.compile(r"--config-dir|=(mine|nets)\.")
 # "`name.py`, ...:" or "`name.yaml`:", and the block that follows
 FILES = re.findall(

@@ -59,12 +59,15 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def told(compose, *overrides: str) -> dict[int, list[object]]:
     """Everything a run tells of each seed: rows, and the bits of the parameters it ends with."""
     loop = build.loop(
-        compose("episodes=7", "learning_starts=30", "batch_size=32", "update_every=2", *overrides)
+        compose(
+            *("episodes=7", "learning_starts=30", "batch_size=32", "update_every=2"),
+            *("eval.diagnose_every=2", *overrides),
+        )
     )
     seeds: dict[int, list[object]] = {seed: [] for seed in loop.seeds}
     for event in loop.run():
         if isinstance(event, Episode):
-            seeds[event.seed].append(tuple(event.row.items()))
+            seeds[event.seed].append((tuple(event.row.items()), event.diagnosis))
         elif isinstance(event, Finished):
             bits = hashlib.sha256(event.params.tobytes()).hexdigest()
             seeds[event.seed].append((event.step, bits))
@@ -85,7 +88,8 @@ def test_a_lane_in_company_is_the_same_seed_alone(compose, line: tuple[str, ...]
 
 
 def contents(run: Path) -> dict[str, bytes]:
-    files = [*run.glob("scores/*"), *run.glob("*/*_best.pt"), *run.glob("*/*_last.pt")]
+    rows = [*run.glob("scores/*"), *run.glob("diagnostics/*")]
+    files = [*rows, *run.glob("*/*_best.pt"), *run.glob("*/*_last.pt")]
     return {file.relative_to(run).as_posix(): file.read_bytes() for file in files}
 
 
@@ -101,6 +105,7 @@ def test_a_killed_run_that_goes_on_ends_with_the_same_bytes(
         *("eval.final_episodes=null", "checkpoint.every_seconds=1e-9", *FAMILY[name]),
     )
     assert dqn_train(*line, "hydra.run.dir=whole").code == 0
+    assert len(list(tmp_path.glob("whole/diagnostics/*"))) == 2
     killed_at(530, *line, "hydra.run.dir=run")
     assert 512 in {load_lane(file).step for file in tmp_path.glob("run/*/*_resume.pt")}
     assert contents(tmp_path / "run") != contents(tmp_path / "whole")

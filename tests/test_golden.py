@@ -127,6 +127,7 @@ SPACE = Space((4,), np.dtype(np.float32), 3)
             Dueling(
                 SPACE,
                 1,
+                convolutions=[],
                 hidden=[16],
                 streams=[64],
                 activation="relu",

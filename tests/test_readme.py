@@ -17,6 +17,7 @@ from dqn_cli.cli.train import CONF
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMANDS = ("dqn-train", "dqn-plot", "dqn-play")
 OWN = re.compile(r"--config-dir|=(mine|nets)\.")  # these are run by test_extending.py
 
@@ -58,6 +59,8 @@ def compile_line(words: list[str], compose) -> object:
         return plot_parser().parse_args(arguments)
     if command == "dqn-play":
         return play_parser().parse_args(arguments)
+    # Launchers are plugins of Hydra, which need not be here.
+    arguments = [word for word in arguments if not re.match(r"hydra[./]launcher\b", word)]
     overrides = get_args_parser().parse_args(arguments).overrides
     first = []
     for override in OverridesParser.create().parse_overrides(overrides):
@@ -81,6 +84,19 @@ def test_the_documents_show_every_command() -> None:
     assert len(in_help()) > 8
 
 
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # of tracing
+@pytest.mark.parametrize("page", ["agent.md", "comparing.md"])
+def test_python_that_is_shown_runs(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    """All blocks of a page, one after the other, with a run of seeds 1 and 2."""
+    monkeypatch.chdir(tmp_path)
+    blocks = PYTHON.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
+    code = re.sub(r'"outputs/[^"]+"', repr(str(trained)), "\n".join(blocks))
+    exec(code.replace("seed=12", "seed=1"), {})
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -94,17 +110,12 @@ def test_a_line_that_does_not_work_is_noticed(compose, line: str) -> None:
         compile_line(words, compose)
 
 
-def test_what_is_named_in_the_documents_is_there() -> None:
-    """Relative links, and the files of the tree in the README."""
-    for path in DOCUMENTS:
-        text = path.read_text(encoding="utf-8")
-        for link in re.findall(r"\]\(([^)#:]+)\)", text):
-            assert (path.parent / link).exists(), f"{path.name}: {link}"
-
-
-def test_the_choices_in_the_readme_are_those_in_conf() -> None:
-    text = DOCUMENTS[0].read_text(encoding="utf-8")
-    for group in ("algo", "buffer", "network", "target", "device"):
-        (row,) = re.findall(rf"^\| `{group}` \|.*$", text, re.MULTILINE)
-        named = set(re.findall(r"`(\w+)`", row)) - {group}
-        assert named == {path.stem for path in (CONF / group).glob("*.yaml")}
+@pytest.mark.parametrize("page", ["README.md", "docs/choices.md"])
+def test_the_choices_that_are_listed_are_those_in_conf(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*)$", text, re.MULTILINE))
+    rows.pop("experiment", None)
+    assert len(rows) == (5 if page == "README.md" else 8)
+    for group, row in rows.items():
+        named = set(re.findall(r"`(\w+)`", row))
+        assert named == {path.stem for path in (CONF / group).glob("*.yaml")}, group

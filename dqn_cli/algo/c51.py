@@ -50,6 +50,10 @@ class C51:
     def _mean(self, logits: Tensor) -> Tensor:
         return (logits.softmax(-1) * self._support()).sum(-1)
 
+    def entropy(self, values: Array) -> Array:
+        log_p = self.kernels.tensor(values).log_softmax(-1)
+        return self.kernels.array(-(log_p.exp() * log_p).sum(-1))
+
     def loss(self, now: Output, online: Forward, target: Forward, batch: Batch) -> Loss:
         kernels = self.kernels
         tensor, array = kernels.tensor, kernels.array

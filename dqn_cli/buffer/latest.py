@@ -32,6 +32,9 @@ class Latest:
     def update(self, index: Array, priority: Array) -> None:
         """All rows are taken anyway."""
 
+    def chances(self, lane: int, index: NDArray[np.int64], step: int) -> None:
+        """All rows are alike."""
+
     def keep(self, lanes: Sequence[int]) -> None:
         self.weight = self.weight[list(lanes)]
 

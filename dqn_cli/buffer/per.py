@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dqn_cli.buffer.importance import Normalize
 from dqn_cli.buffer.sum_tree import SumTree
@@ -21,7 +22,7 @@ from dqn_cli.kernels.torch import TORCH
 from dqn_cli.maths import annealed
 from dqn_cli.seeding import Stream
 from dqn_cli.state import State, take
-from dqn_cli.types import Count, Exponent, Positive
+from dqn_cli.types import Chances, Count, Exponent, Positive
 
 
 class Prioritized:
@@ -68,6 +69,10 @@ class Prioritized:
 
     def update(self, index: Array, priority: Array) -> None:
         self.tree.set(index, self.kernels.rank(priority, self.largest, self.epsilon, self.alpha))
+
+    def chances(self, lane: int, index: NDArray[np.int64], step: int) -> Chances:
+        value = self.kernels.numpy(self.tree.leaves[lane, self.kernels.place(index)])
+        return value, value ** -annealed(*self.beta, step)
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.tree.keep(lanes)

@@ -22,7 +22,7 @@ from dqn_cli.kernels.torch import TORCH
 from dqn_cli.maths import annealed
 from dqn_cli.seeding import Stream
 from dqn_cli.state import State, take
-from dqn_cli.types import Count, Exponent
+from dqn_cli.types import Chances, Count, Exponent
 
 
 class RankPrioritized:
@@ -99,6 +99,14 @@ class RankPrioritized:
         self.priority[lanes, self.kernels.numpy(index)] = np.fmin(
             raw, np.inf
         )  # nan, of a diverged lane, is that
+
+    def chances(self, lane: int, index: NDArray[np.int64], step: int) -> Chances:
+        if self.fresh:
+            self._rank()
+        rank = np.empty(self.rows, np.int64)
+        rank[self.order[lane, : self.rows]] = np.arange(self.rows)
+        value = self.value[rank[index]]
+        return value, value ** -annealed(*self.beta, step)
 
     def keep(self, lanes: Sequence[int]) -> None:
         chosen = list(lanes)

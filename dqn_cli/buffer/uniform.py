@@ -31,6 +31,9 @@ class Uniform:
     def update(self, index: Array, priority: Array) -> None:
         """Every row stays as likely as the others."""
 
+    def chances(self, lane: int, index: NDArray[np.int64], step: int) -> None:
+        """All rows are alike."""
+
     def keep(self, lanes: Sequence[int]) -> None:
         self.draws.keep(lanes)
         self.weight = self.weight[list(lanes)]

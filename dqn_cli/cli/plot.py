@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from dqn_cli.cli.console import escape_what_does_not_fit
+from dqn_cli.cli.console import escape_what_does_not_fit, print_to_reader
 from dqn_cli.cli.plot_options import parser
-from dqn_cli.results import bars, pairwise, profile, sensitivity
+from dqn_cli.cli.watch import watch
+from dqn_cli.results import bars, diagnose, pairwise, profile, sensitivity
 from dqn_cli.results.curves import write_curves
 from dqn_cli.results.figure import View, any_values, draw, usual
+from dqn_cli.results.page.page import page_format, write_page
 from dqn_cli.results.reader import Run, find_runs, read_run
 from dqn_cli.results.report import notes
 from dqn_cli.results.schema import ResultError
@@ -27,20 +27,45 @@ def main(argv: Sequence[str] | None = None) -> None:
     escape_what_does_not_fit()
     options = parser()
     args = options.parse_args(argv)
+    if args.html and (args.diagnose or (_kind(args) and not args.output)):
+        options.error("--html: a report has no such figure; -o FILE writes it, too")
+    if not args.output and not args.html:
+        args.output = Path("diagnostics.png" if args.diagnose else "comparison.png")
     try:
-        image_format(args.output)
-        runs = [read_run(path, args.x == "seconds") for path in find_runs(args.directories)]
-        runs = where(runs, dict(args.where))
-        found = panels(runs, args.by, dict(args.label))
-        view = _view(found, args)
-        if not any_values(found, view.metric, view.x):
-            options.error(_nothing(found, view, args.directories))
-        _draw(runs, found, view, args)
-        if args.curves:
-            write_curves(found, view, args.curves)
-        _print(_text(found, view, args))
+        if args.output:
+            image_format(args.output)
+        if args.html:
+            page_format(args.html)
+        if args.watch is None:
+            if text := compare(args):
+                print_to_reader(text)
+        else:
+            watch(lambda: compare(args), args.directories, args.watch)
     except ResultError as error:
         options.error(str(error))
+
+
+def compare(args: Namespace) -> str:
+    """Read the runs and draw the figure; returns what is printed with it. Raises ResultError, also
+    for runs that have no values yet."""
+    runs = [read_run(path, args.x == "seconds") for path in find_runs(args.directories)]
+    runs = where(runs, dict(args.where))
+    if args.diagnose:
+        if len(runs) > 1:
+            raise ResultError("--diagnose", f"one run, and not {len(runs)}")
+        diagnose.draw(runs[0], args.output)
+        return ""
+    found = panels(runs, args.by, dict(args.label))
+    view = _view(found, args)
+    if not any_values(found, view.metric, view.x):
+        raise _nothing(found, view, args.directories)
+    if args.output:
+        _draw(runs, found, view, args)
+    if args.html:
+        write_page(found, args.html, view, _look(args))
+    if args.curves:
+        write_curves(found, view, args.curves)
+    return _text(found, view, args)
 
 
 def _view(found: list[Panel], args: Namespace) -> View:
@@ -50,19 +75,27 @@ def _view(found: list[Panel], args: Namespace) -> View:
     return View(metric, args.x or default.x, args.smooth, band, args.seeds, args.y == "log")
 
 
-def _nothing(found: list[Panel], view: View, directories: Sequence[Path]) -> str:
+def _nothing(found: list[Panel], view: View, directories: Sequence[Path]) -> ResultError:
     what = f"no {view.metric} in {', '.join(map(str, directories))}"
     if view.x == "seconds" and any_values(found, view.metric):
-        return f"{what} with times: timing.csv is missing; try --x step"
+        return ResultError(f"{what} with times", "timing.csv is missing; try --x step")
     other = view.metric != "return" and any_values(found, "return")
-    return f"{what}: {'try --metric return' if other else 'no episode has ended'}"
+    return ResultError(what, "try --metric return" if other else "no episode has ended")
+
+
+def _kind(args: Namespace) -> bool:
+    """Whether the figure is another than curves."""
+    return bool(args.bars or args.pairwise or args.profile or args.sensitivity)
+
+
+def _look(args: Namespace) -> Look:
+    colours = args.colors or Look().colours
+    exact = args.width is not None or args.height is not None
+    return Look(args.title, args.width, args.height, args.paper, colours, exact)
 
 
 def _draw(runs: list[Run], found: list[Panel], view: View, args: Namespace) -> None:
-    colours = args.colors or Look().colours
-    exact = args.width is not None or args.height is not None
-    look = Look(args.title, args.width, args.height, args.paper, colours, exact)
-    common = view.metric, view.smooth, view.x, look
+    common = view.metric, view.smooth, view.x, _look(args)
     if args.bars:
         bars.draw_bars(found, args.output, *common)
     elif args.pairwise:
@@ -72,7 +105,7 @@ def _draw(runs: list[Run], found: list[Panel], view: View, args: Namespace) -> N
     elif args.sensitivity:
         sensitivity.draw_sensitivity(runs, args.sensitivity, args.output, *common)
     else:
-        draw(found, args.output, view, look)
+        draw(found, args.output, view, _look(args))
 
 
 def _text(found: list[Panel], view: View, args: Namespace) -> str:
@@ -87,7 +120,7 @@ def _text(found: list[Panel], view: View, args: Namespace) -> str:
     if args.table != "text":
         return shown
     remarks = notes([v for p in found for v in p.variants], view.metric, view.x, view.smooth)
-    curves = not (args.bars or args.pairwise or args.profile or args.sensitivity)
+    curves = args.output and not _kind(args)
     most = max(len(panel.variants) for panel in found)
     if curves and args.band is None and not args.seeds and view.band != "minmax":
         remarks.append(
@@ -95,10 +128,3 @@ def _text(found: list[Panel], view: View, args: Namespace) -> str:
             "draws them, --bars compares the ends"
         )
     return "\n".join([shown, *(f"note: {remark}" for remark in remarks)])
-
-
-def _print(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # the other end, such as `head`, has left; Python flushes again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

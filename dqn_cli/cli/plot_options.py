@@ -39,8 +39,23 @@ def parser() -> Parser:
         "--output",
         metavar="FILE",
         type=Path,
-        default=Path("comparison.png"),
-        help="the figure: .png, .svg or .pdf (default: %(default)s)",
+        help="the figure: .png, .svg or .pdf (default: comparison.png, or diagnostics.png; none "
+        "with --html)",
+    )
+    found.add_argument(
+        "--html",
+        metavar="FILE",
+        type=Path,
+        help="a report: one page with curves, tables and where they come from, to send and to keep",
+    )
+    found.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        nargs="?",
+        const=10.0,
+        type=_seconds,
+        help="draw and print again whenever a run has changed, until Ctrl-C; SECONDS between looks "
+        "(default: %(const)g)",
     )
     found.add_argument("--version", action="version", version=f"dqn-cli {__version__}")
     _kinds(found)
@@ -66,6 +81,12 @@ def _kinds(found: argparse.ArgumentParser) -> None:
     )
     kinds.add_argument(
         "--sensitivity", metavar="KEY", help="final scores over the values of a swept number"
+    )
+    kinds.add_argument(
+        "--diagnose",
+        action="store_true",
+        help="how one run learned: Q against returns, TD errors, norms, priorities, dead units, "
+        "with what to look for",
     )
     group.add_argument(
         "--scale",
@@ -168,6 +189,16 @@ def _window(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text) > 0):
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.1 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"expected seconds from 0.1 to 86400, found {text!r}")
+    return seconds
 
 
 def _inches(text: str) -> float:

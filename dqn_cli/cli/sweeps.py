@@ -9,12 +9,16 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
+from hydra.errors import HydraException
 from omegaconf import DictConfig, read_write
 
 from dqn_cli.cli.line import refuse
+from dqn_cli.results.schema import REPORT
 
+BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}"
 FAILED = ".error.txt"  # the ending of a file named after a job's directory: why the job failed
 
 
@@ -25,8 +29,25 @@ def slug(text: str) -> str:
 
 def job_name(number: int, overrides: Sequence[str], swept: Collection[str]) -> str:
     """Name a job's directory: its number makes it unique, the keys that are swept describe it."""
-    varied = [o for o in overrides if o.partition("=")[0] in swept]
-    return f"{number:03d}_{slug(','.join(varied or overrides))}"
+    return f"{number:03d}_{slug(','.join(varied(overrides, swept)))}"
+
+
+def varied(overrides: Sequence[str], swept: Collection[str]) -> Sequence[str]:
+    """The overrides that tell a job from the others; all of them if none does."""
+    return [o for o in overrides if o.partition("=")[0] in swept] or overrides
+
+
+def count(config: DictConfig) -> int | None:
+    """How many jobs Hydra's own sweeper will make; of another one that is not known."""
+    sweeper = config.hydra.sweeper
+    if sweeper._target_ != BASIC:
+        return None
+    own = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
+    overrides = OverridesParser.create().parse_overrides([*own, *config.hydra.overrides.task])
+    try:
+        return len(BasicSweeper.split_arguments(overrides, None)[0])
+    except HydraException:  # such as interval(0,1), which it will refuse
+        return None
 
 
 def spell_out(config: DictConfig) -> frozenset[str]:
@@ -99,8 +120,10 @@ def conclude(sweep: Path, failed: Mapping[str, str]) -> int:
     for file in sweep.glob(f"*{FAILED}"):  # of jobs in other processes, too
         reasons[file.name.removesuffix(FAILED)] = file.read_text(encoding="utf-8").strip()
     if any(sweep.glob("*/config.yaml")):
+        asked = any(sweep.glob(f"*/{REPORT}"))  # the runs have theirs
+        report = ["--html", str(sweep / REPORT)] if asked else []
         with contextlib.suppress(SystemExit):  # it said why
-            plot([str(sweep), "-o", str(sweep / "comparison.png")])
+            plot([str(sweep), "-o", str(sweep / "comparison.png"), *report])
     for name, reason in sorted(reasons.items()):
         print(f"dqn-train: {name} failed: {reason}", file=sys.stderr)
     print(sweep)

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from dqn_cli.cli import sweeps
 from dqn_cli.cli.console import escape_what_does_not_fit
 from dqn_cli.cli.hints import CONF, explain
-from dqn_cli.cli.hooks import current, session
+from dqn_cli.cli.hooks import begin_job, current, session
 from dqn_cli.cli.line import arranged, go_on, placed, refuse
 from dqn_cli.cli.prepare import prepare
 from dqn_cli.events import AllDiverged, RunError
@@ -33,7 +33,7 @@ def job(composed: DictConfig) -> None:
 
     settings = HydraConfig.get()
     directory = Path(settings.runtime.output_dir)
-    swept = settings.mode == RunMode.MULTIRUN
+    jobs = begin_job(settings) if settings.mode == RunMode.MULTIRUN else None
     try:
         run = current().ready or prepare(composed, directory, settings.overrides.task)
         with run.claim as claim:
@@ -43,22 +43,25 @@ def job(composed: DictConfig) -> None:
                 print(f"nothing left to do; episodes=N or steps=N is its length\n{directory}")
                 return
             choices = dict(settings.runtime.choices)
-            train(run.config, run.source, directory, choices, run.resumed, quiet=swept)
+            outcome = train(run.config, run.source, directory, choices, run.resumed, jobs)
+        if jobs is not None:
+            jobs.finish(outcome)
     except KeyboardInterrupt:
         print(f"dqn-train: stopped{go_on(directory)}", file=sys.stderr)
         raise
     except Exception as error:
         log.exception("failed")
-        if not swept and isinstance(error, ResultError):
+        if jobs is None and isinstance(error, ResultError):
             refuse(error)
-        if not swept and isinstance(error, RunError):
+        if jobs is None and isinstance(error, RunError):
             ending = "" if isinstance(error, AllDiverged) else go_on(directory)
             print(f"dqn-train: {error}{ending}", file=sys.stderr)
             sys.exit(1)
-        if not swept:
+        if jobs is None:
             raise
         # The other jobs go on, and the sweep names this one at its end.
         line = " ".join(str(error).split()) or type(error).__name__
+        jobs.fail(line)
         current().failed[directory.name] = line
         sweeps.report_failure(directory, line)
 

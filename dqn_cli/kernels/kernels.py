@@ -52,7 +52,7 @@ class Kernels(Protocol):
         """The inverse of `place`."""
 
     def floats(self, x: Array) -> Array:
-        """As float32."""
+        """As float32, in the order of memory that the kernels want."""
 
     # Layers. `params` [S, P] holds a chain of linear layers from column `first` on, each its weight
     # [in, out] and then its bias; `widths` [L + 1] are their sizes. The first `activated` of them
@@ -86,6 +86,38 @@ class Kernels(Protocol):
         """Write the gradient of every weight and bias into `grad`, laid out as `params`; returns
         that of x, if asked to go `through` to it."""
 
+    # Convolutions of pictures [S, N, H, W, C], channels last, without padding. Their weights lie in
+    # `params` [S, P] from column `first` on as [kernel, kernel, in, out], followed by the bias.
+
+    def convolve(
+        self,
+        params: Array,
+        first: int,
+        outputs: int,
+        kernel: int,
+        stride: int,
+        activation: int,
+        x: Array,
+    ) -> Array:
+        """The activation of the convolution [S, N, H', W', outputs] of x [S, N, H, W, C]: of every
+        window of kernel x kernel pixels, each `stride` pixels from the one before."""
+
+    def d_convolve(
+        self,
+        params: Array,
+        first: int,
+        kernel: int,
+        stride: int,
+        activation: int,
+        x: Array,
+        out: Array,
+        d_out: Array,
+        grad: Array,
+        through: bool,
+    ) -> Array:
+        """Write the gradient of its weight and bias into `grad`, laid out as `params`; returns that
+        of x, if asked to go `through` to it."""
+
     def aggregate(self, value: Array, advantage: Array, kind: int) -> Array:
         """Q [S, N, A, K] of V [S, N, K] and A [S, N, A, K] (Wang et al. 2016): less the mean over
         actions (equation 9), the largest (8), or nothing (7)."""
@@ -97,14 +129,15 @@ class Kernels(Protocol):
     def factors(self, numbers: Array) -> Array:
         """sign(x) sqrt(|x|), the factors of noise (Fortunato et al. 2018, equation 10)."""
 
-    def noisy(self, params: Array, noise: Array, sizes: NDArray[np.int64]) -> Array:
-        """The weights [S, P/2] of noisy layers (Fortunato et al. 2018): means + spreads * noise,
-        params [S, P] being the means and then the spreads. noise [S, in + out of each layer] is
-        factorised; `sizes` [L, 2] are (in, out) of the layers as they lie in params."""
+    def noisy(self, params: Array, first: int, noise: Array, sizes: NDArray[np.int64]) -> Array:
+        """The weights [S, first + M] of noisy layers (Fortunato et al. 2018): means + spreads *
+        noise, params [S, first + 2 M] being the means and then the spreads, after `first` columns
+        that are without noise. noise [S, in + out of each layer] is factorised; `sizes` [L, 2] are
+        (in, out) of the layers as they lie in params."""
 
-    def d_noisy(self, grad: Array, noise: Array, sizes: NDArray[np.int64]) -> None:
-        """Write the gradient by the spreads into the second half of grad [S, P], given that by the
-        weights in the first, which is that by the means."""
+    def d_noisy(self, grad: Array, first: int, noise: Array, sizes: NDArray[np.int64]) -> None:
+        """Write the gradient by the spreads into the last M columns of grad [S, first + 2 M], given
+        that by the weights in those before, which is that by the means."""
 
     # Learning
 

@@ -87,6 +87,50 @@ class Torch:
                 dx = product(dx, weights[i][0].transpose(1, 2))
         return dx
 
+    def convolve(
+        self,
+        params: Tensor,
+        first: int,
+        outputs: int,
+        kernel: int,
+        stride: int,
+        activation: int,
+        x: Tensor,
+    ) -> Tensor:
+        rows = windows(x, kernel, stride)
+        ((weight, bias),) = layers(params, first, np.array([rows.shape[-1], outputs]))
+        out = product(rows.flatten(1, 3), weight) + bias
+        out = torch.tanh(out) if activation else torch.relu(out)
+        return out.view(*rows.shape[:4], outputs)
+
+    def d_convolve(
+        self,
+        params: Tensor,
+        first: int,
+        kernel: int,
+        stride: int,
+        activation: int,
+        x: Tensor,
+        out: Tensor,
+        d_out: Tensor,
+        grad: Tensor,
+        through: bool,
+    ) -> Tensor:
+        rows, outputs = windows(x, kernel, stride), out.shape[-1]
+        widths = np.array([rows.shape[-1], outputs])
+        ((weight, _),), ((d_weight, d_bias),) = (layers(p, first, widths) for p in (params, grad))
+        slope = torch.ops.aten.tanh_backward if activation else relu_backward
+        d_sum = slope(d_out, out).flatten(1, 3)
+        d_weight.copy_(product(rows.flatten(1, 3).transpose(1, 2), d_sum))
+        d_bias.copy_(sum_rows(d_sum))
+        d_x = torch.zeros_like(x)
+        if through:
+            d_rows = product(d_sum, weight.transpose(1, 2))
+            pixels = d_rows.view(*out.shape[:4], kernel * kernel, x.shape[-1]).unbind(4)
+            for place, d_pixel in zip(places(x, kernel, stride), pixels, strict=True):
+                d_x[place] += d_pixel
+        return d_x
+
     def aggregate(self, value: Tensor, advantage: Tensor, kind: int) -> Tensor:
         value = value.unsqueeze(-2)
         if kind == 0:
@@ -107,12 +151,12 @@ class Torch:
     def factors(self, numbers: Tensor) -> Tensor:
         return numbers.sign() * numbers.abs().sqrt()
 
-    def noisy(self, params: Tensor, noise: Tensor, sizes: NDArray[np.int64]) -> Tensor:
-        mean, spread = params.chunk(2, -1)
-        return mean + spread * outer(noise, sizes)
+    def noisy(self, params: Tensor, first: int, noise: Tensor, sizes: NDArray[np.int64]) -> Tensor:
+        mean, spread = params[:, first:].chunk(2, -1)
+        return torch.cat([params[:, :first], mean + spread * outer(noise, sizes)], -1)
 
-    def d_noisy(self, grad: Tensor, noise: Tensor, sizes: NDArray[np.int64]) -> None:
-        d_mean, d_spread = grad.chunk(2, -1)
+    def d_noisy(self, grad: Tensor, first: int, noise: Tensor, sizes: NDArray[np.int64]) -> None:
+        d_mean, d_spread = grad[:, first:].chunk(2, -1)
         d_spread.copy_(d_mean * outer(noise, sizes))
 
     def dqn(
@@ -318,6 +362,21 @@ def layers(params: Tensor, first: int, widths: NDArray[np.int64]) -> list[tuple[
         found.append((weight, params[:, None, split : split + outputs]))
         at = split + outputs
     return found
+
+
+def windows(x: Tensor, kernel: int, stride: int) -> Tensor:
+    """The windows [S, N, H', W', kernel * kernel * C] of pictures x [S, N, H, W, C]."""
+    return torch.stack([x[place] for place in places(x, kernel, stride)], 4).flatten(4)
+
+
+def places(x: Tensor, kernel: int, stride: int) -> list[tuple[slice, ...]]:
+    """Where the pixels [S, N, H', W', C] lie that have the same place in all windows, row by row.
+    (`unfold` would do, but for ONNX.)"""
+    high, wide = x.shape[2] - kernel + 1, x.shape[3] - kernel + 1
+    return [
+        (slice(None), slice(None), slice(i, i + high, stride), slice(j, j + wide, stride))
+        for i, j in itertools.product(range(kernel), repeat=2)
+    ]
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:

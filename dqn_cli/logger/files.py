@@ -87,10 +87,10 @@ class RunFiles:
             case Episode():
                 self.writer.episode(event.seed, event.row, self.writer.seconds + self.seconds)
                 self.episode[event.seed] = event.episode
-                self._save_best(event)
+                self._scored(event)
             case Evaluated():
                 self.writer.evaluation(event.seed, event.row)
-                self._save_best(event)
+                self._scored(event)
             case Finished():
                 done = self.episode[event.seed]
                 self._save(event.seed, "last", done, event.step, None, event.params)
@@ -113,7 +113,10 @@ class RunFiles:
             speed = self.resumed.speed
         self.writer.finish(status, env_steps_per_second=speed, error=self.error)
 
-    def _save_best(self, event: Episode | Evaluated) -> None:
+    def _scored(self, event: Episode | Evaluated) -> None:
+        if event.diagnosis is not None:
+            row = {"step": event.step, "episode": event.episode, **event.diagnosis._asdict()}
+            self.writer.diagnosis(event.seed, row)
         if event.best is not None:
             self._save(event.seed, "best", event.episode, event.step, event.score, event.best)
 

@@ -9,27 +9,33 @@ from datetime import timedelta
 from statistics import fmean
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
 
 from dqn_cli.events import Diverged, Episode, Evaluated, Event, Finished, Rescoring, Tick
+from dqn_cli.logger.jobs import Jobs
 
 LINE_SECONDS = 10.0  # between plain lines
+BESIDE = 13  # characters of a terminal's line that the percentage and a short bar take
+# What the bar's text is made of, and the space before it; and what goes first where there is none.
+SPACED = {"episode": "", "step": "  ", "score": "  ", "spread": " ", "speed": "  ", "left": "  "}
+DROPPED = ("spread", "speed", "episode", "step", "score")
 
 
 class Display:
-    """Show how far a run is, unless `quiet`.
+    """Show how far a run is.
 
-    limits: the run's (episodes, env steps) per seed, at least one of them a number. done: the
-    (episodes, env steps) that seeds of a resumed run have behind them. over: its seeds that are
-    not trained further, whatever the limits.
+    limits: the run's (episodes, env steps) per seed, at least one of them a number. jobs: the sweep
+    that the run is a job of, which has no plain lines of its own. done: the (episodes, env steps)
+    that seeds of a resumed run have behind them. over: its seeds that are not trained further,
+    whatever the limits.
     """
 
     def __init__(
         self,
         seeds: Sequence[int],
         limits: tuple[int | None, int | None],
-        quiet: bool,
+        jobs: Jobs | None,
         done: Mapping[int, tuple[int, int]],
         over: Iterable[int] = (),
     ) -> None:
@@ -38,24 +44,28 @@ class Display:
         self.seed_step = {seed: done.get(seed, (0, 0))[1] for seed in seeds}
         self.over = set(over)
         self.scores: dict[int, float] = {}
+        self.returns: dict[int, float] = {}  # of each seed's last training episode
         self.lane_steps = 0  # since this display was made
         self.evaluation = 0.0  # seconds of it
         self.steps_before = sum(self.seed_step.values())
-        self.quiet = quiet
+        self.jobs = jobs
         self.begun = self.fraction
         self.started = self.printed = time.monotonic()
         self.bar: Progress | None = None
         console = Console(file=sys.stdout)
-        if console.is_terminal and not quiet:
+        if jobs.live if jobs else console.is_terminal:
             self.bar = Progress(
-                TextColumn("{task.percentage:>3.0f} %"),
+                TaskProgressColumn("{task.percentage:>3.0f} %"),
                 BarColumn(bar_width=None, table_column=Column(ratio=1)),
-                TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+                TextColumn("{task.description}", table_column=Column(no_wrap=True), markup=False),
                 console=console,
                 expand=True,
                 transient=True,
             )
-            self.task = self.bar.add_task("starting", total=1.0)
+            if jobs:  # the row above
+                self.sweep = self.bar.add_task("", total=1.0 if jobs.total else None)
+            self.task = self.bar.add_task("", total=1.0)
+            self._draw("starting", self.fraction)
             self.bar.start()
 
     def event(self, event: Event) -> None:
@@ -63,6 +73,7 @@ class Display:
             case Episode():
                 self.episode[event.seed] = event.episode
                 self.seed_step[event.seed] = event.step
+                self.returns[event.seed] = event.return_
                 self._scored(event)
             case Evaluated():
                 self._scored(event)
@@ -73,9 +84,7 @@ class Display:
             case Tick():
                 self._advanced(event)
             case Rescoring():
-                if self.bar is not None:
-                    what = f"best networks: {event.episodes} fresh episodes of each"
-                    self.bar.update(self.task, completed=1.0, description=what)
+                self._draw(f"best networks: {event.episodes} fresh episodes of each", 1.0)
 
     def _scored(self, event: Episode | Evaluated) -> None:
         if event.score is not None:
@@ -88,10 +97,21 @@ class Display:
         self.evaluation += event.seconds
         now = time.monotonic()
         if self.bar is not None:
-            self.bar.update(self.task, completed=self.fraction, description=self.short)
-        elif not self.quiet and now - self.printed >= LINE_SECONDS:
+            self._draw(self.short(self.room), self.fraction)
+        elif self.jobs is None and now - self.printed >= LINE_SECONDS:
             self.printed = now
-            print(f"{100 * self.fraction:3.0f} %  {self.text}{self.left}", flush=True)
+            left = f"  {self.left}" if self.left else ""
+            print(f"{100 * self.fraction:3.0f} %  {self.text}{left}", flush=True)
+
+    def _draw(self, text: str, fraction: float) -> None:
+        """Have the bar show it, if there is one."""
+        if self.bar is None:
+            return
+        self.bar.update(self.task, completed=fraction, description=text)
+        if self.jobs is not None:
+            whole = self.jobs.fraction(fraction) or 0.0
+            text = self.jobs.text(fraction, self.room)
+            self.bar.update(self.sweep, completed=whole, description=text)
 
     def _diverged(self, event: Diverged) -> None:
         """Print it above the bar, where it cannot be missed."""
@@ -99,7 +119,7 @@ class Display:
         line = f"{event.line} (step {event.step})"
         if self.bar is not None:
             self.bar.console.print(line)
-        elif not self.quiet:
+        elif self.jobs is None:
             print(line, flush=True)
 
     def close(self, status: str) -> None:
@@ -120,25 +140,50 @@ class Display:
         )
 
     @property
+    def room(self) -> int:
+        """Characters that the bar's text may have."""
+        assert self.bar is not None
+        return self.bar.console.width - BESIDE
+
+    @property
     def text(self) -> str:
         """Episode, steps, score and speed, in one line."""
         episodes = f"/{self.limits[0]}" if self.limits[0] else ""
-        parts = [f"episode {min(self.episode.values())}{episodes}", self.steps]
-        if self.scores:
-            values = self.scores.values()
-            spread = f" [{min(values):.4g}, {max(values):.4g}]" if len(values) > 1 else ""
-            parts.append(f"score {fmean(values):.4g}{spread}")
-        parts.append(f"{self.speed:,.0f} steps/s")
-        return "  ".join(parts)
+        episode = f"episode {min(self.episode.values())}{episodes}"
+        return "  ".join(filter(None, [episode, self.steps, self.outcome, self.rate]))
+
+    def short(self, room: int) -> str:
+        """The same and the time left, without what has no room in so many characters."""
+        score, _, spread = self.outcome.partition(" [")
+        parts = {
+            "episode": f"ep {min(self.episode.values())}",
+            "step": self.steps,
+            "score": score,
+            "spread": spread and f"[{spread}",
+            "speed": self.rate,
+            "left": self.left,
+        }
+        for name in ("", *DROPPED):
+            parts.pop(name, None)
+            line = "".join(SPACED[key] + text for key, text in parts.items() if text).lstrip()
+            if len(line) <= room:
+                break
+        return line
 
     @property
-    def short(self) -> str:
-        """The same, short enough to leave a bar some room in 80 columns."""
-        number, score = min(self.episode.values()), "-"
-        if self.scores:
-            values = self.scores.values()
-            score = f"{fmean(values):.4g} [{min(values):.4g}, {max(values):.4g}]"
-        return f"ep {number}  {self.steps}  {score}  {self.speed:,.0f}/s{self.left}"
+    def outcome(self) -> str:
+        """The seeds' mean last score and its spread, or the training return where there are no
+        scores; empty before either."""
+        values = (self.scores or self.returns).values()
+        if not values:
+            return ""
+        spread = f" [{min(values):.4g}, {max(values):.4g}]" if len(values) > 1 else ""
+        return f"{'score' if self.scores else 'return'} {fmean(values):.4g}{spread}"
+
+    @property
+    def rate(self) -> str:
+        """The speed, for people."""
+        return f"{self.speed:,.0f} steps/s"
 
     @property
     def speed(self) -> float:
@@ -160,4 +205,4 @@ class Display:
         if done <= 0:
             return ""
         elapsed = time.monotonic() - self.started
-        return f"  {timedelta(seconds=round(elapsed * (1 - self.fraction) / done))} left"
+        return f"{timedelta(seconds=round(elapsed * (1 - self.fraction) / done))} left"

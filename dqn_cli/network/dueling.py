@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from dqn_cli.kernels.kernels import AGGREGATES, Activation, Aggregate, Array, Kernels
 from dqn_cli.kernels.torch import TORCH
-from dqn_cli.network.layers import Chain, Linear, Stack
-from dqn_cli.network.observations import features, rows
+from dqn_cli.network.layers import Chain, Stack, linear
+from dqn_cli.network.torso import Convolutions, Torso
 from dqn_cli.types import Count, Inputs, Output, PositiveFraction, Pullback, Space, Weights
 
 
 class Dueling(Stack):
-    """obs -> hidden, shared -> two streams with hidden layers of their own -> V [K] and A [A, K].
+    """obs -> convolutions and hidden layers, shared -> two streams with hidden layers of their own
+    -> V [K] and A [A, K].
 
     The mean of advantages is over the actions of one state: a mean over the batch as well would
     make a state's Q depend on the other rows. `trunk_gradient` scales the gradient that enters the
@@ -25,6 +24,7 @@ class Dueling(Stack):
         atoms: int,
         kernels: Kernels = TORCH,
         *,
+        convolutions: Convolutions,
         hidden: list[Count],
         streams: list[Count],
         activation: Activation,
@@ -35,15 +35,18 @@ class Dueling(Stack):
         self.atoms = atoms
         self.aggregate = AGGREGATES[aggregate]
         self.trunk_gradient = trunk_gradient
-        shared = [features(space), *hidden]
-        layers = [Linear(f"hidden.{i}", *pair) for i, pair in enumerate(pairwise(shared))]
+        self.torso = Torso(space, kernels, convolutions, activation)
+        shared = [self.torso.features, *hidden]
+        layers = linear([f"hidden.{i}" for i in range(len(hidden))], shared, self.torso.picture)
+        picture = None if hidden else self.torso.picture
         for stream, outputs in (("value", atoms), ("advantage", space.actions * atoms)):
             names = [*(f"{stream}.hidden.{i}" for i in range(len(streams))), stream]
-            widths = pairwise([shared[-1], *streams, outputs])
-            layers += [Linear(name, *pair) for name, pair in zip(names, widths, strict=True)]
-        super().__init__(layers, kernels)
-        fork, second = len(hidden), len(hidden) + len(streams) + 1
-        self.shared = Chain(self, slice(fork), activation, closed=True)
+            layers += linear(names, [shared[-1], *streams, outputs], picture)
+        super().__init__([*self.torso.layers, *layers], kernels)
+        first = len(self.torso.layers)
+        fork = first + len(hidden)
+        second = fork + len(streams) + 1
+        self.shared = Chain(self, slice(first, fork), activation, closed=True)
         self.value = Chain(self, slice(fork, second), activation, closed=False)
         self.advantage = Chain(self, slice(second, None), activation, closed=False)
 
@@ -51,7 +54,8 @@ class Dueling(Stack):
         return self.vjp(weights, inputs)[0]
 
     def vjp(self, weights: Weights, inputs: Inputs) -> tuple[Output, Pullback]:
-        shared = self.shared.forward(weights, rows(inputs.obs, self.space, self.kernels))
+        seen = self.torso.forward(weights, inputs.obs)
+        shared = self.shared.forward(weights, seen.rows)
         values = self.value.forward(weights, shared.out)
         advantages = self.advantage.forward(weights, shared.out)
         shape = (*shared.out.shape[:2], self.space.actions, self.atoms)
@@ -65,6 +69,9 @@ class Dueling(Stack):
             d_shared = d_left + d_right
             if self.trunk_gradient != 1:
                 d_shared = d_shared * self.trunk_gradient
-            self.shared.backward(weights, shared, d_shared, grad, through=False)
+            d_rows = self.shared.backward(
+                weights, shared, d_shared, grad, through=self.torso.learns
+            )
+            self.torso.backward(weights, seen, d_rows, grad)
 
         return Output(self.kernels.aggregate(values.out, advantage, self.aggregate)), pullback

@@ -3,21 +3,20 @@ fraction tau of its distribution.
 
     values(s, tau) = head(psi(s) * phi(tau)),   phi(tau)_j = relu(sum_i cos(pi i tau) w_ij + b_j)
 
-with i = 0 .. n-1 as in equation 4. psi are the hidden layers.
+with i = 0 .. n-1 as in equation 4. psi are the convolutions and hidden layers.
 """
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from dqn_cli.kernels.kernels import Activation, Array, Kernels
 from dqn_cli.kernels.torch import TORCH
-from dqn_cli.network.layers import Chain, Linear, Stack
-from dqn_cli.network.observations import features, rows
+from dqn_cli.network.layers import Chain, Linear, Stack, linear
+from dqn_cli.network.torso import Convolutions, Torso
 from dqn_cli.types import Count, Inputs, Noise, Output, Pullback, Space, Weights
 
 
@@ -27,10 +26,11 @@ def cosines(fraction: Tensor, count: int) -> Tensor:
 
 
 class Implicit(Stack):
-    """obs -> hidden -> psi [D]; K fractions -> phi [K, D]; their product -> head -> values [A, K].
+    """obs -> convolutions -> hidden -> psi [D]; K fractions -> phi [K, D]; their product -> head
+    -> values [A, K].
 
     The fractions are drawn anew for every row of a forward; without noise they are the middles of K
-    equal parts of [0, 1].
+    equal parts of [0, 1]. Without hidden layers, phi and head are named as they lie, channels last.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Implicit(Stack):
         atoms: int,
         kernels: Kernels = TORCH,
         *,
+        convolutions: Convolutions,
         hidden: list[Count],
         head: list[Count],
         fractions: Count,
@@ -50,15 +51,16 @@ class Implicit(Stack):
         self.space = space
         self.fractions = fractions
         self.cosines = cosines
-        torso = [features(space), *hidden]
-        layers = [Linear(f"hidden.{i}", *pair) for i, pair in enumerate(pairwise(torso))]
-        layers.append(Linear("phi", cosines, torso[-1]))
+        self.torso = Torso(space, kernels, convolutions, activation)
+        psi = [self.torso.features, *hidden]
+        layers = linear([f"hidden.{i}" for i in range(len(hidden))], psi, self.torso.picture)
+        layers.append(Linear("phi", cosines, psi[-1]))
         names = [*(f"head.{i}" for i in range(len(head))), "q"]
-        widths = pairwise([torso[-1], *head, space.actions])
-        layers += [Linear(name, *pair) for name, pair in zip(names, widths, strict=True)]
-        super().__init__(layers, kernels)
-        fork = len(hidden)
-        self.psi = Chain(self, slice(fork), activation, closed=True)
+        layers += linear(names, [psi[-1], *head, space.actions])
+        super().__init__([*self.torso.layers, *layers], kernels)
+        first = len(self.torso.layers)
+        fork = first + len(hidden)
+        self.psi = Chain(self, slice(first, fork), activation, closed=True)
         self.phi = Chain(self, slice(fork, fork + 1), "relu", closed=True)
         self.head = Chain(self, slice(fork + 1, None), activation, closed=False)
 
@@ -78,7 +80,8 @@ class Implicit(Stack):
         wide = (lanes, count, self.fractions, -1)
         long = (lanes, count * self.fractions, -1)
         cosine = cosines(self.kernels.tensor(fraction), self.cosines).reshape(long)
-        psi = self.psi.forward(weights, rows(obs, self.space, self.kernels))
+        seen = self.torso.forward(weights, obs)
+        psi = self.psi.forward(weights, seen.rows)
         phi = self.phi.forward(weights, self.kernels.array(cosine))
         state, part = psi.out[:, :, None], phi.out.reshape(wide)
         head = self.head.forward(weights, (state * part).reshape(long))
@@ -92,6 +95,7 @@ class Implicit(Stack):
             d_phi = (d_product * state).reshape(phi.out.shape)
             self.phi.backward(weights, phi, d_phi, grad, through=False)
             d_psi = (d_product * part).sum(2)
-            self.psi.backward(weights, psi, d_psi, grad, through=False)
+            d_rows = self.psi.backward(weights, psi, d_psi, grad, through=self.torso.learns)
+            self.torso.backward(weights, seen, d_rows, grad)
 
         return Output(values, fraction), pullback

@@ -1,4 +1,4 @@
-"""Linear layers of many networks at once: every lane's parameters are one row of a matrix [S, P].
+"""Layers of many networks at once: every lane's parameters are one row of a matrix [S, P].
 
 A network is then a pure function of (parameters, observations), and copying, averaging, clipping,
 optimising or saving a lane is an operation on its row.
@@ -7,49 +7,99 @@ optimising or saving a lane is an operation on its row.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dqn_cli.kernels.kernels import ACTIVATIONS, Activation, Array, Kernels
 from dqn_cli.seeding import uniform_init
 from dqn_cli.types import Noise, Weights
 
+Picture = tuple[int, int, int]  # height, width, channels
+
 
 class Linear(NamedTuple):
-    """The shape of one layer; its weights lie as [in, out]."""
+    """The shape of one layer; its weights lie as [in, out]. Inputs that are a picture lie in its
+    order, and are named in that of nn.Flatten, channels first."""
 
     name: str
     inputs: int
     outputs: int
+    picture: Picture | None = None
 
     @property
     def size(self) -> int:
         """Numbers taken in a row of parameters, by the weight and then the bias."""
         return (self.inputs + 1) * self.outputs
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the weight, as nn.Linear has it."""
+        return self.outputs, self.inputs
+
+    def view(self, weight: Tensor) -> Tensor:
+        """The weight, as it lies, in the order of nn.Linear: [out, in] or [out, C, H, W]."""
+        if self.picture is None:
+            return weight.view(self.inputs, self.outputs).T
+        return weight.view(*self.picture, self.outputs).permute(3, 2, 0, 1)
+
+
+class Convolution(NamedTuple):
+    """The shape of one layer without padding; its weights lie as [kernel, kernel, in, out]."""
+
+    name: str
+    channels: int
+    outputs: int
+    kernel: int
+    stride: int
+
+    @property
+    def inputs(self) -> int:
+        """That one output depends on."""
+        return self.kernel * self.kernel * self.channels
+
+    @property
+    def size(self) -> int:
+        return (self.inputs + 1) * self.outputs
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the weight, as nn.Conv2d has it."""
+        return self.outputs, self.channels, self.kernel, self.kernel
+
+    def view(self, weight: Tensor) -> Tensor:
+        return weight.view(self.kernel, self.kernel, self.channels, -1).permute(3, 2, 0, 1)
+
+
+def linear(names: Iterable[str], widths: list[int], picture: Picture | None = None) -> list[Linear]:
+    """The layers from each of the widths to the next; the first one's inputs may be a picture."""
+    layers = [Linear(name, *pair) for name, pair in zip(names, pairwise(widths), strict=True)]
+    return [layers[0]._replace(picture=picture), *layers[1:]] if layers else []
+
 
 class Stack:
     """The layers of a network, one after the other in a row of parameters."""
 
-    def __init__(self, layers: Sequence[Linear], kernels: Kernels) -> None:
+    def __init__(self, layers: Sequence[Linear | Convolution], kernels: Kernels) -> None:
         self.layers = list(layers)
         self.kernels = kernels
+        self.chains: list[Chain] = []
 
     def init(self, seeds: Sequence[int]) -> Tensor:
-        """Parameters [S, P]: weights and biases uniform within 1 / sqrt(inputs), as nn.Linear."""
+        """Parameters [S, P]: weights and biases uniform within 1 / sqrt(inputs), as nn.Linear and
+        nn.Conv2d."""
         rows = torch.empty(len(seeds), sum(layer.size for layer in self.layers))
         for row, seed in zip(rows, seeds, strict=True):
             named = {}
             for layer in self.layers:
                 bound = 1 / math.sqrt(layer.inputs)
-                for kind, shape in (
-                    ("weight", (layer.outputs, layer.inputs)),
-                    ("bias", (layer.outputs,)),
-                ):
+                for kind, shape in (("weight", layer.shape), ("bias", (layer.outputs,))):
                     name = f"{layer.name}.{kind}"
                     named[name] = torch.from_numpy(uniform_init(seed, f"init.{name}", shape, bound))
             row.copy_(self.flat(named))
@@ -62,29 +112,43 @@ class Stack:
         """The kernels find a layer by its column."""
         return params
 
-    def pieces(self, row: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """One lane's parameters [P] by name, shaped as nn.Linear has them, as views."""
+    @cached_property
+    def rectified(self) -> NDArray[np.int64]:
+        """The columns of parameters that are biases of ReLU units."""
+        none = np.empty(0, np.int64)
+        return np.concatenate([none, *(chain.rectified() for chain in self.chains)])
+
+    def dead_units(self, grad: Array) -> float | None:
+        """The share of ReLU units without a gradient: it is 0 to the bit where no sample activates
+        the unit (Sokar et al. 2023: dormant, threshold 0). None without ReLU units."""
+        if not len(self.rectified):
+            return None
+        return float((self.kernels.numpy(grad)[self.rectified] == 0).mean())
+
+    def pieces(self, row: Tensor) -> Iterator[tuple[str, Tensor, tuple[int, ...]]]:
+        """One lane's parameters [P]: the name, a view in the order of PyTorch, and the shape that
+        nn.Linear or nn.Conv2d has it in."""
         at = 0
         for layer in self.layers:
             split, end = at + layer.inputs * layer.outputs, at + layer.size
-            yield f"{layer.name}.weight", row[at:split].view(layer.inputs, layer.outputs).T
-            yield f"{layer.name}.bias", row[split:end]
+            yield f"{layer.name}.weight", layer.view(row[at:split]), layer.shape
+            yield f"{layer.name}.bias", row[split:end], (layer.outputs,)
             at = end
 
     def named(self, row: Tensor) -> dict[str, Tensor]:
-        """One lane's parameters [P] by name, shaped as nn.Linear has them."""
-        return {name: piece.clone() for name, piece in self.pieces(row)}
+        """One lane's parameters [P] by name, shaped as nn.Linear and nn.Conv2d have them."""
+        return {name: view.clone().reshape(shape) for name, view, shape in self.pieces(row)}
 
     def flat(self, named: dict[str, Tensor]) -> Tensor:
         """The row [P] of the parameters by name: the inverse of `named`."""
         row = torch.zeros(sum(layer.size for layer in self.layers))
-        pieces = dict(self.pieces(row))
-        expected = {name: tuple(piece.shape) for name, piece in pieces.items()}
+        pieces = list(self.pieces(row))
+        expected = {name: shape for name, _, shape in pieces}
         found = {name: tuple(tensor.shape) for name, tensor in named.items()}
         if found != expected:
             raise ValueError(f"parameters {found} where the network has {expected}")
-        for name, piece in pieces.items():
-            piece.copy_(named[name])
+        for name, view, _ in pieces:
+            view.copy_(named[name].reshape(view.shape))
         return row
 
 
@@ -109,6 +173,15 @@ class Chain:
             self.widths = np.append(chosen[0].inputs, self.widths)
         self.activated = len(chosen) if closed else len(chosen) - 1
         self.activation = ACTIVATIONS[activation]
+        stack.chains.append(self)
+
+    def rectified(self) -> NDArray[np.int64]:
+        """The columns of the biases of its ReLU units."""
+        columns, at = [np.empty(0, np.int64)], self.first
+        for inputs, outputs in pairwise(self.widths[: self.activated + 1].tolist()):
+            at += (inputs + 1) * outputs
+            columns.append(np.arange(at - outputs, at))
+        return np.concatenate(columns if self.activation == ACTIVATIONS["relu"] else columns[:1])
 
     def forward(self, weights: Weights, x: Array) -> Activations:
         if not len(self.widths):

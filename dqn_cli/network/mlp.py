@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-from dqn_cli.kernels.kernels import Activation, Array, Kernels
+from dqn_cli.kernels.kernels import Activation, Kernels
 from dqn_cli.kernels.torch import TORCH
-from dqn_cli.network.layers import Chain, Linear, Stack
-from dqn_cli.network.observations import features, rows
-from dqn_cli.types import Count, Inputs, Output, Pullback, Space, Weights
+from dqn_cli.network.cnn import CNN
+from dqn_cli.types import Count, Space
 
 
-class MLP(Stack):
-    """obs -> hidden[0] -> ... -> hidden[-1] -> values [A, K]."""
+class MLP(CNN):
+    """obs -> hidden[0] -> ... -> hidden[-1] -> values [A, K]: the network of no convolutions."""
 
     def __init__(
         self,
@@ -23,23 +20,6 @@ class MLP(Stack):
         hidden: list[Count],
         activation: Activation,
     ) -> None:
-        self.space = space
-        self.atoms = atoms
-        names = [*(f"hidden.{i}" for i in range(len(hidden))), "q"]
-        widths = pairwise([features(space), *hidden, space.actions * atoms])
-        layers = [Linear(name, *pair) for name, pair in zip(names, widths, strict=True)]
-        super().__init__(layers, kernels)
-        self.chain = Chain(self, slice(None), activation, closed=False)
-
-    def forward(self, weights: Weights, inputs: Inputs) -> Output:
-        return self.vjp(weights, inputs)[0]
-
-    def vjp(self, weights: Weights, inputs: Inputs) -> tuple[Output, Pullback]:
-        done = self.chain.forward(weights, rows(inputs.obs, self.space, self.kernels))
-
-        def pullback(d_values: Array, grad: Weights) -> None:
-            d_out = d_values.reshape(done.out.shape)
-            self.chain.backward(weights, done, d_out, grad, through=False)
-
-        values = done.out.reshape(*done.out.shape[:2], self.space.actions, self.atoms)
-        return Output(values), pullback
+        super().__init__(
+            space, atoms, kernels, convolutions=[], hidden=hidden, activation=activation
+        )

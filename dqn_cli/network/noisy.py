@@ -1,5 +1,5 @@
-"""Noisy networks (Fortunato et al. 2018): every linear layer has a mean and a spread of its own for
-each weight and bias, and explores by factorised noise (equations 10 and 11).
+"""Noisy networks (Fortunato et al. 2018): every fully connected layer has a mean and a spread of
+its own for each weight and bias, and explores by factorised noise (equations 10 and 11).
 
     weight = mean + spread * f(e_in) f(e_out)^T,   bias = mean + spread * f(e_out),
     f(x) = sign(x) sqrt(|x|),   e standard normal
@@ -18,8 +18,10 @@ from torch import Tensor
 
 from dqn_cli.kernels.kernels import Activation, Aggregate, Array, Kernels
 from dqn_cli.kernels.torch import TORCH
+from dqn_cli.network.cnn import CNN
 from dqn_cli.network.dueling import Dueling
-from dqn_cli.network.mlp import MLP
+from dqn_cli.network.layers import Stack
+from dqn_cli.network.torso import Convolutions
 from dqn_cli.types import (
     Count,
     Inputs,
@@ -36,20 +38,25 @@ SPREAD = "_spread"  # after the name of the mean
 
 
 class Noisy:
-    """A row of parameters is the means [P/2], laid out as in `base`, then the spreads [P/2]. They
-    begin at sigma0 / sqrt(inputs) of their layer."""
+    """A row of parameters is that of `base`, whose fully connected layers are the means, and then
+    their spreads, laid out alike. These begin at sigma0 / sqrt(inputs) of their layer. Convolutions
+    are without noise, as in the paper."""
 
-    def __init__(self, base: MLP | Dueling, sigma0: float) -> None:
+    def __init__(self, base: CNN | Dueling, sigma0: float) -> None:
         self.base = base
         self.sigma0 = sigma0
         self.kernels = base.kernels
-        self.sizes = np.array([(layer.inputs, layer.outputs) for layer in base.layers], np.int64)
+        self.first = sum(layer.size for layer in base.torso.layers)  # the column where noise begins
+        self.width = sum(layer.size for layer in base.layers)  # the column where spreads begin
+        self.spreads = Stack(base.layers[len(base.torso.layers) :], base.kernels)
+        layers = self.spreads.layers
+        self.sizes = np.array([(layer.inputs, layer.outputs) for layer in layers], np.int64)
 
     def init(self, seeds: Sequence[int]) -> Tensor:
         mean = self.base.init(seeds)
-        spread = torch.empty_like(mean)
+        spread = torch.empty_like(mean[:, self.first :])
         at = 0
-        for layer in self.base.layers:
+        for layer in self.spreads.layers:
             spread[:, at : at + layer.size] = self.sigma0 / math.sqrt(layer.inputs)
             at += layer.size
         return torch.cat([mean, spread], -1)
@@ -70,28 +77,31 @@ class Noisy:
 
             def means(d_values: Array, grad: Weights) -> None:
                 pullback(d_values, grad)
-                grad[:, grad.shape[1] // 2 :] = 0
+                grad[:, self.width :] = 0
 
             return output, means
         noise = self.kernels.factors(inputs.noise)
-        noisy = self.kernels.noisy(weights, noise, self.sizes)
+        noisy = self.kernels.noisy(weights, self.first, noise, self.sizes)
         output, pullback = self.base.vjp(noisy, inputs)
 
         def both(d_values: Array, grad: Weights) -> None:
             pullback(d_values, grad)  # a weight's derivative by its mean is 1
-            self.kernels.d_noisy(grad, noise, self.sizes)
+            self.kernels.d_noisy(grad, self.first, noise, self.sizes)
 
         return output, both
 
+    def dead_units(self, grad: Array) -> float | None:
+        return self.base.dead_units(grad)
+
     def named(self, row: Tensor) -> dict[str, Tensor]:
-        mean, spread = row.chunk(2)
-        spreads = {name + SPREAD: value for name, value in self.base.named(spread).items()}
+        mean, spread = row[: self.width], row[self.width :]
+        spreads = {name + SPREAD: value for name, value in self.spreads.named(spread).items()}
         return self.base.named(mean) | spreads
 
     def flat(self, named: dict[str, Tensor]) -> Tensor:
         means = {name: value for name, value in named.items() if not name.endswith(SPREAD)}
         spreads = {n.removesuffix(SPREAD): v for n, v in named.items() if n.endswith(SPREAD)}
-        return torch.cat([self.base.flat(means), self.base.flat(spreads)])
+        return torch.cat([self.base.flat(means), self.spreads.flat(spreads)])
 
 
 class NoisyMLP(Noisy):
@@ -101,11 +111,20 @@ class NoisyMLP(Noisy):
         atoms: int,
         kernels: Kernels = TORCH,
         *,
+        convolutions: Convolutions,
         hidden: list[Count],
         activation: Activation,
         sigma0: Positive,
     ) -> None:
-        super().__init__(MLP(space, atoms, kernels, hidden=hidden, activation=activation), sigma0)
+        base = CNN(
+            space,
+            atoms,
+            kernels,
+            convolutions=convolutions,
+            hidden=hidden,
+            activation=activation,
+        )
+        super().__init__(base, sigma0)
 
 
 class NoisyDueling(Noisy):
@@ -115,6 +134,7 @@ class NoisyDueling(Noisy):
         atoms: int,
         kernels: Kernels = TORCH,
         *,
+        convolutions: Convolutions,
         hidden: list[Count],
         streams: list[Count],
         activation: Activation,
@@ -126,6 +146,7 @@ class NoisyDueling(Noisy):
             space,
             atoms,
             kernels,
+            convolutions=convolutions,
             hidden=hidden,
             streams=streams,
             activation=activation,

@@ -16,7 +16,8 @@ def features(space: Space) -> int:
     if numbers > MOST and len(space.obs_shape) > 1:
         raise ValueError(
             f"hidden: an observation of {' x '.join(map(str, space.obs_shape))} has {numbers} "
-            f"numbers, too many for fully connected layers (up to {MOST}); make it smaller, as by "
+            f"numbers, too many for fully connected layers (up to {MOST}); take network=cnn, or "
+            "make it smaller, as by "
             "env.wrappers=[{_target_: gymnasium.wrappers.GrayscaleObservation},"
             "{_target_: gymnasium.wrappers.ResizeObservation,shape:[42,42]}]"
         )

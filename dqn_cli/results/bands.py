@@ -71,7 +71,8 @@ def quartiles(values: FloatArray) -> FloatArray:
     """First quartile, median, third quartile [3, G] of values [S, G] that are there."""
     if not values.size:
         return np.empty((3, values.shape[1]))
-    found: FloatArray = np.nanquantile(values, [0.25, 0.5, 0.75], axis=0)
+    with np.errstate(invalid="ignore"):  # between a value and inf there is none
+        found: FloatArray = np.nanquantile(values, [0.25, 0.5, 0.75], axis=0)
     return found
 
 

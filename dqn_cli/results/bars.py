@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dqn_cli.results import style
-from dqn_cli.results.figure import final_label
+from dqn_cli.results.figure import final_label, seeds_each
 from dqn_cli.results.stats import Axis, Metric, finals
 from dqn_cli.results.style import GREY, Look
 from dqn_cli.results.variants import Panel
@@ -41,7 +41,7 @@ def draw_bars(
         for one in axes[-columns:]:
             one.set_xlabel(final_label(panels, metric, window, x))
         figure.supxlabel(
-            "dot: a seed; bar: the mean and its 95 % bootstrap interval",
+            f"dot: a seed; bar: the mean and its 95 % bootstrap interval; {seeds_each(panels)}",
             fontsize="small",
             color=GREY,
         )

@@ -108,20 +108,16 @@ def draw(
 
 
 def _draw_panel(axes: Axes, panel: Panel, view: View, look: Look) -> list[tuple[Variant, Curve]]:
-    from matplotlib.ticker import EngFormatter, MaxNLocator
-
     drawn = []
     for variant in panel.variants:
         line = curve(variant.rows(view.metric, view.x), view.metric, view.x, view.smooth)
         _draw_curve(axes, line, variant, view, look)
         drawn.append((variant, line))
-    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 50k
-    axes.margins(x=0.02)
+    style.count_along(axes)
     if view.log:
         axes.set_yscale("log")
     if view.metric in ("score", "return") and panel.threshold is not None:
-        _draw_threshold(axes, panel.threshold)
+        draw_threshold(axes, panel.threshold)
     if not any(len(line.x) for _, line in drawn):
         _empty(axes)
     return drawn
@@ -152,7 +148,7 @@ def _draw_curve(axes: Axes, curve: Curve, variant: Variant, view: View, look: Lo
             )
 
 
-def _draw_threshold(axes: Axes, threshold: float) -> None:
+def draw_threshold(axes: Axes, threshold: float) -> None:
     """A line where it is near what is drawn; a return far below it would else be squeezed flat."""
     low, high = axes.dataLim.intervaly
     near = np.isfinite([low, high]).all() and (
@@ -162,7 +158,7 @@ def _draw_threshold(axes: Axes, threshold: float) -> None:
     if near:
         axes.axhline(threshold, color=GREY, linewidth=0.8, zorder=0)
     axes.annotate(
-        number(threshold) if near else f"solved at\n{number(threshold)} {'↑' if above else '↓'}",
+        f"solved at\n{number(threshold)}" + ("" if near else " ↑" if above else " ↓"),
         xy=(1, threshold if near else float(above)),
         xycoords=("axes fraction", "data" if near else "axes fraction"),
         xytext=(3, 0),
@@ -198,6 +194,14 @@ def final_label(panels: Sequence[Panel], metric: Metric, window: int, x: Axis) -
     return f"{AXIS_LABELS[metric]}, mean of a seed's last {count}"
 
 
+def seeds_each(panels: Sequence[Panel]) -> str:
+    """How many seeds variants have, for a caption."""
+    counts = sorted({len(variant.scores) for panel in panels for variant in panel.variants})
+    if len(counts) > 1:
+        return f"{counts[0]} to {counts[-1]} seeds each"
+    return f"{counts[0]} seed{'s' * (counts[0] != 1)} each" if counts else "no seeds"
+
+
 def _title(drawn: list[tuple[Variant, Curve]], view: View) -> str | None:
     """What line and band are; and of how many seeds, if all have as many."""
     seeds = {line.seeds for _, line in drawn if line.seeds}
@@ -227,8 +231,6 @@ def _handles(
     if any((line.n < line.seeds).any() for _, line in drawn):
         label = "dashed: fewer seeds left"
         handles.append(Line2D([], [], color=GREY, linestyle=ENDED_STYLE, label=label))
-    if any(panel.threshold is not None for panel in panels):
-        handles.append(Line2D([], [], color=GREY, linewidth=0.8, label="solved at"))
     return list(handles)
 
 

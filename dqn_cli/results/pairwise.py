@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from dqn_cli.results import style
+from dqn_cli.results.figure import final_label, seeds_each
 from dqn_cli.results.report import number
 from dqn_cli.results.stats import Axis, Metric, finals
-from dqn_cli.results.style import Look
+from dqn_cli.results.style import GREY, Look
 from dqn_cli.results.variants import Panel
 
 CELL = 0.62  # inches of a square of the matrix
@@ -140,7 +141,12 @@ def draw_pairs(
             one.grid(False)
             one.spines[:].set_visible(False)
             one.tick_params(length=0)
+        figure.supxlabel(
+            f"{final_label(panels, metric, window, x)}; {seeds_each(panels)}",
+            fontsize="small",
+            color=GREY,
+        )
         if image is not None:
             bar = figure.colorbar(image, ax=axes, shrink=0.6, ticks=[0, 0.25, 0.5, 0.75, 1])
-            what = "P(row above column); bold: 0.5 is\noutside of the 95 % interval"
+            what = "P(row above column), ties a half; bold: 0.5\nis outside of the 95 % interval"
             bar.set_label(what, fontsize="small")

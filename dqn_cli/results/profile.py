@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dqn_cli.results import style
-from dqn_cli.results.figure import final_label
+from dqn_cli.results.figure import final_label, seeds_each
 from dqn_cli.results.schema import ResultError
 from dqn_cli.results.stats import Axis, FloatArray, Metric, finals
 from dqn_cli.results.style import Look
@@ -93,7 +93,8 @@ def draw_profile(
         axes.set_ylim(-0.02, 1.02)
         axes.set_ylabel("Share of seeds above")
         unit = final_label(panels, metric, window, x)
-        axes.set_xlabel(unit if alone else f"Normalised {unit[0].lower()}{unit[1:]}")
+        ends = "" if scales else "\n(0 and 1: the smallest and the largest of these runs)"
+        axes.set_xlabel(unit if alone else f"Normalised {unit[0].lower()}{unit[1:]}{ends}")
         axes.set_title(style.plain(", ".join(panel.env for panel in panels)))
-        band = "with a 95 % bootstrap interval at each point" if len(values) <= FEW else None
-        style.legend(figure, handles, band, look)
+        band = ", with a 95 % bootstrap interval at each point" if len(values) <= FEW else ""
+        style.legend(figure, handles, seeds_each(panels) + band, look)

@@ -18,6 +18,7 @@ import yaml
 from dqn_cli.results.schema import (
     COLUMNS,
     CONFIG,
+    DIAGNOSIS_COLUMNS,
     EVALUATION_COLUMNS,
     MAY_BE_EMPTY,
     SCORES,
@@ -26,6 +27,7 @@ from dqn_cli.results.schema import (
     TIMING_COLUMNS,
     WHOLE,
     ResultError,
+    diagnostics_file,
     evaluations_file,
     shorten,
 )
@@ -54,7 +56,7 @@ class Run:
     config and summary are config.yaml and summary.json as they are ({} for a missing summary);
     choices is Hydra group -> option. scores maps a seed to its CSV, whose columns keep their names
     (episode, step, length int64, the others float64 with NaN where there is no value), evaluations
-    to that of its evaluations by step, if it has any.
+    to that of its evaluations by step, if it has any, diagnostics to that of its diagnoses.
     """
 
     path: Path
@@ -63,6 +65,7 @@ class Run:
     summary: dict[str, Any]
     scores: dict[int, pd.DataFrame]
     evaluations: dict[int, pd.DataFrame] = field(default_factory=dict)
+    diagnostics: dict[int, pd.DataFrame] = field(default_factory=dict)
     timing: dict[int, pd.DataFrame] = field(default_factory=dict)  # step, seconds; if asked for
 
     @property
@@ -132,8 +135,14 @@ def read_run(path: Path, timing: bool = False) -> Run:
         for seed in scores
         if os.path.lexists(file := path / evaluations_file(seed))
     }
+    diagnostics = {
+        seed: read_diagnostics(file)
+        for seed in scores
+        if os.path.lexists(file := path / diagnostics_file(seed))
+    }
     times = read_timing(path / TIMING) if timing and os.path.lexists(path / TIMING) else {}
-    return Run(path, config, summary.get("choices", {}), summary, scores, evaluations, times)
+    choices = summary.get("choices", {})
+    return Run(path, config, choices, summary, scores, evaluations, diagnostics, times)
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -187,9 +196,24 @@ def read_timing(path: Path) -> dict[int, pd.DataFrame]:
     return {seed: _frame(sorted(of_seed), TIMING_COLUMNS[2:]) for seed, of_seed in rows.items()}
 
 
+def read_diagnostics(path: Path) -> pd.DataFrame:
+    """Read one seed's diagnoses, columns step, episode and DIAGNOSES; as read_scores. Two are of
+    one step if an episode ended where an evaluation by step was due."""
+    rows: list[list[float]] = []
+    for number, row in _rows(path, DIAGNOSIS_COLUMNS):
+        for column, now, before in zip(
+            DIAGNOSIS_COLUMNS[:2], row, rows[-1] if rows else [], strict=False
+        ):
+            if now < before:
+                raise ResultError(path, f"{column} {now:.0f} comes after {before:.0f}", number)
+        rows.append(row)
+    return _frame(rows, DIAGNOSIS_COLUMNS)
+
+
 def whole_rows(path: Path, columns: Sequence[str]) -> list[int]:
     """Where in a seed's CSV, in bytes, the header ends and then each row, as far as whole ones go
-    up; those of episodes by one. Nothing if there is no such file or header.
+    up; those of episodes by one, while two diagnoses may be of one step. Nothing if there is no
+    such file or header.
     """
     ends: list[int] = []
     before = 0.0
@@ -200,7 +224,8 @@ def whole_rows(path: Path, columns: Sequence[str]) -> list[int]:
                 fits = text == ",".join(columns)
             else:
                 first = _read_row(path, 1, text, columns)[0]
-                fits = first == number if columns[0] == "episode" else first > before
+                again = first == before and columns == DIAGNOSIS_COLUMNS
+                fits = first == number if columns[0] == "episode" else first > before or again
                 before = first
             if not fits:
                 break

@@ -21,7 +21,7 @@ from dqn_cli.results.schema import (
     format_number,
 )
 
-NONE = Rows(0, 0)
+NONE = Rows(0, 0, 0)
 
 
 def cells(row: Mapping[str, int | float | None], columns: Sequence[str] = COLUMNS) -> list[str]:

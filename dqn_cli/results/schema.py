@@ -9,22 +9,33 @@ from typing import NamedTuple
 CONFIG = "config.yaml"
 SCORES = "scores"
 EVALUATIONS = "evaluations"
+DIAGNOSTICS = "diagnostics"
 TIMING = "timing.csv"
 SUMMARY = "summary.json"
 FIGURE = "scores.png"
+REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 LOG = "train.log"
 
+# What a diagnosis says; dqn_cli/events.py says of what and docs/diagnostics.md what it means.
+DIAGNOSES = (
+    *("q_mean", "q_max", "start_q", "start_return", "td_median", "td_90", "td_max"),
+    *("grad_norm", "param_norm", "priority_median", "priority_max", "ess", "age"),
+    *("dead_units", "entropy"),
+)
 # One row per training episode of a seed. `episode` counts from 1; `step` is the cumulative number
 # of environment steps at the episode's end; `return` and `score` are undiscounted.
 COLUMNS = ("episode", "step", "return", "length", "score", "epsilon", "loss", "q")
 WHOLE = frozenset({"episode", "step", "length", "seed"})
 EXACT = frozenset({"return", "score"})  # sums of rewards; loss and q are made of float32
-# No evaluation or no update in that episode, or an exploration without an epsilon.
-MAY_BE_EMPTY = frozenset({"score", "epsilon", "loss", "q"})
+# No evaluation or no update in that episode, or an exploration without an epsilon; or the run has
+# nothing of which a diagnosis speaks.
+MAY_BE_EMPTY = frozenset({"score", "epsilon", "loss", "q", *DIAGNOSES})
 # One row per evaluation of a seed at an environment step: of `eval.every_steps`, and at the end of
 # the run; `episode` counts training episodes done.
 EVALUATION_COLUMNS = ("step", "episode", "score")
+# One row per network of a seed that was scored, in order.
+DIAGNOSIS_COLUMNS = ("step", "episode", *DIAGNOSES)
 TIMING_COLUMNS = ("seed", "episode", "step", "seconds")
 
 
@@ -36,6 +47,11 @@ def scores_file(seed: int) -> str:
 def evaluations_file(seed: int) -> str:
     """Path of a seed's evaluations by step, relative to the run directory."""
     return f"{EVALUATIONS}/seed_{seed}.csv"
+
+
+def diagnostics_file(seed: int) -> str:
+    """Path of a seed's diagnostics, relative to the run directory."""
+    return f"{DIAGNOSTICS}/seed_{seed}.csv"
 
 
 def checkpoint_file(seed: int, kind: str) -> str:
@@ -73,6 +89,7 @@ class Rows(NamedTuple):
 
     episodes: int  # in scores/
     evaluations: int  # in evaluations/
+    diagnoses: int = 0  # in diagnostics/
 
 
 class ResultError(ValueError):

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from dqn_cli.results import style
-from dqn_cli.results.figure import final_label
+from dqn_cli.results.figure import draw_threshold, final_label, seeds_each
 from dqn_cli.results.labels import flatten
 from dqn_cli.results.reader import Run
 from dqn_cli.results.report import number
 from dqn_cli.results.schema import ResultError
 from dqn_cli.results.selection import without
 from dqn_cli.results.stats import Axis, Metric, finals
-from dqn_cli.results.style import GREY, Look
+from dqn_cli.results.style import Look
 from dqn_cli.results.variants import Variant, panels
 
 
@@ -67,7 +67,7 @@ def draw_sensitivity(
             one.minorticks_off()
             one.set_title(style.plain(panel.env))
             if metric in ("score", "return") and panel.threshold is not None:
-                one.axhline(panel.threshold, color=GREY, linewidth=0.8, zorder=0)
+                draw_threshold(one, panel.threshold)
         for one in axes:
             one.set_xlabel(style.plain(key))
         axes[0].set_ylabel(final_label(panels(runs), metric, window, x).replace(", ", ",\n"))
@@ -75,7 +75,8 @@ def draw_sensitivity(
             Line2D([], [], color=look.colour(i), linestyle=look.line(i), label=style.plain(label))
             for label, i in {v.label: v.index for p in found for v in p.variants}.items()
         ]
-        title = "dot: a seed; band: 95 % bootstrap interval of the mean"
+        each = seeds_each(panels(runs))
+        title = f"dot: a seed; band: 95 % bootstrap interval of the mean; {each}"
         style.legend(figure, handles if len(handles) > 1 else handles[:1], title, look)
 
 

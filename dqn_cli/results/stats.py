@@ -96,12 +96,12 @@ def _full(values: FloatArray, window: int) -> FloatArray:
     return sliding_mean(values, window) if len(values) >= window else np.empty(0)
 
 
-def has_values(scores: Scores, metric: Metric) -> bool:
-    """Whether any seed has any value."""
+def has_values(scores: Scores, metric: str) -> bool:
+    """Whether any seed has any value in this column."""
     return any(frame[metric].notna().any() for frame in scores.values())
 
 
-def window_in_effect(scores: Scores, metric: Metric, window: int) -> int:
+def window_in_effect(scores: Scores, metric: str, window: int) -> int:
     """The window, or a quarter of the shortest seed's values if those are no more than it: a mean
     of all there is would hide what was learned. Seeds without any value do not count."""
     lengths = [count for frame in scores.values() if (count := int(frame[metric].count()))]
@@ -110,8 +110,8 @@ def window_in_effect(scores: Scores, metric: Metric, window: int) -> int:
 
 
 @_quiet
-def curve(scores: Scores, metric: Metric, x: Axis, window: int) -> Curve:
-    """The learning curve over seeds.
+def curve(scores: Scores, metric: str, x: Axis, window: int) -> Curve:
+    """The learning curve over seeds, of the column `metric`.
 
     Each seed is smoothed first, by the mean of its last values, as many as the window in effect, or
     as there are so far. A seed then holds its latest value up to its

@@ -76,10 +76,12 @@ def image_format(out: Path) -> str:
 
 
 @contextlib.contextmanager
-def canvas(out: Path, look: Look, panels: int) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure of so many panels and their axes, which replaces the file `out` atomically when the
-    block ends. The same drawing gives the same bytes. Raises ResultError for an unknown suffix or a
-    file that cannot be written."""
+def sheet(
+    out: Path, size: tuple[float, float], look: Look, layout: Literal["constrained"] | None
+) -> Iterator[Figure]:
+    """A figure of this size in inches, which replaces the file `out` atomically when the block
+    ends. The same drawing gives the same bytes. Raises ResultError for an unknown suffix or a file
+    that cannot be written."""
     kind = image_format(out)
     import matplotlib
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
@@ -97,20 +99,41 @@ def canvas(out: Path, look: Look, panels: int) -> Iterator[tuple[Figure, list[Ax
             }
         )
         warnings.filterwarnings("ignore", message="Glyph")  # a label in letters the font has not
-        figure = Figure(figsize=look.size(panels), layout="constrained")
+        figure = Figure(figsize=size, layout=layout)
+        yield figure
+        data = _bytes(figure, kind, look)
+    save(out, data)
+
+
+@contextlib.contextmanager
+def canvas(out: Path, look: Look, panels: int) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A sheet with so many panels, and their axes."""
+    with sheet(out, look.size(panels), look, "constrained") as figure:
         columns = look.columns(panels)
         grid = figure.subplots(math.ceil(max(panels, 1) / columns), columns, squeeze=False)
         axes = list(grid.flat)
         for spare in axes[max(panels, 1) :]:
             spare.remove()
         for one in axes[:panels]:
-            one.grid(alpha=0.3, linewidth=0.5)
-            one.spines[["top", "right"]].set_visible(False)
+            dress(one)
         if look.title:
             figure.suptitle(plain(look.title), fontsize="large")
         yield figure, axes[: max(panels, 1)]
-        data = _bytes(figure, kind, look)
-    save(out, data)
+
+
+def dress(axes: Axes) -> None:
+    """A faint grid, and no frame."""
+    axes.grid(alpha=0.3, linewidth=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def count_along(axes: Axes) -> None:
+    """Whole numbers of episodes, steps or seconds at the bottom: 50k."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.margins(x=0.02)
 
 
 def save(out: Path, data: bytes) -> None:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Keys in which pooled runs may differ: whose run it is, and how it was carried out.
-NOT_COMPARED = ("seed", "resume", "checkpoint.every_seconds", "device.workers")
+NOT_COMPARED = (
+    *("seed", "resume", "report", "eval.diagnose_every", "checkpoint.every_seconds"),
+    "device.workers",
+)
 
 
 @dataclass(frozen=True, eq=False)

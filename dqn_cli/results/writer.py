@@ -18,6 +18,8 @@ from dqn_cli.results.schema import (
     CHECKPOINTS,
     COLUMNS,
     CONFIG,
+    DIAGNOSIS_COLUMNS,
+    DIAGNOSTICS,
     EVALUATION_COLUMNS,
     EVALUATIONS,
     SCORES,
@@ -26,13 +28,14 @@ from dqn_cli.results.schema import (
     ResultError,
     Rows,
     checkpoint_file,
+    diagnostics_file,
     evaluations_file,
     format_number,
     scores_file,
 )
 
 # What only a run puts in a directory.
-PARTS = (CONFIG, SUMMARY, SCORES, EVALUATIONS, TIMING, CHECKPOINTS)
+PARTS = (CONFIG, SUMMARY, SCORES, EVALUATIONS, DIAGNOSTICS, TIMING, CHECKPOINTS)
 
 
 def holds_run(directory: Path) -> bool:
@@ -85,7 +88,8 @@ class RunWriter:
             for folder in (SCORES, CHECKPOINTS):
                 (directory / folder).mkdir(exist_ok=True)
             self._clean()
-            rows = [name(seed) for seed in seeds for name in (scores_file, evaluations_file)]
+            files = (scores_file, evaluations_file, diagnostics_file)
+            rows = [name(seed) for seed in seeds for name in files]
             for path in (directory / row for row in rows):
                 if path.is_symlink() or (path.exists() and not path.is_file()):
                     raise ResultError(path, "is not a regular file")  # a link may lead anywhere
@@ -97,9 +101,13 @@ class RunWriter:
                 for seed in seeds
             }
             self._evaluations: dict[int, BinaryIO] = {}
+            self._diagnostics: dict[int, BinaryIO] = {}
             for seed in seeds:
+                stay = kept.get(seed, NONE)
                 if (directory / evaluations_file(seed)).exists():
-                    self._evaluations[seed] = self._evaluated(seed, kept.get(seed, NONE))
+                    self._evaluations[seed] = self._evaluated(seed, stay)
+                if (directory / diagnostics_file(seed)).exists():
+                    self._diagnostics[seed] = self._diagnosed(seed, stay)
             for seed in kept:
                 self._recall(seed)
             self._write_summary("running", None, None)
@@ -117,6 +125,11 @@ class RunWriter:
         (self.directory / EVALUATIONS).mkdir(exist_ok=True)
         path = self.directory / evaluations_file(seed)
         return open_rows(path, EVALUATION_COLUMNS, kept.evaluations)
+
+    def _diagnosed(self, seed: int, kept: Rows) -> BinaryIO:
+        (self.directory / DIAGNOSTICS).mkdir(exist_ok=True)
+        path = self.directory / diagnostics_file(seed)
+        return open_rows(path, DIAGNOSIS_COLUMNS, kept.diagnoses)
 
     def _recall(self, seed: int) -> None:
         """Rebuild the seed's outcome from the rows that are already there."""
@@ -152,6 +165,15 @@ class RunWriter:
             self._evaluations[seed] = self._evaluated(seed, NONE)
         append(self._evaluations[seed], values)
 
+    def diagnosis(self, seed: int, row: Mapping[str, int | float | None]) -> None:
+        """Append a diagnosis: a row with the columns of its CSV. Raises as `episode`."""
+        if seed not in self._outcome:
+            raise ValueError(f"seed {seed} is not one of this run's: {list(self._outcome)}")
+        values = cells(row, DIAGNOSIS_COLUMNS)
+        if seed not in self._diagnostics:
+            self._diagnostics[seed] = self._diagnosed(seed, NONE)
+        append(self._diagnostics[seed], values)
+
     def outcome(self, seed: int) -> Outcome:
         """Return what summary.json will say about the seed."""
         return self._outcome[seed]
@@ -183,9 +205,10 @@ class RunWriter:
 
     def _sync(self, seed: int) -> None:
         os.fsync(self._scores[seed].fileno())
-        if seed in self._evaluations:
-            os.fsync(self._evaluations[seed].fileno())
-            sync_folder(self.directory / EVALUATIONS)
+        for folder, files in ((EVALUATIONS, self._evaluations), (DIAGNOSTICS, self._diagnostics)):
+            if seed in files:
+                os.fsync(files[seed].fileno())
+                sync_folder(self.directory / folder)
 
     def finish(
         self, status: str, *, env_steps_per_second: float | None, error: str | None = None
@@ -198,9 +221,11 @@ class RunWriter:
         self._clean()
 
     def close(self) -> None:
-        """Close the CSVs; `episode` and `evaluation` must not be called afterwards."""
-        for file in (self._timing, *self._scores.values(), *self._evaluations.values()):
-            file.close()
+        """Close the CSVs; no row may be appended afterwards."""
+        self._timing.close()
+        for files in (self._scores, self._evaluations, self._diagnostics):
+            for file in files.values():
+                file.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from dqn_cli.events import Episode, Evaluated
+from dqn_cli.events import Diagnosis, Episode, Evaluated
 from dqn_cli.state import Best, Held, Known, Lane
 
 NOT_OURS = "not a checkpoint of dqn-train, or a damaged one"
@@ -61,7 +61,7 @@ def dump_lane(lane: Lane) -> bytes:
         "obs": lane.obs.clone(),
         "known": lane.known and lane.known._asdict(),
         "waiting": [
-            {"row": event._asdict(), "params": params if params is None else params.cpu()}
+            {"row": _plain(event), "params": params if params is None else params.cpu()}
             for event, params in lane.waiting
         ],
         "learner": {name: value.clone() for name, value in lane.learner.items()},
@@ -97,8 +97,15 @@ def load_lane(path: Path) -> Lane:
     return lane
 
 
+def _plain(event: Episode | Evaluated) -> dict[str, Any]:
+    diagnosis = event.diagnosis
+    return event._asdict() | {"diagnosis": None if diagnosis is None else diagnosis._asdict()}
+
+
 def _held(row: dict[str, Any], params: Tensor | None) -> Held:
-    return (Evaluated if "extra" in row else Episode)(**row), params
+    event = (Evaluated if "extra" in row else Episode)(**row)
+    diagnosis: Any = event.diagnosis
+    return event._replace(diagnosis=None if diagnosis is None else Diagnosis(**diagnosis)), params
 
 
 def _played(actions: Any, obs: Any) -> bool:
@@ -116,7 +123,9 @@ def _best(best: Best) -> bool:
 
 
 def _waits(event: Episode | Evaluated, params: Any, lane: Lane) -> bool:
-    numbers = all(value is None or isinstance(value, float | int) for value in event)
+    *values, diagnosis = event
+    values += diagnosis or ()
+    numbers = all(value is None or isinstance(value, float | int) for value in values)
     own = event.seed == lane.seed and event.best is None and event.score is None
     required = (event.step, event.episode, event.cut)
     return numbers and own and _counts(*required) and (params is None or _row(params))

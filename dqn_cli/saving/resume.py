@@ -16,11 +16,13 @@ from dqn_cli.results.reader import read_config, read_summary, whole_rows
 from dqn_cli.results.schema import (
     COLUMNS,
     CONFIG,
+    DIAGNOSIS_COLUMNS,
     EVALUATION_COLUMNS,
     FIGURE,
     ResultError,
     Rows,
     checkpoint_file,
+    diagnostics_file,
     evaluations_file,
     one_line,
     scores_file,
@@ -30,7 +32,10 @@ from dqn_cli.saving.versions import NAMES, versions
 from dqn_cli.state import Best, Lane
 
 # What may change when a run is resumed: its length, its seeds, and how it is carried out.
-MAY_CHANGE = ("seed", "episodes", "steps", "checkpoint.every_seconds", "device.workers")
+MAY_CHANGE = (
+    *("seed", "episodes", "steps"),
+    *("report", "checkpoint.every_seconds", "device.workers"),
+)
 
 
 class Progress(NamedTuple):
@@ -125,10 +130,12 @@ def resumed(directory: Path, config: Config, fits: Callable[[Lane], None]) -> Re
     seeds: dict[int, Progress] = {}
     diverged = []
     for seed in config.seeds:
-        rows = Rows(
-            max(len(whole_rows(directory / scores_file(seed), COLUMNS)) - 1, 0),
-            max(len(whole_rows(directory / evaluations_file(seed), EVALUATION_COLUMNS)) - 1, 0),
+        files = (
+            (scores_file(seed), COLUMNS),
+            (evaluations_file(seed), EVALUATION_COLUMNS),
+            (diagnostics_file(seed), DIAGNOSIS_COLUMNS),
         )
+        rows = Rows(*(max(len(whole_rows(directory / f, columns)) - 1, 0) for f, columns in files))
         said = summary.get("seeds", {}).get(str(seed), {})
         if said.get("diverged") is True and said.get("final_episode") == (rows.episodes or None):
             seeds[seed] = Progress(episode=rows.episodes, kept=rows)
@@ -172,11 +179,16 @@ def _progress(
 def _rows_of(lane: Lane, config: Config) -> Rows:
     """How many rows there were when the lane was saved, without the extra evaluation at the end of
     a run, which a longer run does not have."""
-    every = config.eval.every_steps
+    keys = config.eval
     episodes = sum(isinstance(event, Episode) for event, _ in lane.waiting)
     evaluations = sum(isinstance(e, Evaluated) and not e.extra for e, _ in lane.waiting)
-    due = lane.step // every if every else 0
-    return Rows(lane.episode - episodes, due - evaluations)
+    diagnosed = sum(isinstance(e, Episode) and e.diagnosis is not None for e, _ in lane.waiting)
+    by_steps = (lane.step // keys.every_steps if keys.every_steps else 0) - evaluations
+    diagnoses = 0
+    if keys.diagnose_every:
+        scored = lane.episode // keys.every_episodes if keys.every_episodes else 0
+        diagnoses = scored // keys.diagnose_every - diagnosed + by_steps
+    return Rows(lane.episode - episodes, by_steps, diagnoses)
 
 
 def _set_aside(directory: Path, seed: int, file: Path | None) -> None:
@@ -215,11 +227,12 @@ def _newest(
             raise BadInput(str(error)) from error
         else:
             needed = _rows_of(lane, config)
-            if needed.episodes <= rows.episodes and needed.evaluations <= rows.evaluations:
+            if all(there >= need for there, need in zip(rows, needed, strict=True)):
                 return file, lane
             problem = (
-                f"{file}: of {needed.episodes} episodes and {needed.evaluations} evaluations only "
-                f"{rows.episodes} and {rows.evaluations} have their rows"
+                f"{file}: of {needed.episodes} episodes, {needed.evaluations} evaluations and "
+                f"{needed.diagnoses} diagnoses only {rows.episodes}, {rows.evaluations} and "
+                f"{rows.diagnoses} have their rows"
             )
         then = "the one before is used" if file == newest and previous.exists() else "starting over"
         notes.append(f"{problem}; seed {seed}: {then}")

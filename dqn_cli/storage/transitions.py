@@ -22,6 +22,8 @@ from dqn_cli.kernels.torch import TORCH
 from dqn_cli.state import State, take
 from dqn_cli.types import Batch, Space, Step
 
+ALL = slice(None)  # lanes
+
 
 class Transitions:
     """Lanes store their rows together, so one write position serves them all.
@@ -65,6 +67,11 @@ class Transitions:
         """Rows held, per lane."""
         return min(self.stored, self.capacity)
 
+    @property
+    def newest(self) -> int:
+        """The position of the newest row."""
+        return (self.stored - 1) % self.capacity
+
     def add(self, step: Step) -> int:
         """Store one row for every lane; returns its position."""
         position = self.stored % self.capacity
@@ -84,11 +91,11 @@ class Transitions:
         self.stored += 1
         return position
 
-    def gather(self, index: Array, weight: Array) -> Batch:
-        """The transitions that begin at `index` [S, B], weighted by `weight` [S, B]."""
-        newest = (self.stored - 1) % self.capacity
+    def gather(self, index: Array, weight: Array, lanes: slice = ALL) -> Batch:
+        """The transitions of `lanes` that begin at `index` [S, B], weighted by `weight` [S, B]."""
+        pairs, numbers, ends = self.pairs[lanes], self.numbers[lanes], self.ends[lanes]
         obs, action, reward, next_obs, discount = self.kernels.gather(
-            self.pairs, self.numbers, self.ends, index, newest, self.n_step
+            pairs, numbers, ends, index, self.newest, self.n_step
         )
         shape = (*index.shape, *self.space.obs_shape)
         return Batch(

@@ -159,5 +159,11 @@ def greedy(config: Config, env: EnvMaker, kernels: Kernels) -> Greedy:
 def evaluation(config: Config) -> Evaluation:
     keys = config.eval
     return Evaluation(
-        keys.every_episodes, keys.every_steps, keys.episodes, keys.max_steps, keys.envs
+        keys.every_episodes,
+        keys.every_steps,
+        keys.episodes,
+        keys.max_steps,
+        keys.envs,
+        keys.diagnose_every,
+        config.gamma,
     )

@@ -24,6 +24,9 @@ from dqn_cli.types import (
     Device,
     EnvMaker,
     Exploration,
+    HasChances,
+    HasDeadUnits,
+    HasEntropy,
     Inputs,
     Loss,
     Network,
@@ -138,10 +141,31 @@ def rehearse(config: Config, space: Space, parts: Parts, params: Array, kernels:
         sums = (place(np.zeros(lead, np.float32)) for _ in range(2))
         weighed = kernels.weigh(ones, loss.per_sample, loss.d_values, loss.q, 1, *sums)
         pullback(weighed, grads)
+    _diagnose(config, parts, now, grad[0], (*lead, space.actions), kernels)
     _explore(config, parts.exploration, kernels.numpy(q)[:, 0])
     _replay(config, space, parts.replay, kernels)
     _optimize(config, parts.optimizer, params[:1] + 0, grad[:1])
     _follow(config, parts.target, params[:1] + 0, params[:1] + 0)
+
+
+def _diagnose(
+    config: Config,
+    parts: Parts,
+    now: Output,
+    grad: Array,
+    shape: tuple[int, ...],
+    kernels: Kernels,
+) -> None:
+    """What algorithm and network tell of themselves, if they do."""
+    if isinstance(parts.algo, HasEntropy):
+        with _blamed(config, "algo"):
+            entropy = parts.algo.entropy(now.values)
+        _check(config, "algo", "entropy gives", entropy, shape, kernels)
+    if isinstance(parts.network, HasDeadUnits):
+        with _blamed(config, "network"):
+            share = parts.network.dead_units(grad)
+        if not (share is None or (isinstance(share, float) and 0 <= share <= 1)):
+            _refuse(config, "network", f"dead_units gives {share!r:.60}", "a share, or None")
 
 
 def _fit(config: Config, algo: Algo, now: Output) -> None:
@@ -203,6 +227,14 @@ def _replay(config: Config, space: Space, replay: Replay, kernels: Kernels) -> N
         _refuse(config, "buffer", f"draw gives position {index.max()}", f"0 to {rows - 1}")
     if not (np.isfinite(weight) & (weight >= 0)).all():
         _refuse(config, "buffer", "draw gives weights below 0, or not finite", "numbers from 0 on")
+    if isinstance(sampler, HasChances):
+        with _blamed(config, "buffer"):
+            chances = sampler.chances(0, np.arange(rows), rows)
+        pair = chances if isinstance(chances, tuple) else ()
+        kinds = [f"{a.dtype} {list(a.shape)}" for a in pair if isinstance(a, np.ndarray)]
+        if chances is not None and kinds != [f"float64 [{rows}]"] * 2:
+            what = f"chances gives {' '.join(str(chances).split()):.60}"
+            _refuse(config, "buffer", what, f"(proportions, weights), float64 [{rows}] of NumPy")
     with _blamed(config, "buffer"):
         replay.storage.gather(placed[0], placed[1])
         sampler.update(placed[0], kernels.place(np.ones(shape, np.float32)))

@@ -34,10 +34,18 @@ class Evaluation(NamedTuple):
     episodes: int
     max_steps: int | None = None  # of an episode; None: the environment's own limit, or MAX_STEPS
     envs: Literal["own", "shared"] = "own"
+    diagnose_every: int | None = None  # scored episodes; None: not at all
+    gamma: float = 1.0  # by which a diagnosis discounts
 
     @property
     def on(self) -> bool:
         return self.every_episodes is not None or self.every_steps is not None
+
+    def diagnoses(self, episode: int) -> bool:
+        """Whether a diagnosis is due with the score of this episode."""
+        if self.every_episodes is None or self.diagnose_every is None:
+            return False
+        return episode % (self.every_episodes * self.diagnose_every) == 0
 
     def limit(self, env: EnvMaker) -> int:
         return self.max_steps or env.max_steps or MAX_STEPS
@@ -47,7 +55,21 @@ class Returns(NamedTuple):
     """Of E greedy episodes for each of K networks."""
 
     returns: NDArray[np.float64]  # [K, E], undiscounted
+    discounted: NDArray[np.float64]  # [K, E], the same rewards, discounted
+    start_q: NDArray[np.float64]  # [K, E], the largest Q-value of the first observation
     cut: NDArray[np.bool_]  # [K, E], ended by the limit of evaluation and not by the environment
+
+
+class Score(NamedTuple):
+    """What the greedy episodes of one network say of it: means over them, and how many were cut."""
+
+    score: float | None
+    cut: int
+    start_q: float | None
+    start_return: float | None
+
+
+NO_SCORE = Score(None, 0, None, None)
 
 
 class Scorer:
@@ -71,6 +93,7 @@ class Scorer:
         self.stopped = stopped
         self.numbers = range(evaluation.episodes)
         self.max_steps = evaluation.limit(env)
+        self.gamma = evaluation.gamma
         self.together = WAITING if env.together and shared is None else 1  # networks at once
         self.shared = shared
         self.envs = shared[0] if shared else env.make(self.together * evaluation.episodes)
@@ -99,10 +122,12 @@ class Scorer:
             found = self._scores(group)
             if found is None:
                 return
-            for score, cut in found:
+            for score, cut, start_q, start_return in found:
                 event, params = self.waiting.pop(0)
-                best = self._if_best(event, score, params)
-                yield event._replace(score=score, cut=cut, best=best)
+                best, diagnosis = self._if_best(event, score, params), event.diagnosis
+                if diagnosis is not None:
+                    diagnosis = diagnosis._replace(start_q=start_q, start_return=start_return)
+                yield event._replace(score=score, cut=cut, best=best, diagnosis=diagnosis)
 
     def _if_best(
         self, event: Episode | Evaluated, score: float | None, params: Tensor | None
@@ -118,12 +143,11 @@ class Scorer:
             self.best[event.seed] = found
         return found.params
 
-    def _scores(self, group: list[Held]) -> list[tuple[float | None, int]] | None:
-        """The mean greedy return of the parameters held with each, and how many episodes were cut;
-        None if the run was stopped meanwhile."""
+    def _scores(self, group: list[Held]) -> list[Score] | None:
+        """The scores of the parameters held with each; None if the run was stopped meanwhile."""
         due = [(event, params) for event, params in group if params is not None]
         if not due:
-            return [(None, 0)] * len(group)
+            return [NO_SCORE] * len(group)
         started = time.perf_counter()
         seeds = [evaluation_seeds(event.seed, event.step, self.numbers) for event, _ in due]
         first_row = 0
@@ -137,6 +161,7 @@ class Scorer:
                 self.envs,
                 seeds,
                 self.max_steps,
+                gamma=self.gamma,
                 stopped=self.stopped,
                 first_row=first_row,
                 at_once=1 if self.shared else None,
@@ -150,8 +175,14 @@ class Scorer:
         self.seconds += time.perf_counter() - started
         if played is None:
             return None
-        found = zip(played.returns.mean(-1).tolist(), played.cut.sum(-1).tolist(), strict=True)
-        return [(None, 0) if params is None else next(found) for _, params in group]
+        columns = (
+            played.returns.mean(-1),
+            played.cut.sum(-1),
+            played.start_q.mean(-1),
+            played.discounted.mean(-1),
+        )
+        found = map(Score, *(column.tolist() for column in columns))
+        return [NO_SCORE if params is None else next(found) for _, params in group]
 
 
 def evaluation_seeds(seed: int, step: int, episodes: range) -> list[int]:
@@ -216,6 +247,7 @@ def greedy_returns(
     seeds: Sequence[Sequence[int]],
     max_steps: int,
     *,
+    gamma: float = 1.0,
     stopped: Callable[[], bool] = lambda: False,
     first_row: int = 0,
     at_once: int | None = None,
@@ -232,7 +264,8 @@ def greedy_returns(
     """
     networks, episodes = len(seeds), len(seeds[0])
     at_once = at_once or episodes
-    returns = np.zeros((networks, episodes))
+    start_q = np.zeros((networks, episodes))
+    returns, discounted = np.zeros((2, networks * episodes))  # [K * E]: one axis is quicker
     cut = np.zeros((networks, episodes), np.bool_)
     obs: NDArray[Any] | None = None  # [K, E, *obs]
     for start in range(0, episodes, at_once):
@@ -249,7 +282,7 @@ def greedy_returns(
         assert obs is not None
         if watch is not None and start == 0:
             watch(envs)
-        playing, length = np.arange(networks), 0
+        playing, length, discount = np.arange(networks), 0, 1.0
         weights = greedy.weights(params)
         while len(playing):
             if stopped():
@@ -259,14 +292,20 @@ def greedy_returns(
                 break
             length += 1
             with torch.no_grad():
-                actions = greedy.actions(weights, obs[playing])  # [playing, E]
+                q = greedy.q(weights, obs[playing])  # [playing, E, A]
+            actions = q.argmax(-1)
+            if length == 1:
+                start_q[:, group] = q.max(-1)[:, group]
             where = np.nonzero(open_[playing])
             k, e = playing[where[0]], where[1]
             watching = watch is not None and open_[0, 0]
             places = first_row + k * at_once + e - start
             next_obs, reward, terminated, truncated = envs.step(places, actions[where])
             obs[k, e] = next_obs
-            returns[k, e] += reward
+            at = k * episodes + e
+            returns[at] += reward
+            discounted[at] += discount * reward
+            discount *= gamma
             open_[k, e] = ~(terminated | truncated)
             if watch is not None and watching:
                 watch(envs)
@@ -274,4 +313,5 @@ def greedy_returns(
             if not still.all():
                 playing = playing[still]
                 weights = greedy.weights(params[torch.from_numpy(playing).to(params.device)])
-    return Returns(returns, cut)
+    returns, discounted = (sums.reshape(start_q.shape) for sums in (returns, discounted))
+    return Returns(returns, discounted, start_q, cut)

@@ -8,7 +8,7 @@ a lane and a sum over lanes, so that a lane's gradient is the one it would have 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,16 @@ from dqn_cli.seeding import Stream
 from dqn_cli.state import State, nested, take, within
 from dqn_cli.training.contract import FORWARDS
 from dqn_cli.training.replay import Replay
-from dqn_cli.types import Algo, Inputs, Network, Optimizer, Output, Target
+from dqn_cli.types import Algo, Batch, Inputs, Loss, Network, Optimizer, Output, Target
+
+
+class Trial(NamedTuple):
+    """An update of one lane that is not made."""
+
+    now: Output  # the online network's, of the batch's observations
+    loss: Loss
+    params: Array  # [P]
+    grad: Array  # [P], of the sum of the losses
 
 
 class Learner:
@@ -112,6 +121,24 @@ class Learner:
         self.optimizer.step(self.online, self.grad, step)
         self.replay.update(batch.index, loss.priority)
         self.count += 1
+
+    def trial(self, lane: int, batch: Batch) -> Trial:
+        """What one lane's update with these rows [1, n] would be, were it made: without noise, and
+        before weighting and clipping. In copies, as if the lane were alone; nothing changes."""
+        own = slice(lane, lane + 1)
+        online = self.online[own] + 0
+        target = self.target.choose(self.online, self.target_params)[own] + 0
+        grad = self.kernels.place(np.zeros(online.shape, np.float32))
+        weights, target_weights = self.network.split(online), self.network.split(target)
+        now, pullback = self.network.vjp(weights, Inputs(batch.obs))
+        loss = self.algo.loss(
+            now,
+            lambda obs: self.network.forward(weights, Inputs(obs)),
+            lambda obs: self.network.forward(target_weights, Inputs(obs)),
+            batch,
+        )
+        pullback(loss.d_values, self.network.split(grad))
+        return Trial(now, loss, online[0], grad[0])
 
     def _inputs(self, obs: Array) -> Inputs:
         """Observations, with noise that no other forward has."""

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from dqn_cli.events import (
+    Diagnosis,
     Diverged,
     Episode,
     Evaluated,
@@ -26,6 +27,7 @@ from dqn_cli.events import (
 )
 from dqn_cli.seeding import episode_seed
 from dqn_cli.state import Known, Lane, stack
+from dqn_cli.training.diagnosis import Diagnostics
 from dqn_cli.training.evaluation import Evaluation, Scorer
 from dqn_cli.training.learner import Learner
 from dqn_cli.training.policy import Exploring
@@ -71,6 +73,7 @@ class Loop:
         self.row = {seed: row for row, seed in enumerate(seeds)}  # the environment it plays in
         self.episodes = Episodes(env.id, self.envs, self.row)
         shared = (self.envs, self.row) if evaluation.envs == "shared" else None
+        self.diagnostics = Diagnostics(learner) if evaluation.diagnose_every else None
         self.scorer = Scorer(env, exploring.greedy, evaluation, self._out_of_time, shared)
         self.episode = np.ones(len(seeds), np.int64)  # number of the open episode, from 1
         self.returns = np.zeros(len(seeds))
@@ -169,7 +172,13 @@ class Loop:
             if (due or end) and lane not in diverged:
                 episodes = int(self.episode[lane]) - 1
                 event = Evaluated(seed, self.step, episodes, None, 0, None, extra=not due)
+                event = event._replace(diagnosis=self._diagnosis(lane))
                 self.scorer.hold(event, self.learner.params(lane))
+
+    def _diagnosis(self, lane: int) -> Diagnosis | None:
+        if self.diagnostics is None:
+            return None
+        return self.diagnostics.take(lane, self.seeds[lane], self.step)
 
     def _leave(self, diverged: Sequence[int]) -> Iterator[Event]:
         """Drop the lanes that have diverged or are at their limit, after the events that wait."""
@@ -241,6 +250,8 @@ class Loop:
         )
         every = self.evaluation.every_episodes
         due = finite and every is not None and event.episode % every == 0
+        if finite and self.evaluation.diagnoses(event.episode):
+            event = event._replace(diagnosis=self._diagnosis(lane))
         self.scorer.hold(event, self.learner.params(lane) if due else None)
         actions = torch.from_numpy(self.actions[lane, : event.length].copy())
         self.known[lane] = Known(actions, torch.from_numpy(self.obs[lane].copy()), event.return_)

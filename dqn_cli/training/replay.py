@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dqn_cli.kernels.kernels import Array
 from dqn_cli.state import State, nested, within
 from dqn_cli.storage.transitions import Transitions
@@ -27,6 +30,12 @@ class Replay:
         index, weight = self.sampler.draw(len(self.storage), step)
         place = self.storage.kernels.place
         return self.storage.gather(place(index), place(weight))
+
+    def rows(self, lane: int, index: NDArray[np.int64]) -> Batch:
+        """The rows at `index` [1, n] of one lane, of weight 1 each."""
+        place = self.storage.kernels.place
+        weight = place(np.ones(index.shape, np.float32))
+        return self.storage.gather(place(index), weight, slice(lane, lane + 1))
 
     def update(self, index: Array, priority: Array) -> None:
         """Take note of the priorities [S, B] of the rows at `index` [S, B]."""

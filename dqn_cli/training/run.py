@@ -28,10 +28,13 @@ from dqn_cli.events import (
     RunError,
 )
 from dqn_cli.logger.files import RunFiles
+from dqn_cli.logger.headline import headline
+from dqn_cli.logger.jobs import Jobs
 from dqn_cli.logger.logger import Logger
 from dqn_cli.logger.progress import Display
 from dqn_cli.results import schema
 from dqn_cli.results.figure import draw
+from dqn_cli.results.page.page import write_page
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.schema import checkpoint_file
 from dqn_cli.results.variants import panels
@@ -54,10 +57,10 @@ def train(
     directory: Path,
     choices: dict[str, str],
     resumed: Resumed | None,
-    *,
-    quiet: bool,
-) -> None:
-    """Run `source` to its end, hand its events to the loggers, and draw the run's figure.
+    jobs: Jobs | None,
+) -> str:
+    """Run `source` to its end, hand its events to the loggers, and draw the run's figure. Returns
+    the last scores, for people. `jobs` is the sweep that the run is a job of, which prints less.
 
     Raises Stopped after a signal; RunError if an environment, a process or the disk fails;
     AllDiverged if every seed diverged. The run directory is complete up to then either way.
@@ -71,25 +74,25 @@ def train(
         log.info(reason)
     for note in notes:
         say(note)
+    groups = resumed.choices if resumed else {r: choices[r] for r in GROUPS if choices.get(r)}
+    device, kernels = name_of(source.device), source.greedy.kernels.name
     with RunWriter(
         directory,
         config=OmegaConf.to_yaml(OmegaConf.create(config.model_dump())),
-        choices=resumed.choices if resumed else {r: choices[r] for r in GROUPS if choices.get(r)},
+        choices=groups,
         seeds=config.seeds,
         threshold=env.threshold,
         versions=versions(),
-        facts={
-            "device": name_of(source.device),
-            "kernels": source.greedy.kernels.name,
-            "observation": env.observation,
-        },
+        facts={"device": device, "kernels": kernels, "observation": env.observation},
         kept={s: seed.kept for s, seed in resumed.seeds.items()} if resumed else None,
         diverged=resumed.diverged if resumed else (),
     ) as writer:
         limits = (config.episodes, config.steps)
         done = {s: (p.episode, p.step) for s, p in resumed.seeds.items()} if resumed else {}
         diverged = set(resumed.diverged if resumed else ())
-        display = Display(config.seeds, limits, quiet, done, diverged)
+        if jobs is None:
+            print(headline(env.id, config.name, groups, config.seeds, device, kernels), flush=True)
+        display = Display(config.seeds, limits, jobs, done, diverged)
         files = RunFiles(config.seeds, source.greedy.network, writer, resumed)
         run = Dispatcher([files, display], directory, diverged)
         status, best = "failed", None
@@ -118,14 +121,18 @@ def train(
             for note in dict.fromkeys(run.notes):
                 if note not in notes:
                     say(note)
-            if not quiet:
+            if jobs is None:
                 print("\n".join([text, *([best] if best else []), str(directory)]))
     with disk_errors(directory):
-        draw(panels([read_run(directory)]), directory / schema.FIGURE)
+        shown = panels([read_run(directory)])
+        draw(shown, directory / schema.FIGURE)
+        if config.report:
+            write_page(shown, directory / schema.REPORT)
     if signals:
         raise Stopped(signals[0])
     if len(run.diverged) == len(config.seeds):
         raise AllDiverged("every seed diverged: their losses or Q-values are not finite")
+    return display.outcome
 
 
 def rehearsed(source: Alone | Workers) -> list[str]:

@@ -39,7 +39,7 @@ LINES = {
     "lr=1": "lr: no such key; use optimizer.lr",
     "algo.lr=1": "algo.lr: no such key; there are algo.double, algo.loss",
     "eval.evry=1": "eval.evry: no such key; there are eval.every_episodes",
-    "network=dueling network.stream=[8]": "network.stream: no such key; there are network.hidden",
+    "network=dueling network.stream=[8]": "network.stream: no such key; there are network.con",
     "+foo=1": "foo: no such key",
     "++algo.lrr=1": "algo.lrr: no such key; there are double, loss",
     "+eval.foo=1": "eval.foo: no such key",

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from dqn_cli.cli.plot import main
+from dqn_cli.results.diagnose import PANELS
 from dqn_cli.results.figure import draw
 from dqn_cli.results.reader import read_run
-from dqn_cli.results.schema import ResultError
+from dqn_cli.results.schema import DIAGNOSES, DIAGNOSIS_COLUMNS, ResultError
 from dqn_cli.results.variants import panels
 
 PNG = b"\x89PNG\r\n"
@@ -282,3 +283,75 @@ def test_how_other_bands_are_had_is_noted_where_ranges_would_cover_each_other(
     assert "ranges of 6 variants would cover each other" in capsys.readouterr().out
     main([*line, "--band", "minmax"])
     assert "would cover" not in capsys.readouterr().out
+
+
+DIAGNOSED = "name: null\nenv: {id: CartPole-v1}\n"
+
+
+def diagnosed(path: Path, *columns: str, make) -> Path:
+    """A run with three diagnoses of each seed, in which these columns have values."""
+    run = make(path, config=DIAGNOSED)
+    (run / "diagnostics").mkdir()
+    for seed in (1, 2):
+        rows = [",".join(DIAGNOSIS_COLUMNS)]
+        for step in (100, 200, 300):
+            values = {"step": step, "episode": step // 10} | dict.fromkeys(columns, step * seed)
+            rows.append(",".join(str(values.get(name, "")) for name in DIAGNOSIS_COLUMNS))
+        (run / f"diagnostics/seed_{seed}.csv").write_text("\n".join(rows) + "\n")
+    return run
+
+
+def test_diagnostics_are_a_sheet_of_the_panels_that_have_values(
+    make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = diagnosed(tmp_path / "run", "start_q", "start_return", "td_max", make=make)
+    out = tmp_path / "x.svg"
+    main(["--diagnose", str(run), "-o", str(out)])
+    words = out.read_text()
+    for text in (
+        "CartPole-v1: dqn uniform mlp hard, 2 seeds",
+        "Start value and return",
+        "TD error",
+    ):
+        assert f">{text}</text>" in words
+    assert ">realised, discounted</text>" in words
+    assert not any(title in words for title in ("Priorities", "Dead units", "Norms"))
+    again = tmp_path / "y.svg"
+    main(["--diagnose", str(run), "-o", str(again)])
+    assert again.read_bytes() == out.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    main(["--diagnose", "run"])
+    assert (tmp_path / "diagnostics.png").read_bytes().startswith(PNG)
+    assert capsys.readouterr().out == ""
+
+
+def test_every_column_is_in_a_panel() -> None:
+    drawn = [column for panel in PANELS for column in panel.lines]
+    assert sorted(drawn) == sorted(DIAGNOSES)
+
+
+def test_odd_diagnostics_can_be_drawn(make, tmp_path: Path) -> None:
+    """Without a row, of nan alone, infinite, zero where the axis is logarithmic."""
+    run = diagnosed(tmp_path / "run", "td_max", "td_90", "dead_units", make=make)
+    file = run / "diagnostics/seed_2.csv"
+    head = file.read_text().splitlines()[0]
+    for value in ("nan", "inf", "0", "-1", "1e300"):
+        cells = ["300", "3", *["", value, *[""] * (len(DIAGNOSES) - 2)]]
+        cells[2 + DIAGNOSES.index("td_max")] = cells[2 + DIAGNOSES.index("dead_units")] = value
+        file.write_text(f"{head}\n{','.join(cells)}\n")
+        main(["--diagnose", str(run), "-o", str(tmp_path / "x.png")])
+    file.write_text(f"{head}\n")
+    main(["--diagnose", str(run), "-o", str(tmp_path / "x.png")])
+    assert (tmp_path / "x.png").read_bytes().startswith(PNG)
+
+
+def test_diagnostics_that_are_not_there_are_one_line(make, tmp_path: Path, refused) -> None:
+    run, out = make(tmp_path / "runs/a"), tmp_path / "x.png"
+    says = f"{run}: holds no diagnostics (a run makes them with eval.diagnose_every)"
+    assert refused("--diagnose", run, "-o", out) == says
+    make(tmp_path / "runs/b")
+    assert refused("--diagnose", tmp_path / "runs", "-o", out) == "--diagnose: one run, and not 2"
+    run = diagnosed(tmp_path / "run", make=make)
+    assert refused("--diagnose", run, "-o", out) == says.replace("runs/a", "run")
+    assert "x.jpg: a figure is one of" in refused("--diagnose", run, "-o", "x.jpg")
+    assert not out.exists()

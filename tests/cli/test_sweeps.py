@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from omegaconf import DictConfig, OmegaConf
 
 from dqn_cli.cli.plot import main as plot
+from dqn_cli.cli.sweeps import BASIC, count
 from dqn_cli.env.gym import GymRow
 from dqn_cli.results.reader import find_runs, read_run
 
@@ -46,7 +50,10 @@ def test_directories_tell_what_differs_and_a_figure_compares(dqn_train, tmp_path
 def test_a_sweep_prints_its_jobs_a_table_and_its_place(dqn_train, tmp_path: Path) -> None:
     done = dqn_train("-m", *TINY, "algo=dqn,ddqn", "hydra.sweep.dir=sweep")
     lines = done.out.splitlines()
-    assert sum("#" in line for line in lines) == 2  # a line as each job begins
+    assert lines[:2] == ["2 jobs into sweep", "job 1/2  algo=dqn  starts"]
+    assert re.fullmatch(r"job 1/2  algo=dqn  finished in 0:00:\d\d  score [^/]+", lines[2])
+    assert re.fullmatch(r"job 2/2  algo=ddqn  starts  1 done  0:0\d:\d\d left", lines[3])
+    assert lines[4].startswith("job 2/2  algo=ddqn  finished in ")
     assert not any("steps/s" in line or line.startswith("episode") for line in lines)
     (head,) = [i for i, line in enumerate(lines) if line.startswith("variant")]
     assert [line.split()[:2] for line in lines[head + 1 : head + 3]] == [
@@ -54,7 +61,63 @@ def test_a_sweep_prints_its_jobs_a_table_and_its_place(dqn_train, tmp_path: Path
         ["ddqn", "2"],
     ]
     assert lines[-1].endswith("sweep")
-    assert len(lines) <= 9
+    assert len(lines) <= 12
+
+
+@pytest.mark.long
+def test_a_sweep_of_two_by_two_says_how_many_are_over(dqn_train) -> None:
+    line = ("-m", *TINY, "gamma=0.9,0.8", "batch_size=0,8", "hydra.sweep.dir=sweep")
+    done = dqn_train(*line)
+    said = [re.sub(r"\d:\d\d:\d\d", "TIME", text) for text in done.out.splitlines()]
+    said = [text.partition("  score")[0] for text in said if text.startswith("job")]
+    reason = "failed: batch_size=0: input should be greater than or equal to 1"
+    assert said == [
+        "job 1/4  batch_size=0 gamma=0.9  starts",
+        f"job 1/4  batch_size=0 gamma=0.9  {reason}",
+        "job 2/4  batch_size=0 gamma=0.8  starts  1 failed",
+        f"job 2/4  batch_size=0 gamma=0.8  {reason}",
+        "job 3/4  batch_size=8 gamma=0.9  starts  2 failed",
+        "job 3/4  batch_size=8 gamma=0.9  finished in TIME",
+        "job 4/4  batch_size=8 gamma=0.8  starts  1 done  2 failed  TIME left",
+        "job 4/4  batch_size=8 gamma=0.8  finished in TIME",
+    ]
+
+
+def test_a_job_of_another_launcher_speaks_for_itself(
+    dqn_train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as joblib's: its jobs run in other processes, several at once."""
+    monkeypatch.setattr("dqn_cli.cli.hooks.LOCAL", "another")
+    monkeypatch.setattr("dqn_cli.logger.jobs.Console", lambda file: SimpleNamespace(is_terminal=1))
+    done = dqn_train("-m", *TINY, "batch_size=0,8", "hydra.sweep.dir=sweep")
+    said = [text.partition(" in 0:")[0] for text in done.out.splitlines() if "job " in text]
+    assert said == [
+        "job 1  batch_size=0  starts",
+        "job 1  batch_size=0  failed: batch_size=0: input should be greater than or equal to 1",
+        "job 2  batch_size=8  starts",
+        "job 2  batch_size=8  finished",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "jobs"),
+    [
+        (["a=1,2", "b=range(3)", "c=x"], 6),
+        (["a=1,2", "a=1"], 1),
+        (["a=[1,2]"], 1),
+        (["a=choice(1,2,3)", "b=interval(0,1)"], None),
+    ],
+)
+def test_the_jobs_of_hydra_s_own_sweeper_are_counted(
+    overrides: list[str], jobs: int | None
+) -> None:
+    def config(sweeper: str, params: dict[str, str] | None = None) -> DictConfig:
+        hydra = {"sweeper": {"_target_": sweeper, "params": params}}
+        return OmegaConf.create({"hydra": {**hydra, "overrides": {"task": overrides}}})
+
+    assert count(config(BASIC)) == jobs
+    assert count(config(BASIC, {"d": "5,6"})) == (jobs and 2 * jobs)
+    assert count(config("hydra_plugins.optuna.OptunaSweeper")) is None
 
 
 @pytest.mark.long

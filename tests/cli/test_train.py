@@ -12,6 +12,7 @@ from dqn_cli.config import check
 from dqn_cli.results import figure
 from dqn_cli.results.reader import read_run
 from dqn_cli.saving.checkpoint import load
+from dqn_cli.training import run
 
 SMALL = (
     *("seed=[1,2]", "episodes=8", "network.hidden=[8]", "learning_starts=8", "batch_size=8"),
@@ -36,7 +37,7 @@ def test_a_run_leaves_its_files_and_no_others(trained: Path) -> None:
     files = {path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()}
     assert files == {
         *("config.yaml", "timing.csv", "summary.json", "scores.png", "train.log"),
-        *(f"scores/seed_{seed}.csv" for seed in (1, 2)),
+        *(f"{folder}/seed_{seed}.csv" for folder in ("scores", "diagnostics") for seed in (1, 2)),
         *(
             f"checkpoints/seed_{seed}_{kind}.pt"
             for seed in (1, 2)
@@ -51,7 +52,7 @@ def test_a_run_leaves_its_files_and_no_others(trained: Path) -> None:
     ("limits", "x", "progress"),
     [
         (("episodes=4", "steps=null"), "episode", "episode 4/4  "),
-        (("episodes=4", "steps=6000"), "episode", "episode 4/4  step "),
+        (("episodes=4", "steps=6000"), "step", "episode 4/4  step "),
         (("episodes=null", "steps=60"), "step", "  step 60/60  "),
     ],
 )
@@ -60,7 +61,7 @@ def test_the_figure_and_the_progress_are_over_what_limits_the_run(
 ) -> None:
     drawn: list[str] = []
     axis = figure.usual_axis
-    monkeypatch.setattr(figure, "usual_axis", lambda pools: drawn.append(axis(pools)) or drawn[-1])
+    monkeypatch.setattr(run, "draw", lambda panels, _: drawn.append(axis(panels)))
     done = dqn_train(*SMALL, *limits)
     assert done.code == 0
     assert drawn == [x]
@@ -144,8 +145,9 @@ def test_the_log_tells_the_beginning_and_the_end(trained: Path) -> None:
     assert "finished: episode 8/8" in last
 
 
-def test_what_is_printed_is_the_outcome_and_the_place(trained: Path) -> None:
-    outcome, best, place = (trained.parent / "stdout").read_text().splitlines()
+def test_what_is_printed_is_what_runs_the_outcome_and_the_place(trained: Path) -> None:
+    head, outcome, best, place = (trained.parent / "stdout").read_text().splitlines()
+    assert head == "CartPole-v1  dqn uniform mlp hard  2 seeds: 1, 2  cpu, compiled"
     assert outcome.startswith("episode 8/8  ")
     assert "score" in outcome
     assert re.fullmatch(r"best networks, 100 fresh episodes each: [\d.]+ \[[\d.]+, [\d.]+\]", best)
@@ -174,7 +176,7 @@ def test_a_run_of_its_own_place_is_named_by_its_rooms(dqn_train, tmp_path: Path)
 
 def test_what_is_printed_and_what_is_logged_agree(dqn_train, tmp_path: Path) -> None:
     done = dqn_train(*SMALL)
-    assert done.out.splitlines()[0] in (tmp_path / "run/train.log").read_text()
+    assert done.out.splitlines()[1] in (tmp_path / "run/train.log").read_text()
 
 
 @pytest.mark.long

@@ -149,21 +149,68 @@ def aggregation(kind: str, actions: int, atoms: int) -> Case:
     return Case(f"aggregate {kind} of {actions} x {atoms}", given, run, exact=False, atol=1e-3)
 
 
-def noise(sizes: list[tuple[int, int]]) -> Case:
+def convolution(
+    shape: tuple[int, int, int, int], how: tuple[int, int, int], activation: str, through: bool
+) -> Case:
+    """Of so many pictures (N, H, W, C), by `how` (outputs, kernel, stride): a layer that begins in
+    column 5 of the parameters and ends 3 columns before the last."""
+    outputs, kernel, stride = how
+    draw, inputs = generator(*shape, *how), kernel * kernel * shape[3]
+    columns = 5 + (inputs + 1) * outputs + 3
+    after = [(size - kernel) // stride + 1 for size in shape[1:3]]
+    given: Arrays = {
+        "params": normal(draw, LANES, columns) / np.float32(math.sqrt(inputs)),
+        "x": normal(draw, LANES, *shape),
+        "d_out": normal(draw, LANES, shape[0], *after, outputs),
+        "grad": np.full((LANES, columns), 7, np.float32),
+    }
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        key = ACTIVATIONS[activation]
+        out = kernels.convolve(x["params"], 5, outputs, kernel, stride, key, x["x"])
+        before = kernels.numpy(out).copy(), kernels.numpy(x["d_out"]).copy()
+        pictures = x["x"], out, x["d_out"], x["grad"]
+        d_x = kernels.d_convolve(x["params"], 5, kernel, stride, key, *pictures, through)
+        assert np.array_equal(kernels.numpy(out), before[0])
+        assert np.array_equal(kernels.numpy(x["d_out"]), before[1])
+        found = numpy(kernels, out=out, grad=x["grad"])
+        return found | (numpy(kernels, d_x=d_x) if through else {})
+
+    name = f"convolution {how} of {shape}, {activation}, {through=}"
+    return Case(name, given, run, exact=False, rtol=1e-4, atol=1e-4)
+
+
+CONVOLUTIONS = [
+    convolution(shape, how, activation, through)
+    for shape, how in (
+        ((1, 10, 10, 4), (16, 3, 1)),
+        ((33, 10, 10, 4), (16, 3, 1)),  # more than are unrolled at once, were they larger
+        ((3, 84, 84, 4), (8, 8, 4)),
+        ((9, 20, 20, 32), (4, 4, 2)),  # three blocks of pictures
+        ((2, 5, 7, 1), (3, 2, 3)),  # rows and columns that no window reaches
+        ((2, 3, 3, 2), (1, 3, 1)),
+        ((2, 4, 3, 3), (5, 1, 2)),
+    )
+    for activation in ("relu", "tanh")
+    for through in (True, False)
+]
+
+
+def noise(first: int, sizes: list[tuple[int, int]]) -> Case:
     draw, size = generator(len(sizes)), sum((i + 1) * o for i, o in sizes)
     given: Arrays = {
         "numbers": spiked(draw, LANES, sum(map(sum, sizes))),
-        "params": normal(draw, LANES, 2 * size),
-        "grad": normal(draw, LANES, 2 * size),
+        "params": normal(draw, LANES, first + 2 * size),
+        "grad": normal(draw, LANES, first + 2 * size),
     }
 
     def run(kernels: Kernels, x: Any) -> Arrays:
         factors, layers = kernels.factors(x["numbers"]), np.array(sizes, np.int64)
-        weights = kernels.noisy(x["params"], factors, layers)
-        kernels.d_noisy(x["grad"], factors, layers)
+        weights = kernels.noisy(x["params"], first, factors, layers)
+        kernels.d_noisy(x["grad"], first, factors, layers)
         return numpy(kernels, factors=factors, weights=weights, grad=x["grad"])
 
-    return Case(f"noisy {sizes}", given, run, exact=False, rtol=1e-6)
+    return Case(f"noisy {sizes} from {first}", given, run, exact=False, rtol=1e-6)
 
 
 def dqn(huber: bool, actions: int) -> Case:
@@ -393,12 +440,13 @@ def ranking(alpha: float, dtype: str) -> Case:
 SIZES = (1, 16, 47, 545)
 CASES = [
     *CHAINS,
+    *CONVOLUTIONS,
     *(
         aggregation(kind, *size)
         for kind in AGGREGATES
         for size in ((2, 1), (1, 3), (18, 1), (3, 51))
     ),
-    *(noise(sizes) for sizes in ([(4, 3)], [(5, 33), (33, 17), (17, 1)])),
+    *(noise(*keys) for keys in ((0, [(4, 3)]), (7, [(4, 3)]), (0, [(5, 33), (33, 17), (17, 1)]))),
     *(dqn(huber, actions) for huber in (True, False) for actions in (1, 2, 5)),
     *(taking(*size) for size in ((1, 1), (2, 51), (5, 3))),
     *(projecting(*keys) for keys in ((2, 0.0, 1.0), (51, -10.0, 10.0), (7, -0.3, 2.0))),
@@ -498,7 +546,9 @@ def switches() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("switches")
-@pytest.mark.parametrize("case", [*CHAINS, clipping("clip_norm", 0.5, 70_001)], ids=str)
+@pytest.mark.parametrize(
+    "case", [*CHAINS, *CONVOLUTIONS, clipping("clip_norm", 0.5, 70_001)], ids=str
+)
 def test_the_bits_do_not_depend_on_the_threads_of_a_device(case: Case) -> None:
     """Trap: products that several threads share round as their number has it. Those of a run with
     compiled kernels are made by one."""
@@ -626,6 +676,59 @@ def test_two_layers_by_hand(kernels: Kernels) -> None:
     d_x = kernels.backward(p, *how, x, hidden, out, d_out, grad, True)
     assert grad.tolist() == [[20, 30, 0, 40, 60, 0, 20, 30, 0, 10, 10, 0, 10]]
     assert d_x.tolist() == [[[-10, 30]]]
+
+
+def test_a_convolution_by_hand(kernels: Kernels) -> None:
+    """Trap: the axes of a picture, or of the weights, exchanged. One picture of 2 x 5 pixels with
+    channels (1, 10), (2, 20) ... (5, 50) above and (6, 60) ... (10, 100) below; windows of 2 x 2 at
+    columns 0 and 2, and column 4 is in none. The first output takes 1 of the first channel at the
+    top right and 100 at the bottom left, less 600: 2 + 600 - 600 and 4 + 800 - 600; the second
+    one -1 of the second channel at the top left: -10 and -30, which are 0."""
+    first = np.arange(1, 11, dtype=np.float32).reshape(2, 5)
+    x = np.stack([first, 10 * first], -1)[None, None]
+    weight = np.zeros((2, 2, 2, 2), np.float32)  # row, column, channel, output
+    weight[0, 1, 0, 0], weight[1, 0, 0, 0], weight[0, 0, 1, 1] = 1, 100, -1
+    params = np.append(weight.ravel(), np.array([-600, 0], np.float32))[None]
+    p, pictures, grad = map(kernels.place, (params, x, np.zeros_like(params)))
+    out = kernels.convolve(p, 0, 2, 2, 2, 0, pictures)
+    assert out.tolist() == [[[[[2, 0], [204, 0]]]]]
+    d_out = kernels.place(np.array([[[[[1, 5], [2, 5]]]]], np.float32))
+    d_x = kernels.numpy(kernels.d_convolve(p, 0, 2, 2, 0, pictures, out, d_out, grad, True))
+    assert d_x[0, 0, :, :, 0].tolist() == [[0, 1, 0, 2, 0], [100, 0, 200, 0, 0]]
+    assert not d_x[0, 0, :, :, 1].any()
+    d_weight, d_bias = np.split(kernels.numpy(grad)[0], [16])
+    assert d_bias.tolist() == [3, 0]
+    d_weight = d_weight.reshape(2, 2, 2, 2)
+    assert not d_weight[..., 1].any()
+    assert d_weight[:, :, 0, 0].tolist() == [[1 + 6, 2 + 8], [6 + 16, 7 + 18]]
+    assert d_weight[:, :, 1, 0].tolist() == [[70, 100], [220, 250]]
+
+
+@pytest.mark.parametrize(
+    ("size", "how"), [(10, (4, 16, 3, 1)), (9, (2, 3, 4, 2)), (11, (3, 5, 2, 3))]
+)
+def test_a_convolution_is_that_of_nn_conv2d(
+    kernels: Kernels, size: int, how: tuple[int, int, int, int]
+) -> None:
+    channels, outputs, kernel, stride = how
+    theirs = torch.nn.Conv2d(*how)
+    x = torch.randn(5, channels, size, size + 2, requires_grad=True)
+    expected = torch.relu(theirs(x))
+    d_out = torch.randn_like(expected)
+    expected.backward(d_out)
+    params = torch.cat([theirs.weight.permute(2, 3, 1, 0).flatten(), theirs.bias]).detach()[None]
+
+    def lane(picture: Tensor) -> Array:
+        return kernels.array(picture.detach().permute(0, 2, 3, 1).contiguous()[None])
+
+    p, grad, ours = kernels.array(params), kernels.array(torch.zeros_like(params)), lane(x)
+    out = kernels.convolve(p, 0, outputs, kernel, stride, 0, ours)
+    d_x = kernels.d_convolve(p, 0, kernel, stride, 0, ours, out, lane(d_out), grad, True)
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    torch.testing.assert_close(kernels.tensor(out), kernels.tensor(lane(expected)), **close)
+    torch.testing.assert_close(kernels.tensor(d_x), kernels.tensor(lane(x.grad)), **close)
+    d_params = torch.cat([theirs.weight.grad.permute(2, 3, 1, 0).flatten(), theirs.bias.grad])
+    torch.testing.assert_close(kernels.tensor(grad)[0], d_params, **close)
 
 
 def test_the_best_action_is_the_first_of_the_largest_or_the_first_nan(kernels: Kernels) -> None:

@@ -21,7 +21,7 @@ SIZES = [  # obs, hidden, streams, actions
 
 def dueling(kernels: Kernels, space: Space, atoms: int = 1, **keys: Any) -> Dueling:
     given = {"activation": "relu", "aggregate": "mean", "trunk_gradient": 1.0, **keys}
-    return Dueling(space, atoms, kernels, **given)
+    return Dueling(space, atoms, kernels, convolutions=[], **given)
 
 
 def by_hand(

@@ -16,7 +16,9 @@ def made(
     kernels: Kernels, space, atoms: int, kind: Aggregate = "mean", trunk_gradient: float = 1.0
 ) -> Dueling:
     keys = {"hidden": [11], "streams": [9], "activation": "relu", "aggregate": kind}
-    return Dueling(space(5, 3), atoms, kernels, **keys, trunk_gradient=trunk_gradient)
+    return Dueling(
+        space(5, 3), atoms, kernels, convolutions=[], **keys, trunk_gradient=trunk_gradient
+    )
 
 
 @pytest.mark.parametrize("kind", get_args(Aggregate))

@@ -22,7 +22,7 @@ def made(
     kernels, space, obs, hidden, head, fractions, count, actions, activation="relu"
 ) -> Implicit:
     keys = {"hidden": hidden, "head": head, "fractions": fractions, "cosines": count}
-    return Implicit(space(obs, actions), 1, kernels, **keys, activation=activation)
+    return Implicit(space(obs, actions), 1, kernels, convolutions=[], **keys, activation=activation)
 
 
 def by_hand(net: Implicit, row: Tensor, x: Tensor, tau: Tensor, activation: str) -> Tensor:
@@ -142,4 +142,13 @@ def test_names(kernels, space) -> None:
 
 def test_atoms_of_an_algorithm_s_own_are_refused(space) -> None:
     with pytest.raises(ValueError, match="fractions=8: the algorithm has 51 atoms of its own"):
-        Implicit(space(), 51, hidden=[8], head=[], fractions=8, cosines=4, activation="relu")
+        Implicit(
+            space(),
+            51,
+            convolutions=[],
+            hidden=[8],
+            head=[],
+            fractions=8,
+            cosines=4,
+            activation="relu",
+        )

@@ -130,7 +130,7 @@ def mlp(hidden, kernels, space, atoms, act) -> MLP:
 
 def dueling(hidden, streams, kind, kernels, space, atoms, act) -> Dueling:
     keys = {"hidden": hidden, "streams": streams, "activation": act, "aggregate": kind}
-    return Dueling(space, atoms, kernels, trunk_gradient=1.0, **keys)
+    return Dueling(space, atoms, kernels, convolutions=[], trunk_gradient=1.0, **keys)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])

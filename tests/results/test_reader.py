@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dqn_cli.results import reader
 from dqn_cli.results.reader import find_runs, read_run, read_scores, whole_rows
-from dqn_cli.results.schema import COLUMNS, EVALUATION_COLUMNS, ResultError
+from dqn_cli.results.schema import COLUMNS, DIAGNOSIS_COLUMNS, EVALUATION_COLUMNS, ResultError
 from dqn_cli.results.writer import RunWriter
 
 HEADER = "episode,step,return,length,score,epsilon,loss,q\n"
@@ -334,3 +334,44 @@ def test_whole_evaluations_are_those_whose_steps_go_up(tmp_path: Path) -> None:
     assert whole_rows(path, EVALUATION_COLUMNS) == ends
     path.write_text("".join(lines[:3]) + "300,4,")
     assert whole_rows(path, EVALUATION_COLUMNS) == ends
+
+
+def diagnoses(path: Path, *rows: str) -> Path:
+    """The file of seed 12's diagnoses, with these (step, episode) and nothing else in them."""
+    (path / "diagnostics").mkdir(exist_ok=True)
+    file = path / "diagnostics/seed_12.csv"
+    lines = [
+        ",".join(DIAGNOSIS_COLUMNS),
+        *(row + "," * (len(DIAGNOSIS_COLUMNS) - 2) for row in rows),
+    ]
+    file.write_text("".join(f"{line}\n" for line in lines))
+    return file
+
+
+def test_diagnoses_are_read_and_may_be_two_of_one_step(tmp_path: Path) -> None:
+    run = make(tmp_path / "run")
+    assert read_run(run).diagnostics == {}  # as of an older run
+    file = diagnoses(run, "20,1", "31,2", "31,2", "40,2")
+    frame = read_run(run).diagnostics[12]
+    assert frame["step"].tolist() == [20, 31, 31, 40] and frame["step"].dtype == np.int64
+    assert frame["td_max"].isna().all()
+    assert len(whole_rows(file, DIAGNOSIS_COLUMNS)) == 5
+    with file.open("a") as appended:
+        appended.write("39,2" + "," * 15 + "\n")
+    assert len(whole_rows(file, DIAGNOSIS_COLUMNS)) == 5
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (("20,1", "19,1"), "line 3: step 19 comes after 20"),
+        (("20,2", "21,1"), "line 3: episode 1 comes after 2"),
+        (("20,1,",), "line 2: expected 17 cells, found 18"),
+        (("20,1.5",), "line 2: episode: expected a whole number, found '1.5'"),
+        ((",1",), "line 2: step: expected a whole number, found ''"),
+    ],
+)
+def test_diagnoses_that_cannot_be_are_one_line(tmp_path: Path, rows, said: str) -> None:
+    run = make(tmp_path / "run")
+    diagnoses(run, *rows)
+    assert problem(run) == f"diagnostics/seed_12.csv: {said}"

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from dqn_cli.events import Diagnosis
 from dqn_cli.results.reader import read_run
 from dqn_cli.results.schema import ResultError, Rows
 from dqn_cli.results.writer import RunWriter, holds_run
@@ -171,6 +172,25 @@ def test_evaluations_by_step_have_a_file_of_their_own(tmp_path: Path) -> None:
     assert [found[f"best_{name}"] for name in ("episode", "step", "score")] == [1, 15, 7.5]
     frame = read_run(tmp_path).evaluations[12]
     assert frame.to_dict("list") == {"step": [15, 30], "episode": [1, 2], "score": [7.5, 6.5]}
+
+
+def test_diagnoses_have_a_file_of_their_own(tmp_path: Path) -> None:
+    with writer(tmp_path, [12, 34]) as run:
+        run.diagnosis(12, {"step": 10, "episode": 1, "q_mean": 1 / 3, "ess": None})
+        run.diagnosis(12, {"step": 10, "episode": 1, "q_mean": float("nan"), "age": 4.5})
+        for cells, problem in (({"episode": 1}, "no value for step"), ({"luck": 1}, "no such")):
+            with pytest.raises(ValueError, match=problem):
+                run.diagnosis(12, cells)
+        with pytest.raises(ValueError, match="seed 7 is not one of this run's"):
+            run.diagnosis(7, {"step": 10, "episode": 1})
+    head, first, second = (tmp_path / "diagnostics/seed_12.csv").read_text().splitlines()
+    assert head.split(",") == ["step", "episode", *Diagnosis._fields]
+    assert first == "10,1,0.333333333" + "," * 14
+    assert second == "10,1,nan" + "," * 12 + "4.5,,"
+    assert not (tmp_path / "diagnostics/seed_34.csv").exists()
+    assert read_run(tmp_path).diagnostics[12]["age"].tolist()[1] == 4.5
+    with RunWriter(tmp_path, **AGAIN, seeds=[12], kept={12: Rows(0, 0, 1)}):
+        assert (tmp_path / "diagnostics/seed_12.csv").read_text() == f"{head}\n{first}\n"
 
 
 def test_rows_after_those_kept_are_cut_off(tmp_path: Path) -> None:

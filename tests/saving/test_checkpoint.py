@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dqn_cli.events import Episode, Evaluated
+from dqn_cli.events import Diagnosis, Episode, Evaluated
 from dqn_cli.network.mlp import MLP
 from dqn_cli.saving.checkpoint import FORMAT, Checkpoint, dump, dump_lane, load, load_lane
 from dqn_cli.state import Best, Known, Lane
@@ -187,7 +187,10 @@ LANE = Lane(
     waiting=[
         (Episode(2**63 - 1, 7, 120, 20.0, 20, None, 0.5, 0.1, 2.0, 0, None), torch.ones(5)),
         (Episode(2**63 - 1, 8, 122, 2.0, 2, None, 0.5, None, None, 0, None), None),
-        (Evaluated(2**63 - 1, 123, 8, None, 0, None, True), torch.zeros(5)),
+        (
+            Evaluated(2**63 - 1, 123, 8, None, 0, None, True, Diagnosis(1.5, age=7.0)),
+            torch.zeros(5),
+        ),
     ],
     learner={"online": torch.rand(3, 5)[1], "buffer.added": torch.tensor(123)},
 )
@@ -259,6 +262,9 @@ NO_LANE = {
     "what waits has a step that is none": lane_values(waiting=waits(step=None)),
     "what waits has a text for a step": lane_values(waiting=waits(step="7")),
     "what waits has a column too many": lane_values(waiting=waits(more=1)),
+    "what waits has a diagnosis of numbers": lane_values(waiting=waits(diagnosis=3)),
+    "what waits has a diagnosis of texts": lane_values(waiting=waits(diagnosis={"age": "7"})),
+    "what waits has an unknown diagnosis": lane_values(waiting=waits(diagnosis={"luck": 7.0})),
     "what waits has parameters of numbers": lane_values(waiting=waits(params=3)),
     "a best of numbers": lane_values(best=3),
     "a best without parameters": lane_values(best={"score": 0.1, "episode": 6, "step": 101}),

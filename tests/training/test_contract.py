@@ -246,6 +246,26 @@ class AsksTooEarly(DQN):
         super().__init__(double=double, loss=loss)
 
 
+class EntropyOfStates(DQN):
+    def entropy(self, values):
+        return values[..., 0, 0]
+
+
+class DeadInPercent(MLP):
+    def dead_units(self, grad):
+        return 12.5
+
+
+class ChancesAlone(Uniform):
+    def chances(self, lane, index, step):
+        return np.ones(len(index))
+
+
+class ChancesOfAll(Uniform):
+    def chances(self, lane, index, step):
+        return np.ones(9), np.ones(9)
+
+
 LINE = ("seed=[1,2]", "episodes=2", "batch_size=8", "learning_starts=8", "hydra.run.dir=run")
 BROKEN = [  # group, class, other arguments, what is said of it
     ("algo", NoQ, (), "has no q; expected all of q, loss, atoms"),
@@ -259,6 +279,10 @@ BROKEN = [  # group, class, other arguments, what is said of it
     ("algo", PriorityBelowNothing, (), "loss gives negative priorities; expected numbers from 0"),
     ("algo", FourOthers, ("network=noisy",), "loss computes 4; expected at most 3 forwards"),
     ("algo", AsksTooEarly, (), "asks for 'params'; on offer: batch_size, device, gamma"),
+    ("algo", EntropyOfStates, (), "entropy gives float32 [2, 3]; expected float32 [2, 3, 2]"),
+    ("network", DeadInPercent, (), "dead_units gives 12.5; expected a share, or None"),
+    ("buffer", ChancesAlone, (), "chances gives [1. 1. 1.]; expected (proportions, weights), fl"),
+    ("buffer", ChancesOfAll, (), "expected (proportions, weights), float64 [3] of NumPy"),
     ("network", NoNoise, (), "has no noise; expected all of init,"),
     ("network", Flat, (), "vjp gives values float32 [2, 3, 2]; expected float32 [2, 3, 2, any]"),
     ("network", OnlyForward, (), "forward gives values float32 [2, 3, 2]; expected float32"),
@@ -339,6 +363,18 @@ def test_and_nothing_is_left_of_the_run(dqn_train, tmp_path: Path, part: type) -
         ("algo=iqn network=noisy_dueling", "gives no fractions"),
         ("algo=dqn network=implicit", "gives quantiles at fractions, of which algo._target_="),
         ("algo=qr algo.quantiles=1 network=implicit", "gives quantiles at fractions"),
+        (
+            "network=cnn",
+            "network.convolutions=nature: an observation of 4 numbers is no picture (height x",
+        ),
+        (
+            "network=cnn env=gridworld",
+            "network.convolutions=nature: a kernel of 4 x 4 does not fit into 1 x 4, which is what",
+        ),
+        ("network=dueling network.convolutions=[[8,3]]", "network.convolutions.0=[8, 3]: list"),
+        ("network=cnn network.convolutions=atari", "network.convolutions=atari: input should be"),
+        ("network=cnn network.convolutions=[[8,3,0]]", "network.convolutions.0.2=0: input should"),
+        ("algo=iqn network=minatar env=gridworld", "gives no fractions"),
         ("algo=c51 network=implicit", "network.fractions=32: the algorithm has 51 atoms"),
         ("algo=c51 algo.low=3 algo.high=2", "algo.low=3.0: expected less than high=2.0"),
         ("algo=c51 algo.atoms=1", "algo.atoms=1: input should be greater than or equal to 2"),

@@ -17,6 +17,7 @@ from dqn_cli.seeding import episode_seed
 from dqn_cli.training import build
 from dqn_cli.training.evaluation import (
     Evaluation,
+    Score,
     Scorer,
     evaluation_seeds,
     fresh_scores,
@@ -133,6 +134,21 @@ def test_returns_are_undiscounted_sums_of_the_rewards_of_one_episode() -> None:
     greedy = playing(env.space, [])
     returns = played(greedy, greedy.network.init([1, 2]), env.make(4), [[1, 2], [3, 4]])
     assert returns.tolist() == [[-25.0, -25.0], [-25.0, -25.0]]
+
+
+def test_discounted_returns_are_of_the_same_rewards_and_start_q_is_of_the_first_observation() -> (
+    None
+):
+    """Acrobot: -1 for each of 25 steps, so -(1 - gamma^25) / (1 - gamma)."""
+    env = Gym(id="Acrobot-v1", import_=None, wrappers=[], kwargs={"max_episode_steps": 25})
+    greedy, envs = playing(env.space, []), env.make(4)
+    params, seeds = greedy.network.init([1, 2]), [[1, 2], [3, 4]]
+    for at_once in (None, 1):
+        found = greedy_returns(greedy, params, envs, seeds, 100, gamma=0.9, at_once=at_once)
+        assert found is not None
+        np.testing.assert_allclose(found.discounted, -(1 - 0.9**25) / 0.1, rtol=1e-12)
+        first = np.stack([[envs.reset(0, seed) for seed in row] for row in seeds])
+        assert np.array_equal(found.start_q, greedy.q(greedy.weights(params), first).max(-1))
 
 
 def test_watch_sees_every_step_of_the_first_episode(cartpole) -> None:
@@ -369,7 +385,7 @@ def scorer(cartpole: Gym, scores: list[float]) -> Scorer:
     greedy, params = networks(cartpole)
     made = Scorer(cartpole, greedy, Evaluation(1, None, 1), lambda: False)
     found = iter(scores)
-    made._scores = lambda group: [(next(found), 0) for _ in group]  # type: ignore[method-assign]
+    made._scores = lambda group: [Score(next(found), 0, None, None) for _ in group]  # type: ignore[method-assign]
     for number in range(len(scores)):
         event = Evaluated(12, number, 0, None, 0, None, extra=number == 3)
         made.hold(event, torch.full_like(params[0], number))

@@ -16,6 +16,7 @@ from dqn_cli.training import build
 from dqn_cli.training.evaluation import evaluation_seeds, greedy_returns
 
 SMALL = ("network.hidden=[33,17]", "episodes=9", "learning_starts=30", "batch_size=32")
+SMALL = (*SMALL, "eval.diagnose_every=2")
 ROOMS = {
     "plain": (),
     "all at once": ("algo=ddqn", "buffer=per", "network=dueling", "target=polyak"),
@@ -64,7 +65,8 @@ def told(compose, *overrides: str) -> dict[int, list[object]]:
     for event in loop.run():
         match event:
             case Episode():
-                seeds[event.seed].append(tuple(event.row.items()))
+                diagnosis = event.diagnosis and event.diagnosis._asdict()
+                seeds[event.seed].append((*event.row.items(), ("diagnosis", diagnosis)))
             case Finished():
                 bits = hashlib.sha256(event.params.tobytes()).hexdigest()
                 seeds[event.seed].append((event.step, bits))
@@ -138,9 +140,11 @@ def test_what_is_saved_of_a_seed_is_the_same_alone_and_after_another_has_left(co
 
 
 def test_evaluation_does_not_touch_training(compose):
+    scored = ("score", "diagnosis")
+
     def training(seeds):
         return {
-            seed: [[cell for cell in row if cell[0] != "score"] for row in rows[:-1]] + rows[-1:]
+            seed: [[cell for cell in row if cell[0] not in scored] for row in rows[:-1]] + rows[-1:]
             for seed, rows in seeds.items()
         }
 

@@ -496,7 +496,9 @@ def test_a_lane_is_the_same_bits_in_company_and_after_others_left(space, replay,
 
     def learner(seeds: list[int]) -> Learner:
         shape: dict[str, Any] = {"hidden": [33], "streams": [17], "activation": "relu"}
-        net = Dueling(space(3, 3), 1, kernels, **shape, aggregate="mean", trunk_gradient=1.0)
+        net = Dueling(
+            space(3, 3), 1, kernels, convolutions=[], **shape, aggregate="mean", trunk_gradient=1.0
+        )
         online = kernels.place(net.init(seeds).numpy())
         adam = {"lr": 1e-2, "lr_end": 1e-2, "lr_steps": 1, "beta1": 0.9, "beta2": 0.999}
         keys: dict[str, Any] = {"capacity": 37, "alpha": 0.6, "epsilon": 1e-6, "normalize": "batch"}

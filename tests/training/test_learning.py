@@ -65,6 +65,22 @@ class Chain(gymnasium.Env):
         return np.eye(6, dtype=np.float32)[self.state], float(end), end, False, {}
 
 
+class Bars(Identity):
+    """Say how the bar lies: three bright pixels somewhere in a picture, 0 side by side, 1 one above
+    the other. No pixel by itself says anything."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (7, 7, 1), np.uint8)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def _look(self):
+        self.shown = int(self.np_random.integers(2))
+        picture = np.zeros((7, 7, 1), np.uint8)
+        along, across = self.np_random.integers(5), self.np_random.integers(7)
+        picture[across, along : along + 3] = 255
+        return picture.swapaxes(0, 1).copy() if self.shown else picture
+
+
+gymnasium.register("dqn_cli_tests/Bars-v0", Bars)
 gymnasium.register("dqn_cli_tests/Identity-v0", Identity)
 gymnasium.register("dqn_cli_tests/Chain-v0", Chain)
 
@@ -79,6 +95,24 @@ def test_identity_is_learned_by_every_seed(compose, target):
         compose(*FAST, "env.id=dqn_cli_tests/Identity-v0", f"target={target}", "steps=1500")
     )
     assert last_scores(loop) == {1: 20.0, 2: 20.0, 3: 20.0}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "rooms",
+    [
+        ("network=cnn",),
+        ("network=cnn", "algo=c51", "algo.low=0", "algo.high=20"),
+        ("network=dueling", "buffer=per"),
+        ("network=implicit", "algo=iqn", "network.fractions=8", "network.cosines=16"),
+    ],
+    ids=" ".join,
+)
+def test_shapes_in_pictures_are_learned_by_every_seed(compose, rooms):
+    pictures = ("env.id=dqn_cli_tests/Bars-v0", "network.convolutions=[[8,3,1]]", "gamma=0.5")
+    loop = build.loop(compose(*FAST, *rooms, *pictures, "optimizer.lr=3e-3", "steps=4000"))
+    scores = last_scores(loop)
+    assert list(scores) == [1, 2, 3] and min(scores.values()) >= 19
 
 
 @pytest.mark.long
