@@ -78,6 +78,8 @@ def chosen(name: str) -> list[str]:
         return [*file, "network.module=of_test_configs.Net", "buffer.capacity=20"]
     if name == "network/implicit":
         file.append("algo=iqn")
+    if name.startswith("env/atari/"):
+        file.append("env.kwargs.size=8")  # for a network without convolutions
     if name in PICTURES:
         file += ["env=gridworld", "network.convolutions=[[8,3,2]]"]
     file.append(HIDDEN)
@@ -287,6 +289,17 @@ def ramping(config: Config, _: pytest.MonkeyPatch) -> object:
     return build.part(config, "env").one().unwrapped.game.env.ramping
 
 
+def opening(config: Config, _: pytest.MonkeyPatch) -> object:
+    """Of an Atari game. A lost life or a reward above 1 comes later: how they are taken is read
+    off, and tests/env/test_atari.py sees it happen."""
+    env = build.part(config, "env").one()
+    seen = [(env.reset(seed=0)[0].tobytes(), env.action_space.n)]
+    for number in range(20):
+        obs, *told, _ = env.step(1 + number % 2)
+        seen.append((obs.tobytes(), *told))
+    return seen, env.unwrapped.protocol, env.unwrapped.clip_rewards
+
+
 def device(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
@@ -360,6 +373,21 @@ MINATAR = {
     "kwargs.minimal_actions": Try(True, training),
     "kwargs.difficulty_ramping": Try(False, ramping),
 }
+ATARI = {
+    "wrappers": Try(LIMITED, opening),
+    "id": Try("dqn_cli/Atari-Skiing-v0", opening),
+    "import": Try("colorsys", imported),
+    "kwargs.protocol": Try("nature", opening),
+    "kwargs.sticky_actions": Try(0.9, opening),
+    "kwargs.noop_max": Try(9, opening),
+    "kwargs.terminal_on_life_loss": Try(True, opening),
+    "kwargs.full_action_space": Try(True, opening),
+    "kwargs.clip_rewards": Try(False, opening),
+    "kwargs.frame_skip": Try(2, opening),
+    "kwargs.stack": Try(2, opening),
+    "kwargs.size": Try(9, opening),
+    "kwargs.max_frames": Try(20, opening),
+}
 TRIES: dict[str, dict[str, Try]] = {
     "config": {
         "seed": Try([2, 1], training),
@@ -395,6 +423,8 @@ TRIES: dict[str, dict[str, Try]] = {
     "env/mountaincar": ENV,
     "env/lunarlander": ENV,
     "env/gridworld": ENV,
+    **{f"env/atari/{name}": ATARI for name in ("boxing", "breakout", "freeway", "pong")},
+    **{f"env/atari/{name}": ATARI for name in ("seaquest", "space_invaders")},
     "env/minatar/asterix": MINATAR | {"id": Try("dqn_cli/MinAtar-Breakout-v0", training)},
     "env/minatar/breakout": {k: t for k, t in MINATAR.items() if "ramping" not in k},
     "env/minatar/freeway": {k: t for k, t in MINATAR.items() if "ramping" not in k},

@@ -200,7 +200,8 @@ class Loop:
             next_obs, reward, terminated, truncated = self.envs.step(self.rows, action)
         except EnvError as error:
             raise self._located(error) from error
-        learner.replay.add(Step(self.obs, action, reward, next_obs, terminated, truncated))
+        learned = self.envs.learned or (reward, terminated)
+        learner.replay.add(Step(self.obs, action, learned[0], next_obs, learned[1], truncated))
         self.step += 1
         self.lane_steps += len(self.seeds)
         learner.learn(self.step)
