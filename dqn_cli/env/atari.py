@@ -138,6 +138,7 @@ class Atari(gymnasium.Env[Frame, np.int64]):
         self.observation_space = Box(0, 255, (stack, size, size), np.uint8)
         height, width = self.start_frame.shape
         self.rows, self.columns = area(height, size), area(width, size).T.copy()
+        self.covered = np.float32(height * width)  # by each pixel, in parts of a pixel
         self.frames = np.zeros((2, height, width), np.uint8)  # the last two
         self.stack = np.zeros((stack, size, size), np.uint8)
 
@@ -186,7 +187,8 @@ class Atari(gymnasium.Env[Frame, np.int64]):
     def _observed(self) -> Frame:
         picture = np.maximum(*self.frames).astype(np.float32)
         self.stack[:-1] = self.stack[1:]
-        self.stack[-1] = np.rint(self.rows @ picture @ self.columns)
+        # Whole numbers below 2^24, which float32 holds: the sums are exact, in whatever order.
+        self.stack[-1] = np.rint(self.rows @ picture @ self.columns / self.covered)
         return self.stack.copy()
 
     def render(self) -> Frame:
@@ -196,14 +198,12 @@ class Atari(gymnasium.Env[Frame, np.int64]):
 
 
 def area(given: int, wanted: int) -> NDArray[np.float32]:
-    """The matrix [wanted, given] that makes a line of `given` pixels one of `wanted`, each the mean
-    of the stretch that it covers."""
-    edges = np.arange(wanted + 1) * (given / wanted)
-    pixels = np.arange(given)
-    upper = np.minimum(edges[1:, None], pixels + 1)
+    """The matrix [wanted, given] that makes a line of `given` pixels one of `wanted`, each the sum
+    of the stretch that it covers: a pixel has `wanted` parts, and a stretch `given` of them."""
+    edges, pixels = np.arange(wanted + 1) * given, np.arange(given) * wanted
+    upper = np.minimum(edges[1:, None], pixels + wanted)
     lower = np.maximum(edges[:-1, None], pixels)
-    share: NDArray[np.float64] = np.maximum(upper - lower, 0) * (wanted / given)
-    return share.astype(np.float32)
+    return np.maximum(upper - lower, 0).astype(np.float32)
 
 
 def check(**arguments: Any) -> None:
