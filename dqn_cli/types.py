@@ -43,6 +43,7 @@ from dqn_cli.state import State
 # Types of configuration values: a part's keyword-only arguments are its keys in conf/, and these
 # annotations are what its values are held to.
 Count = Annotated[int, Ge(1), Le(2**53)]
+WholeNumber = Annotated[int, Ge(0), Le(2**53)]
 Positive = Annotated[float, Gt(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 PositiveFraction = Annotated[float, Gt(0), Le(1)]
