@@ -45,6 +45,7 @@ from dqn_cli.state import Rows, State
 # Types of configuration values: a part's keyword-only arguments are its keys in conf/, and these
 # annotations are what its values are held to.
 Count = Annotated[int, Ge(1), Le(2**53)]
+WholeNumber = Annotated[int, Ge(0), Le(2**53)]
 Positive = Annotated[float, Gt(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 PositiveFraction = Annotated[float, Gt(0), Le(1)]
@@ -299,9 +300,21 @@ class EnvError(RuntimeError):
         self.row = row
 
 
+# What is learned of a step: reward [N], terminated [N].
+Learned = tuple[NDArray[np.float64], NDArray[np.bool_]]
+
+
 class Envs(Protocol):
     """A row of independent environments. Their owner resets them: nothing is automatic. `reset` and
-    `step` raise EnvError for what an environment raises, or returns other than it declared."""
+    `step` raise EnvError for what an environment raises, or returns other than it declared.
+
+    `learned` is what replay should hold of the last `step` in place of reward and terminated; None:
+    those. An environment says so in its info, as {"replay": (reward, terminated)}: that
+    a reward is clipped, or a lost life counts as the end, in what is learned; returns, scores and
+    the ends of episodes stay what they are.
+    """
+
+    learned: Learned | None
 
     def reset(self, row: int, seed: int) -> NDArray[Any]:
         """Begin the episode that `seed` names; its first observation [*obs]."""

@@ -55,7 +55,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     evaluation = ("max_steps", "final_episodes", "envs", "diagnose_every")
     newer_keys = (
         *(("eval", evaluation), ("env", ("wrappers",)), ("network", ("convolutions",))),
-        ("optimizer", ("centered",)),
+        *(("exploration", ("delay_steps",)), ("optimizer", ("eps_in_root", "centered"))),
     )
     for group, newer in newer_keys:
         kept[group] = {key: value for key, value in kept[group].items() if key not in newer}

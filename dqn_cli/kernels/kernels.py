@@ -19,6 +19,7 @@ from torch import Tensor
 Array = Any  # an NDArray, or a Tensor
 Activation = Literal["relu", "tanh"]
 ACTIVATIONS: dict[Activation, int] = {"relu": 0, "tanh": 1}
+NO_ACTIVATION = 2  # of a convolution whose output something is added to
 Aggregate = Literal["mean", "max", "sum"]
 AGGREGATES: dict[Aggregate, int] = {"mean": 0, "max": 1, "sum": 2}
 BLOCK = 8  # leaves of a tree under one node, a cache line
@@ -86,8 +87,9 @@ class Kernels(Protocol):
         """Write the gradient of every weight and bias into `grad`, laid out as `params`; returns
         that of x, if asked to go `through` to it."""
 
-    # Convolutions of pictures [S, N, H, W, C], channels last, without padding. Their weights lie in
-    # `params` [S, P] from column `first` on as [kernel, kernel, in, out], followed by the bias.
+    # Convolutions of pictures [S, N, H, W, C], channels last, with `padding` rows and columns of 0
+    # on every side. Their weights lie in `params` [S, P] from column `first` on as
+    # [kernel, kernel, in, out], followed by the bias.
 
     def convolve(
         self,
@@ -96,6 +98,7 @@ class Kernels(Protocol):
         outputs: int,
         kernel: int,
         stride: int,
+        padding: int,
         activation: int,
         x: Array,
     ) -> Array:
@@ -108,6 +111,7 @@ class Kernels(Protocol):
         first: int,
         kernel: int,
         stride: int,
+        padding: int,
         activation: int,
         x: Array,
         out: Array,
@@ -117,6 +121,20 @@ class Kernels(Protocol):
     ) -> Array:
         """Write the gradient of its weight and bias into `grad`, laid out as `params`; returns that
         of x, if asked to go `through` to it."""
+
+    def pool(self, x: Array) -> tuple[Array, Array]:
+        """The largest number [S, N, H', W', C] of every other window of 3 x 3 pixels of x
+        [S, N, H, W, C], the first one centred on the first pixel, and where in its window it is
+        (int64, row by row): the first of several, or the first nan."""
+
+    def d_pool(self, x: Array, place: Array, d_out: Array) -> Array:
+        """The gradient of x, given where the largest ones are and the gradient of these."""
+
+    def activate(self, x: Array, activation: int) -> Array:
+        """The activation of x [S, ...]."""
+
+    def d_activate(self, out: Array, d_out: Array, activation: int) -> Array:
+        """The gradient of x, given its activation and the gradient of that, all of one shape."""
 
     def aggregate(self, value: Array, advantage: Array, kind: int) -> Array:
         """Q [S, N, A, K] of V [S, N, K] and A [S, N, A, K] (Wang et al. 2016): less the mean over
@@ -210,22 +228,19 @@ class Kernels(Protocol):
         """The step of this number, from 1 (Kingma & Ba 2015), with PyTorch's arithmetic."""
 
     def rmsprop(
-        self, params: Array, grad: Array, square: Array, lr: float, alpha: float, eps: float
-    ) -> None:
-        """One step (Tieleman & Hinton 2012), eps outside the root as in PyTorch."""
-
-    def centered_rmsprop(
         self,
         params: Array,
         grad: Array,
-        mean: Array,
         square: Array,
+        mean: Array,
         lr: float,
         alpha: float,
         eps: float,
+        in_root: float,
     ) -> None:
-        """The same by the variance of the gradient, its square less that of its mean (Graves
-        2013), as PyTorch's `centered`."""
+        """One step (Tieleman & Hinton 2012), with PyTorch's arithmetic: lr * grad /
+        (sqrt(square - mean^2 + in_root) + eps). mean [S, P] is that of gradients; [S, 0]: it counts
+        as 0."""
 
     def polyak(self, target: Array, online: Array, tau: float) -> None:
         """target += tau * (online - target)."""

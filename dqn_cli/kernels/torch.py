@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dqn_cli.kernels.kernels import BLOCK
+from dqn_cli.kernels.kernels import BLOCK, NO_ACTIVATION
 
 LARGEST = 1e30
 BELOW_ONE = 1 - 2.0**-52
@@ -57,7 +57,7 @@ class Torch:
         for i, (weight, bias) in enumerate(layers(params, first, widths)):
             x = product(x, weight) + bias
             if i < activated:
-                x = torch.tanh(x) if activation else torch.relu(x)
+                x = self.activate(x, activation)
             outputs.append(x)
         return outputs[1:-1], x
 
@@ -79,8 +79,7 @@ class Torch:
         outputs, dx = [x, *hidden, out], d_out
         for i in reversed(range(len(weights))):
             if i < activated:
-                slope = torch.ops.aten.tanh_backward if activation else relu_backward
-                dx = slope(dx, outputs[i + 1])
+                dx = self.d_activate(outputs[i + 1], dx, activation)
             grads[i][0].copy_(product(outputs[i].transpose(1, 2), dx))
             grads[i][1].copy_(sum_rows(dx))
             if i or through:
@@ -94,13 +93,13 @@ class Torch:
         outputs: int,
         kernel: int,
         stride: int,
+        padding: int,
         activation: int,
         x: Tensor,
     ) -> Tensor:
-        rows = windows(x, kernel, stride)
+        rows = windows(x, kernel, stride, padding)
         ((weight, bias),) = layers(params, first, np.array([rows.shape[-1], outputs]))
-        out = product(rows.flatten(1, 3), weight) + bias
-        out = torch.tanh(out) if activation else torch.relu(out)
+        out = self.activate(product(rows.flatten(1, 3), weight) + bias, activation)
         return out.view(*rows.shape[:4], outputs)
 
     def d_convolve(
@@ -109,6 +108,7 @@ class Torch:
         first: int,
         kernel: int,
         stride: int,
+        padding: int,
         activation: int,
         x: Tensor,
         out: Tensor,
@@ -116,20 +116,42 @@ class Torch:
         grad: Tensor,
         through: bool,
     ) -> Tensor:
-        rows, outputs = windows(x, kernel, stride), out.shape[-1]
+        rows, outputs = windows(x, kernel, stride, padding), out.shape[-1]
         widths = np.array([rows.shape[-1], outputs])
         ((weight, _),), ((d_weight, d_bias),) = (layers(p, first, widths) for p in (params, grad))
-        slope = torch.ops.aten.tanh_backward if activation else relu_backward
-        d_sum = slope(d_out, out).flatten(1, 3)
+        d_sum = self.d_activate(out, d_out, activation).flatten(1, 3)
         d_weight.copy_(product(rows.flatten(1, 3).transpose(1, 2), d_sum))
         d_bias.copy_(sum_rows(d_sum))
-        d_x = torch.zeros_like(x)
-        if through:
-            d_rows = product(d_sum, weight.transpose(1, 2))
-            pixels = d_rows.view(*out.shape[:4], kernel * kernel, x.shape[-1]).unbind(4)
-            for place, d_pixel in zip(places(x, kernel, stride), pixels, strict=True):
-                d_x[place] += d_pixel
-        return d_x
+        if not through:
+            return torch.zeros_like(x)
+        d_rows = product(d_sum, weight.transpose(1, 2))
+        pixels = d_rows.view(*out.shape[:4], kernel * kernel, x.shape[-1]).unbind(4)
+        d_framed = torch.zeros_like(framed(x, padding))
+        for place, d_pixel in zip(places(d_framed, kernel, stride), pixels, strict=True):
+            d_framed[place] += d_pixel
+        return inside(d_framed, padding)
+
+    def pool(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = framed(x, 1, -torch.inf)
+        out, place = torch.stack([x[window] for window in places(x, 3, 2)], -1).max(-1)
+        return out, place
+
+    def d_pool(self, x: Tensor, place: Tensor, d_out: Tensor) -> Tensor:
+        d_framed = torch.zeros_like(framed(x, 1))
+        for i, window in enumerate(places(d_framed, 3, 2)):
+            d_framed[window] += torch.where(place == i, d_out, 0)
+        return inside(d_framed, 1)
+
+    def activate(self, x: Tensor, activation: int) -> Tensor:
+        if activation == NO_ACTIVATION:
+            return x
+        return torch.tanh(x) if activation else torch.relu(x)
+
+    def d_activate(self, out: Tensor, d_out: Tensor, activation: int) -> Tensor:
+        if activation == NO_ACTIVATION:
+            return d_out
+        found: Tensor = (torch.ops.aten.tanh_backward if activation else relu_backward)(d_out, out)
+        return found
 
     def aggregate(self, value: Tensor, advantage: Tensor, kind: int) -> Tensor:
         value = value.unsqueeze(-2)
@@ -254,25 +276,23 @@ class Torch:
         params.addcdiv_(mean, denominator, value=-lr / (1 - beta1**steps))
 
     def rmsprop(
-        self, params: Tensor, grad: Tensor, square: Tensor, lr: float, alpha: float, eps: float
-    ) -> None:
-        square.mul_(alpha).addcmul_(grad, grad, value=1 - alpha)
-        params.addcdiv_(grad, root(square).add_(eps), value=-lr)
-
-    def centered_rmsprop(
         self,
         params: Tensor,
         grad: Tensor,
-        mean: Tensor,
         square: Tensor,
+        mean: Tensor,
         lr: float,
         alpha: float,
         eps: float,
+        in_root: float,
     ) -> None:
         square.mul_(alpha).addcmul_(grad, grad, value=1 - alpha)
-        lerp(mean, grad, 1 - alpha)
-        variance = square.addcmul(mean, mean, value=-1)
-        params.addcdiv_(grad, root(variance).add_(eps), value=-lr)
+        if mean.shape[1]:
+            lerp(mean, grad, 1 - alpha)
+            square = square.addcmul(mean, mean, value=-1)
+        if in_root:
+            square = square + in_root
+        params.addcdiv_(grad, root(square).add_(eps), value=-lr)
 
     def polyak(self, target: Tensor, online: Tensor, tau: float) -> None:
         lerp(target, online, tau)
@@ -414,8 +434,22 @@ def layers(params: Tensor, first: int, widths: NDArray[np.int64]) -> list[tuple[
     return found
 
 
-def windows(x: Tensor, kernel: int, stride: int) -> Tensor:
+def framed(x: Tensor, padding: int, value: float = 0.0) -> Tensor:
+    """Pictures [S, N, H, W, C] with so many more rows and columns on every side."""
+    if not padding:
+        return x
+    return torch.nn.functional.pad(x, (0, 0, padding, padding, padding, padding), value=value)
+
+
+def inside(x: Tensor, padding: int) -> Tensor:
+    """The inverse of `framed`."""
+    kept = slice(padding, -padding or None)
+    return x[:, :, kept, kept].contiguous()
+
+
+def windows(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
     """The windows [S, N, H', W', kernel * kernel * C] of pictures x [S, N, H, W, C]."""
+    x = framed(x, padding)
     return torch.stack([x[place] for place in places(x, kernel, stride)], 4).flatten(4)
 
 
