@@ -454,8 +454,8 @@ MUTANTS = [
     ),
     Mutant(
         "training/memory.py",
-        "needed = seeds * rows",
-        "needed = rows",
+        "needed = seeds * full(",
+        "needed = full(",
         "training/test_memory.py::test_replay_that_does_not_fit_is_refused_and_what_just_fits_is_not",
     ),
     Mutant(
