@@ -96,8 +96,9 @@ def replay(space) -> Callable[..., Replay]:
 
     def make(sampler: Sampler, lanes: int, *spaces: int, kernels: Kernels = TORCH) -> Replay:
         kernels = getattr(sampler, "kernels", kernels)
-        storage = Transitions(lanes, space(*spaces), sampler.capacity, 0.9, 1, kernels)
-        return Replay(storage, sampler)
+        capacity = sampler.capacity
+        storage = Transitions(range(lanes), space(*spaces), capacity, 0.9, 1, kernels)
+        return Replay(storage, sampler, kernels)
 
     return make
 

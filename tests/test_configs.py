@@ -82,6 +82,9 @@ def chosen(name: str) -> list[str]:
         file.append("env.kwargs.size=8")  # for a network without convolutions
     if name.startswith("experiment/atari/"):
         file += ["env.kwargs.size=36", "eval.max_steps=20"]  # as little as convolutions take
+    if name == "storage/frames":
+        wrapper = "gymnasium.wrappers.FrameStackObservation"
+        file.append(f"env.wrappers=[{{_target_:{wrapper},stack_size:4}}]")
     if name in PICTURES:
         file += ["env=gridworld", "network.convolutions=[[8,3,2]]"]
     file.append(HIDDEN)
@@ -273,7 +276,7 @@ def training(config: Config, _: pytest.MonkeyPatch) -> object:
 def checkpoints(config: Config, _: pytest.MonkeyPatch) -> object:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "checkpoints").mkdir()
-        events = checkpointed(build.loop(config), Path(folder), config.checkpoint.every_seconds)
+        events = checkpointed(build.loop(config), Path(folder), config.checkpoint.every_seconds, {})
         return sum(isinstance(event, Saved) for event in events)
 
 
@@ -338,6 +341,10 @@ def reported(config: Config, _: pytest.MonkeyPatch) -> object:
         source = workers.share_out(config, build.loop(config), {})
         train(config, source, Path(folder), {}, None, Jobs(None, live=False))
         return (Path(folder) / "report.html").exists()
+
+
+def row_bytes(config: Config, _: pytest.MonkeyPatch) -> object:
+    return build.loop(config).learner.replay.storage.row_bytes
 
 
 def shared(config: Config, _: pytest.MonkeyPatch) -> object:
@@ -478,6 +485,8 @@ TRIES: dict[str, dict[str, Try]] = {
         "epsilon": Try(0.5, training),
         "normalize": Try("buffer", training),
     },
+    "storage/transitions": {},
+    "storage/frames": {"stack": Try(1, row_bytes)},
     **dict.fromkeys(PICTURES, CNN),
     "network/mlp": {"hidden": Try([8, 8], training), "activation": Try("tanh", training)},
     "network/dueling": {

@@ -245,14 +245,15 @@ class Kernels(Protocol):
     def polyak(self, target: Array, online: Array, tau: float) -> None:
         """target += tau * (online - target)."""
 
-    # Replay. `pairs` [S, C, 2, F] holds obs and next_obs of C rows, `numbers` [S, C, 3] action,
-    # reward and discount, `ends` [S, C] whether an episode ended.
+    # Replay. `numbers` [L, C, 3] holds action, reward and discount of C rows, `ends` [L, C] whether
+    # an episode ended; lane s has `slots[s]` of the L.
 
     def store(
         self,
         pairs: Array,
         numbers: Array,
         ends: Array,
+        slots: Array,
         position: int,
         gamma: float,
         obs: NDArray[Any],
@@ -262,19 +263,39 @@ class Kernels(Protocol):
         terminated: NDArray[np.bool_],
         truncated: NDArray[np.bool_],
     ) -> None:
-        """Put one env step of every lane at `position`; observations are [S, F]."""
+        """Put one env step of every lane at `position`; observations are [S, F], and `pairs`
+        [L, C, 2, F] holds obs and next_obs."""
 
     def gather(
         self,
         pairs: Array,
         numbers: Array,
         ends: Array,
+        slots: Array,
         index: Array,
         newest: int,
         n_step: int,
     ) -> tuple[Array, Array, Array, Array, Array]:
         """obs [S, B, F], action, reward, next_obs, discount of the transitions over up to n_step
         rows that begin at `index` [S, B]: to the end of the episode, or to the newest row."""
+
+    def gather_stacks(
+        self,
+        frames: Array,
+        lasts: Array,
+        blank: Array,
+        episode: Array,
+        back: Array,
+        numbers: Array,
+        ends: Array,
+        slots: Array,
+        index: Array,
+        stored: int,
+        stack: int,
+        n_step: int,
+    ) -> tuple[Array, Array, Array, Array, Array]:
+        """`gather` out of frames that lie there once, after `stored` rows: obs and next_obs
+        [S, B, stack, F], oldest frame first. The arrays are those of storage/frames.py."""
 
     # A tree over values from 0 on: `leaves` [S, W * BLOCK] float64, and in `nodes` [S, 2 * W] a
     # binary heap over their blocks, root at 1: sums, or with `least` minima.

@@ -302,6 +302,7 @@ class Torch:
         pairs: Tensor,
         numbers: Tensor,
         ends: Tensor,
+        slots: Tensor,
         position: int,
         gamma: float,
         obs: NDArray[Any],
@@ -311,33 +312,67 @@ class Torch:
         terminated: NDArray[np.bool_],
         truncated: NDArray[np.bool_],
     ) -> None:
-        pairs[:, position] = self.place(np.stack([obs, next_obs], 1))
+        pairs[slots, position] = self.place(np.stack([obs, next_obs], 1))
         row = np.stack([action, reward, gamma * ~terminated], 1)
-        numbers[:, position] = self.place(row.astype(np.float32))
-        ends[:, position] = self.place(terminated | truncated)
+        numbers[slots, position] = self.place(row.astype(np.float32))
+        ends[slots, position] = self.place(terminated | truncated)
 
     def gather(
         self,
         pairs: Tensor,
         numbers: Tensor,
         ends: Tensor,
+        slots: Tensor,
         index: Tensor,
         newest: int,
         n_step: int,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        capacity = pairs.shape[1]
-        obs, next_obs = rows(pairs, index).unbind(2)
-        action, reward, discount = rows(numbers, index).unbind(2)
-        last, open_ = index, torch.ones_like(index, dtype=torch.bool)
-        for _ in range(1, n_step):
-            open_ = open_ & ~rows(ends, last) & (last != newest)
-            last = torch.where(open_, (last + 1) % capacity, last)
-            _, more, factor = rows(numbers, last).unbind(2)
-            reward = torch.where(open_, reward + discount * more, reward)
-            discount = torch.where(open_, discount * factor, discount)
+        obs, next_obs = rows(pairs, slots, index).unbind(2)
+        action, reward, discount, last = window(numbers, ends, slots, index, newest, n_step)
         if n_step > 1:
-            next_obs = rows(pairs, last)[:, :, 1]
-        return obs, action.long(), reward, next_obs, discount
+            next_obs = rows(pairs, slots, last)[:, :, 1]
+        return obs, action, reward, next_obs, discount
+
+    def gather_stacks(
+        self,
+        frames: Tensor,
+        lasts: Tensor,
+        blank: Tensor,
+        episode: Tensor,
+        back: Tensor,
+        numbers: Tensor,
+        ends: Tensor,
+        slots: Tensor,
+        index: Tensor,
+        stored: int,
+        stack: int,
+        n_step: int,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        capacity, held = numbers.shape[1], frames.shape[1]
+        newest = (stored - 1) % capacity
+        action, reward, discount, last = window(numbers, ends, slots, index, newest, n_step)
+
+        def stacked(place: Tensor, taken: int) -> list[Tensor]:
+            """The newest `taken` frames [S, B, F] of the rows' observations, oldest first."""
+            number = stored - 1 - (newest - place) % capacity
+            before, own = rows(back, slots, place), rows(episode, slots, place)
+            began = rows(blank, slots, own % blank.shape[1])
+            seen = []
+            for k in reversed(range(taken)):
+                frame = rows(frames, slots, (number - before.clamp(max=k)) % held)
+                seen.append(frame.masked_fill(((before < k) & began)[..., None], 0))
+            return seen
+
+        number = stored - 1 - (newest - last) % capacity
+        own = rows(episode, slots, last)
+        over = (last != newest) & (rows(episode, slots, (last + 1) % capacity) != own)
+        after = torch.where(
+            over[..., None],
+            rows(lasts, slots, own % lasts.shape[1]),
+            rows(frames, slots, (number + 1) % held),
+        )
+        obs, next_obs = stacked(index, stack), [*stacked(last, stack - 1), after]
+        return torch.stack(obs, 2), action, reward, torch.stack(next_obs, 2), discount
 
     def tree_set(
         self, leaves: Tensor, nodes: Tensor, index: Tensor, value: Tensor, least: bool
@@ -481,12 +516,26 @@ def root(square: Tensor) -> Tensor:
     return square.clamp(min=1e-30).sqrt_()
 
 
-def rows(storage: Tensor, index: Tensor) -> Tensor:
-    """The rows [S, B, ...] of storage [S, C, ...] at `index` [S, B]."""
-    lanes, capacity = storage.shape[:2]
-    first = torch.arange(0, lanes * capacity, capacity, device=index.device)
+def rows(storage: Tensor, slots: Tensor, index: Tensor) -> Tensor:
+    """The rows [S, B, ...] of storage [L, C, ...] at `index` [S, B] of these slots [S]."""
+    first = slots * storage.shape[1]
     found = storage.flatten(0, 1).index_select(0, (index + first[:, None]).flatten())
     return found.view(*index.shape, *storage.shape[2:])
+
+
+def window(
+    numbers: Tensor, ends: Tensor, slots: Tensor, index: Tensor, newest: int, n_step: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Action, reward and discount of the transitions over up to n_step rows, and the last rows."""
+    action, reward, discount = rows(numbers, slots, index).unbind(2)
+    last, open_ = index, torch.ones_like(index, dtype=torch.bool)
+    for _ in range(1, n_step):
+        open_ = open_ & ~rows(ends, slots, last) & (last != newest)
+        last = torch.where(open_, (last + 1) % numbers.shape[1], last)
+        _, more, factor = rows(numbers, slots, last).unbind(2)
+        reward = torch.where(open_, reward + discount * more, reward)
+        discount = torch.where(open_, discount * factor, discount)
+    return action.long(), reward, discount, last
 
 
 def put_last(leaves: Tensor, index: Tensor, value: Tensor) -> None:

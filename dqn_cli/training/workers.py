@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,6 +24,7 @@ from dqn_cli.config import Config, check
 from dqn_cli.events import Event, RunError, Tick
 from dqn_cli.saving.checkpoint import load_lane
 from dqn_cli.saving.save import checkpointed
+from dqn_cli.state import Block
 from dqn_cli.training import build
 from dqn_cli.training.loop import Loop
 from dqn_cli.training.signals import signals_held
@@ -62,12 +63,12 @@ class Alone:
         self.device = loop.learner.kernels.device
         self.loop = loop
         self.every_seconds = config.checkpoint.every_seconds
-        loop.take_up([load_lane(file) for file in files.values()])
+        self.blocks = taken_up(loop, files.values())
 
     def run(self, directory: Path) -> Iterator[Event]:
         """Train, and yield the events, until every seed is finished or `stop` is called. A `Saved`
         names a temporary file in the run directory. RunError for an error from outside."""
-        yield from checkpointed(self.loop, directory, self.every_seconds)
+        yield from checkpointed(self.loop, directory, self.every_seconds, self.blocks)
 
     def stop(self) -> None:
         """End after the present step; the events up to there still come."""
@@ -75,6 +76,13 @@ class Alone:
 
     def kill(self) -> None:
         """Do nothing: there are no other processes."""
+
+
+def taken_up(loop: Loop, files: Iterable[Path]) -> dict[int, Sequence[Block]]:
+    """Have the loop go on with these seeds; seed -> the files with rows of its replay."""
+    lanes = [load_lane(file) for file in files]
+    loop.take_up(lanes)
+    return {lane.seed: lane.rows.blocks for lane in lanes}
 
 
 def share_out(config: Config, loop: Loop, files: Mapping[int, Path]) -> Alone | Workers:
@@ -235,8 +243,8 @@ def work(
         build.part(config, "device").apply()
         loop = build.loop(config)
         threading.Thread(target=stop_on_request, args=(parent, loop), daemon=True).start()
-        loop.take_up([load_lane(file) for file in files])
-        for event in checkpointed(loop, directory, config.checkpoint.every_seconds):
+        blocks = taken_up(loop, files)
+        for event in checkpointed(loop, directory, config.checkpoint.every_seconds, blocks):
             parent.send(event)
         parent.send(None)
     except ConnectionError:

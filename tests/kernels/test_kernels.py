@@ -371,7 +371,9 @@ def optimizing(method: str, size: int, steps: int, *keys: float, centered: bool 
             kernels.rmsprop(x["params"], x["grad"], x["square"], x["mean"], *keys)
         return numpy(kernels, **x)
 
-    return Case(f"{method} {keys} of {size}, step {steps}, {centered=}", given, run, exact=False)
+    name = f"{method} {keys} of {size}, step {steps}, {centered=}"
+    atol = 1e-5 if method == "rmsprop" and centered else 1e-6  # a difference of squares
+    return Case(name, given, run, exact=False, atol=atol)
 
 
 def averaging(tau: float, size: int) -> Case:
@@ -409,8 +411,9 @@ def replay(dtype: str, n_step: int, newest: int) -> Case:
     def run(kernels: Kernels, x: Any) -> Arrays:
         row = (kernels.numpy(x[name]) for name in names)
         kept = x["pairs"], x["numbers"], x["ends"]
-        kernels.store(*kept, newest, 0.97, *row)
-        found = kernels.gather(*kept, x["index"], newest, n_step)
+        slots = kernels.place(np.arange(len(x["index"])))
+        kernels.store(*kept, slots, newest, 0.97, *row)
+        found = kernels.gather(*kept, slots, x["index"], newest, n_step)
         assert [kernels.numpy(part).dtype for part in found] == [
             *(dtype, np.int64, np.float32, dtype, np.float32)
         ]
@@ -418,6 +421,35 @@ def replay(dtype: str, n_step: int, newest: int) -> Case:
         return numpy(kernels, pairs=kept[0], numbers=kept[1], ends=kept[2], **gathered)
 
     return Case(f"replay of {dtype}, {n_step=}, {newest=}", given, run)
+
+
+def stacks(stack: int, n_step: int, stored: int) -> Case:
+    """Frames of episodes of a few steps, some of whose first stacks are blank before the first."""
+    draw, capacity, size, room = np.random.default_rng(stored), 11, 3, 4
+    begins = draw.random((LANES, capacity)) < 0.3
+    rows_before = np.arange(capacity) - np.maximum.accumulate(
+        np.where(begins, np.arange(capacity), 0), axis=1
+    )
+    given = {
+        "frames": draw.integers(256, size=(LANES, capacity + stack, size)).astype(np.uint8),
+        "lasts": draw.integers(256, size=(LANES, room, size)).astype(np.uint8),
+        "blank": draw.random((LANES, room)) < 0.5,
+        "episode": begins.cumsum(axis=1).astype(np.int32),
+        "back": np.minimum(rows_before, stack - 1).astype(np.int32),
+        "numbers": normal(draw, LANES, capacity, 3),
+        "ends": np.roll(begins, -1, axis=1),
+        "index": np.stack([draw.permutation(capacity) for _ in range(LANES)]),
+    }
+    given["numbers"][..., 0] = draw.integers(400, size=(LANES, capacity))
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        slots = kernels.place(np.arange(len(x["index"])))
+        found = kernels.gather_stacks(
+            *list(x.values())[:7], slots, x["index"], stored, stack, n_step
+        )
+        return numpy(kernels, **dict(zip(("obs", "a", "r", "next_obs", "d"), found, strict=True)))
+
+    return Case(f"stacks of {stack}, {n_step=}, {stored=}", given, run)
 
 
 def tree(capacity: int, draws: int, least: bool) -> Case:
@@ -522,6 +554,7 @@ CASES = [
         for n_step in (1, 2, 3, 20)
         for newest in (0, 4, 10)
     ),
+    *(stacks(*size) for size in ((1, 1, 11), (1, 3, 16), (4, 1, 11), (4, 3, 40), (2, 9, 27))),
     *(
         tree(capacity, draws, least)
         for capacity in (1, 8, 9, 100, 1000)
@@ -962,7 +995,10 @@ def test_a_row_is_stored_by_hand(kernels: Kernels) -> None:
     obs = np.array([[1, 2], [3, 4], [5, 255]], np.uint8)
     over = np.array([True, False, False]), np.array([False, True, False])
     reward = np.array([0.5, -2.0, 1e6])
-    kernels.store(pairs, numbers, ends, 1, 0.75, obs, np.array([7, 0, 399]), reward, obs - 1, *over)
+    slots = kernels.place(np.arange(3))
+    kernels.store(
+        pairs, numbers, ends, slots, 1, 0.75, obs, np.array([7, 0, 399]), reward, obs - 1, *over
+    )
     assert pairs[:, 0].tolist() == [[[0, 0], [0, 0]]] * 3
     assert pairs[:, 1].tolist() == [[[1, 2], [0, 1]], [[3, 4], [2, 3]], [[5, 255], [4, 254]]]
     assert numbers[:, 1].tolist() == [[7, 0.5, 0], [0, -2, 0.75], [399, 1e6, 0.75]]
