@@ -808,7 +808,7 @@ def rmsprop_centered(
 ) -> None:
     for i in range(len(params)):
         square[i] = old * square[i] + new * grad[i] * grad[i]
-        mean[i] += new * (grad[i] - mean[i])
+        mean[i] = lerp(mean[i], grad[i], new)
         raised = square[i] - mean[i] * mean[i] + within
         lifted = TINY if raised <= TINY else raised
         params[i] -= step * grad[i] / (np.sqrt(lifted) + small)
