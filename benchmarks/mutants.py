@@ -223,14 +223,14 @@ MUTANTS = [
     ),
     Mutant(
         "training/loop.py",
-        "Step(self.obs, action, reward, next_obs, terminated, truncated)",
-        "Step(self.obs, action, reward, next_obs, truncated, truncated)",
+        "Step(self.obs, action, learned[0], next_obs, learned[1], truncated)",
+        "Step(self.obs, action, learned[0], next_obs, truncated, truncated)",
         "training/test_loop.py::test_what_is_stored_of_a_truncated_episode_goes_on_at_gamma",
     ),
     Mutant(
         "training/loop.py",
-        "Step(self.obs, action, reward, next_obs, terminated, truncated)",
-        "Step(self.obs, action, reward, next_obs, terminated & ~truncated, truncated)",
+        "Step(self.obs, action, learned[0], next_obs, learned[1], truncated)",
+        "Step(self.obs, action, learned[0], next_obs, learned[1] & ~truncated, truncated)",
         "training/test_loop.py::test_what_is_stored_of_a_terminated_episode_ends_there",
     ),
     Mutant(
@@ -241,8 +241,8 @@ MUTANTS = [
     ),
     Mutant(
         "training/loop.py",
-        "Step(self.obs, action, reward, next_obs, terminated, truncated)",
-        "Step(self.obs, action, reward, next_obs, terminated | truncated, truncated)",
+        "Step(self.obs, action, learned[0], next_obs, learned[1], truncated)",
+        "Step(self.obs, action, learned[0], next_obs, learned[1] | truncated, truncated)",
         "training/test_loop.py::test_what_is_stored_of_a_truncated_episode_goes_on_at_gamma",
     ),
     Mutant(
@@ -454,8 +454,8 @@ MUTANTS = [
     ),
     Mutant(
         "training/memory.py",
-        "needed = seeds * rows",
-        "needed = rows",
+        "needed = seeds * full(",
+        "needed = full(",
         "training/test_memory.py::test_replay_that_does_not_fit_is_refused_and_what_just_fits_is_not",
     ),
     Mutant(
@@ -1121,8 +1121,8 @@ MUTANTS = [
     ),
     Mutant(
         "training/loop.py",
-        "next_obs, terminated, truncated))",
-        "next_obs, terminated, terminated))",
+        "next_obs, learned[1], truncated))",
+        "next_obs, learned[1], learned[1]))",
         "training/test_loop.py::test_what_is_stored_of_a_truncated_episode_goes_on_at_gamma",
     ),
     Mutant(

@@ -78,13 +78,13 @@ def chosen(name: str) -> list[str]:
         return [*file, "network.module=of_test_configs.Net", "buffer.capacity=20"]
     if name == "network/implicit":
         file.append("algo=iqn")
+    if name == "storage/frames":
+        wrapper = "gymnasium.wrappers.FrameStackObservation"
+        file.append(f"env.wrappers=[{{_target_:{wrapper},stack_size:4}}]")
     if name.startswith("env/atari/"):
         file.append("env.kwargs.size=8")  # for a network without convolutions
     if name.startswith("experiment/atari/"):
         file += ["env.kwargs.size=36", "eval.max_steps=20"]  # as little as convolutions take
-    if name == "storage/frames":
-        wrapper = "gymnasium.wrappers.FrameStackObservation"
-        file.append(f"env.wrappers=[{{_target_:{wrapper},stack_size:4}}]")
     if name in PICTURES:
         file += ["env=gridworld", "network.convolutions=[[8,3,2]]"]
     file.append(HIDDEN)

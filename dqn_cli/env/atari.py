@@ -203,8 +203,8 @@ def area(given: int, wanted: int) -> NDArray[np.float32]:
     edges, pixels = np.arange(wanted + 1) * given, np.arange(given) * wanted
     upper = np.minimum(edges[1:, None], pixels + wanted)
     lower = np.maximum(edges[:-1, None], pixels)
-    parts: NDArray[np.int64] = np.maximum(upper - lower, 0)
-    return parts.astype(np.float32)
+    parts: NDArray[np.float32] = np.maximum(upper - lower, 0).astype(np.float32)
+    return parts
 
 
 def check(**arguments: Any) -> None:

@@ -201,9 +201,8 @@ class Loop:
         except EnvError as error:
             raise self._located(error) from error
         learned = self.envs.learned or (reward, terminated)
-        step = Step(self.obs, action, learned[0], next_obs, learned[1], truncated)
         try:
-            learner.replay.add(step)
+            learner.replay.add(Step(self.obs, action, learned[0], next_obs, learned[1], truncated))
         except ValueError as error:
             raise RunError(f"environment {self.env.id}, step {self.step + 1}: {error}") from error
         self.step += 1

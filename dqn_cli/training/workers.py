@@ -27,6 +27,7 @@ from dqn_cli.saving.save import checkpointed
 from dqn_cli.state import Block
 from dqn_cli.training import build
 from dqn_cli.training.loop import Loop
+from dqn_cli.training.memory import full
 from dqn_cli.training.signals import signals_held
 
 log = logging.getLogger("dqn_cli")
@@ -61,6 +62,7 @@ class Alone:
         self.greedy = loop.exploring.greedy
         self.notes = loop.notes
         self.device = loop.learner.kernels.device
+        self.replay_bytes = replay_bytes(config, loop)
         self.loop = loop
         self.every_seconds = config.checkpoint.every_seconds
         self.blocks = taken_up(loop, files.values())
@@ -90,6 +92,12 @@ def share_out(config: Config, loop: Loop, files: Mapping[int, Path]) -> Alone | 
     the checkpoint it continues from; the other seeds start from the beginning."""
     count = processes(config, loop.learner.kernels.device.type)
     return Alone(config, loop, files) if count <= 1 else Workers(config, loop, files, count)
+
+
+def replay_bytes(config: Config, loop: Loop) -> int:
+    """What the replay of all seeds takes when it is as full as it will be."""
+    storage, steps = loop.learner.replay.storage, loop.env.max_steps
+    return len(loop.seeds) * full(config, storage.capacity, storage.row_bytes, steps)
 
 
 def processes(config: Config, device: str) -> int:
@@ -124,6 +132,7 @@ class Workers:
         self.greedy = loop.exploring.greedy
         self.notes = loop.notes
         self.device = loop.learner.kernels.device
+        self.replay_bytes = replay_bytes(config, loop)
         self.shares = [
             config.model_copy(update={"seed": self.seeds[i::count]}) for i in range(count)
         ]

@@ -371,9 +371,7 @@ def optimizing(method: str, size: int, steps: int, *keys: float, centered: bool 
             kernels.rmsprop(x["params"], x["grad"], x["square"], x["mean"], *keys)
         return numpy(kernels, **x)
 
-    name = f"{method} {keys} of {size}, step {steps}, {centered=}"
-    atol = 1e-5 if method == "rmsprop" and centered else 1e-6  # a difference of squares
-    return Case(name, given, run, exact=False, atol=atol)
+    return Case(f"{method} {keys} of {size}, step {steps}, {centered=}", given, run, exact=False)
 
 
 def averaging(tau: float, size: int) -> Case:

@@ -43,6 +43,7 @@ def test_replay_that_does_not_fit_is_refused_and_what_just_fits_is_not(
     config = compose("seed=[1,2,3]", "buffer=uniform", "buffer.capacity=1000", *limits)
     there = 3 * rows * BYTES
     monkeypatch.setattr(memory, "memory", lambda: there)
+    assert memory.full(config, 1000, BYTES, max_steps) == rows * BYTES
     memory.check_memory(config, 1000, BYTES, max_steps)
     monkeypatch.setattr(memory, "memory", lambda: there - 1)
     with pytest.raises(BadInput, match=rf"replay of 3 seeds .* which is {rows - 1} rows of each"):
