@@ -54,7 +54,7 @@ class Ring:
             }
         except (RuntimeError, MemoryError, ValueError) as error:
             raise MemoryError(
-                f"the replay of {lanes} seeds with capacity={self.capacity} does not fit: {error}"
+                f"capacity={self.capacity}: {lanes} seeds do not fit: {error}"
             ) from error
 
     def __len__(self) -> int:

@@ -140,7 +140,11 @@ def replay(config: Config, offers: Mapping[str, Any], max_steps: int | None) -> 
     if kernels.device.type == "cpu":
         one = stored(config, 1, {**offers, "seeds": offers["seeds"][:1]})
         check_memory(config, sampler.capacity, one.row_bytes, max_steps)
-    return Replay(stored(config, sampler.capacity, offers), sampler, kernels)
+    try:
+        storage = stored(config, sampler.capacity, offers)
+    except MemoryError as error:
+        raise BadInput(f"buffer.{error}") from error
+    return Replay(storage, sampler, kernels)
 
 
 def greedy(config: Config, env: EnvMaker, kernels: Kernels) -> Greedy:
