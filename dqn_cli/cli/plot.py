@@ -17,6 +17,7 @@ from dqn_cli.results.reader import Run, find_runs, read_run
 from dqn_cli.results.report import notes
 from dqn_cli.results.schema import ResultError
 from dqn_cli.results.selection import where
+from dqn_cli.results.status import status, unfinished
 from dqn_cli.results.style import Look, image_format
 from dqn_cli.results.table import render, table
 from dqn_cli.results.variants import Panel, panels
@@ -29,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = options.parse_args(argv)
     if args.html and (args.diagnose or (_kind(args) and not args.output)):
         options.error("--html: a report has no such figure; -o FILE writes it, too")
-    if not args.output and not args.html:
+    if args.status and (args.output or args.html):
+        options.error("--status: it draws nothing; leave out -o and --html")
+    if not args.output and not args.html and not args.status:
         args.output = Path("diagnostics.png" if args.diagnose else "comparison.png")
     try:
         if args.output:
@@ -40,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             if text := compare(args):
                 print_to_reader(text)
         else:
-            watch(lambda: compare(args), args.directories, args.watch)
+            watch(lambda: compare(args), args.directories, args.watch, always=args.status)
     except ResultError as error:
         options.error(str(error))
 
@@ -48,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def compare(args: Namespace) -> str:
     """Read the runs and draw the figure; returns what is printed with it. Raises ResultError, also
     for runs that have no values yet."""
+    if args.status:
+        return status(args.directories)
     runs = [read_run(path, args.x == "seconds") for path in find_runs(args.directories)]
     runs = where(runs, dict(args.where))
     if args.diagnose:
@@ -127,4 +132,6 @@ def _text(found: list[Panel], view: View, args: Namespace) -> str:
             f"ranges of {most} variants would cover each other and are not drawn: --band minmax "
             "draws them, --bars compares the ends"
         )
+    if left := unfinished(args.directories):
+        remarks.append(left)
     return "\n".join([shown, *(f"note: {remark}" for remark in remarks)])

@@ -25,13 +25,13 @@ class Jobs:
         self.done = self.failures = 0
         self.spent = 0.0  # seconds of the jobs that are done; others may have failed at once
 
-    def start(self, number: int, overrides: str) -> None:
+    def start(self, number: int, overrides: str, verb: str = "starts") -> None:
         """Begin the job of that number, from 0, which has these overrides."""
         self.number = f"job {number + 1}" + (f"/{self.total}" if self.total else "")
         self.overrides = one_line(overrides)
         self.started = time.monotonic()
         if not self.live:
-            self._print("starts", *self._counts, self.left(0.0))
+            self._print(verb, *self._counts, self.left(0.0))
 
     def finish(self, outcome: str) -> None:
         """End the job that runs; outcome: its scores, for people."""
@@ -44,6 +44,10 @@ class Jobs:
         """End the job that runs, which failed for this reason."""
         self.failures += 1
         self._print(f"failed: {reason}")
+
+    def leave(self, reason: str) -> None:
+        """End the job that runs, which is neither done nor failed."""
+        self._print(f"left: {reason}")
 
     def fraction(self, job: float) -> float | None:
         """How much of the sweep is done, if `job` of the job that runs is; from 0 to 1."""

@@ -1,0 +1,180 @@
+"""A sweep, from its command line to its launcher; what is done already is not done again."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, OmegaConf
+
+from dqn_cli.cli import sweeps
+from dqn_cli.cli.hooks import LOCAL, current
+from dqn_cli.cli.planning import Keys, Planned, hash_of_sources, plan
+from dqn_cli.cli.prepare import check_unchanged, settled, values_of
+from dqn_cli.cli.presets import plain
+from dqn_cli.config import BadInput, refuse_foreign, validate
+from dqn_cli.logger.jobs import Jobs
+from dqn_cli.results.schema import CONFIG, FIGURE, SWEEP
+from dqn_cli.results.status import Job, job
+from dqn_cli.results.sweep import Sweep, read_sweep, write_sweep
+
+# Launchers of several jobs at a time on this machine, by their classes' names.
+SIDE_BY_SIDE = ("JoblibLauncher", "LocalLauncher")
+KILLED = "TerminatedWorkerError"  # joblib's, which ends all of its jobs if one is killed
+
+
+def sweep(
+    config: DictConfig,
+    launcher: Launcher,
+    loader: ConfigLoader,
+    given: Mapping[str, Any],
+    arguments: Sequence[str],
+) -> list[JobReturn]:
+    """Run the sweep. BadInput or one of Hydra's exceptions, before anything is written, if it may
+    not start.
+
+    config: the composed configuration, without what is swept. given: the keys of hydra.sweeper.
+    arguments: the command line's own overrides.
+    """
+    directory = Path(config.hydra.sweep.dir)
+    if any(o.startswith("hydra.sweep.subdir=") for o in config.hydra.overrides.hydra):
+        raise BadInput("hydra.sweep.subdir: a job's directory is named by what it varies")
+    keys = validate(Keys, {k: plain(v) for k, v in given.items()}, "hydra.sweeper.")
+    before = _before(directory)
+    own = [f"{key}={value}" for key, value in keys.params.items()]
+    planned, size = plan([*own, *arguments], config, keys, before)
+    found = {one.name: job(directory / one.name) for one in planned}
+    sources = hash_of_sources(config)
+    known = before is not None and (before.sources, _tasks(before.command)) == (
+        sources,
+        _tasks(current().command),
+    )
+    for name in _check(planned, found, config, loader, known):
+        found[name] = found[name]._replace(state="cut")
+
+    names = [one.name for one in planned]
+    directory.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, directory / "multirun.yaml")
+    write_sweep(directory, Sweep(current().command, names, size, sources))
+    left = [one for one in planned if _is_left(found[one.name], keys.tries)]
+    _announce(directory, found, keys.tries)
+    if config.hydra.launcher._target_ == LOCAL:
+        current().jobs = Jobs(len(left), live=True)
+    current().launched = True
+    results: list[JobReturn] = []
+    batch = keys.max_batch_size or max(len(left), 1)
+    for first in range(0, len(left), batch):
+        results += _launch(left[first : first + batch], first, directory, config, launcher, keys)
+    return results
+
+
+def _before(directory: Path) -> Sweep | None:
+    """The sweep that has begun in this directory, if any. Raises ResultError."""
+    sweep = read_sweep(directory) if (directory / SWEEP).exists() else None
+    begun = sweep is not None and any((directory / name).is_dir() for name in sweep.jobs)
+    return sweep if begun else None
+
+
+def _tasks(command: Sequence[str]) -> list[str]:
+    """What of it its jobs are made of."""
+    aside = ("-", "hydra/launcher=", "hydra.launcher.")
+    return [word for word in command if not word.startswith(aside)]
+
+
+def _check(
+    planned: Sequence[Planned],
+    found: Mapping[str, Job],
+    config: DictConfig,
+    loader: ConfigLoader,
+    known: bool,
+) -> list[str]:
+    """Compose every override once, so that what is wrong with one is known before any job begins;
+    and every job that has a run, which must be one of the same configuration. Nothing of a sweep
+    that is `known`, whose jobs are as they were, but for code that is not trusted. Returns the
+    names of finished jobs that are to become longer.
+    """
+    seen: set[str] = set()
+    longer = []
+    untrusted = current().recorded
+    for one in planned:
+        path, state, _ = found[one.name]
+        there = not known and (path / CONFIG).is_file()
+        new = not (known and untrusted is None) and not seen.issuperset(one.overrides)
+        if not there and not new:
+            continue
+        seen.update(one.overrides)
+        composed = loader.load_sweep_config(config, list(one.overrides))
+        if untrusted is not None:
+            refuse_foreign(untrusted, values_of(composed), "trust=true")
+        if there and check_unchanged(path, settled(composed, one.overrides)):
+            longer += [one.name] if state == "finished" else []
+    return longer
+
+
+def _is_left(one: Job, tries: int) -> bool:
+    """Whether there is something to do that may be done here."""
+    if one.state == "finished":
+        return not (one.path / FIGURE).exists()
+    return one.state != "running" and len(one.failures) < tries
+
+
+def _announce(directory: Path, found: Mapping[str, Job], tries: int) -> None:
+    """Print how many jobs there are and, if some have begun, what will become of them."""
+    words = {"finished": "finished", "running": "running elsewhere", "cut": "to go on"}
+    count: Counter[str] = Counter()
+    for one in found.values():
+        again = "to try again" if len(one.failures) < tries else "failed too often"
+        count[again if one.state == "failed" else words.get(one.state, "to begin")] += 1
+    parts = ", ".join(f"{number} {what}" for what, number in count.items())
+    told = "" if set(count) <= {"to begin"} else f": {parts}"
+    print(f"{len(found)} job{'s' * (len(found) != 1)} into {directory}{told}", flush=True)
+    for name, one in found.items():
+        if one.state == "failed" and len(one.failures) < tries:
+            times = f"{len(one.failures)} of {tries} times"
+            print(f"{name} failed {times}, and is tried again: {one.failures[-1]}", flush=True)
+
+
+def _launch(
+    batch: Sequence[Planned],
+    first: int,
+    directory: Path,
+    config: DictConfig,
+    launcher: Launcher,
+    keys: Keys,
+) -> list[JobReturn]:
+    """Have the launcher run the jobs; those that it gives up because one was killed, again."""
+    common = list(_carried_out(config))
+    for left in reversed(range(keys.tries)):
+        try:
+            results = launcher.launch(
+                [[*one.overrides, *common, f"hydra.sweep.subdir='{one.name}'"] for one in batch],
+                first,
+            )
+        except Exception as error:
+            if type(error).__name__ != KILLED or not left:
+                raise
+            print(
+                "dqn-train: a process was killed (out of memory?); its jobs go on", file=sys.stderr
+            )
+            batch = [
+                o for o in batch if job(directory / o.name).state not in ("finished", "failed")
+            ]
+            continue
+        for one, result in zip(batch, results, strict=False):
+            if result.status == JobStatus.FAILED:  # before our own code had it
+                sweeps.report_failure(directory / one.name, str(result._return_value))
+        return list(results)
+    return []
+
+
+def _carried_out(config: DictConfig) -> Iterator[str]:
+    """Overrides for how the launcher carries out its jobs."""
+    side_by_side = config.hydra.launcher._target_.endswith(SIDE_BY_SIDE)
+    if side_by_side and OmegaConf.select(config, "device.workers") == "auto":
+        yield "device.workers=1"  # the cores have jobs
