@@ -44,8 +44,8 @@ def job_name(overrides: Sequence[str], swept: Collection[str] | None = None) -> 
 
 
 def readable(override: str) -> str:
-    """The override, with a list of seeds written as ranges."""
+    """The override without quotes, and with a list of seeds written as ranges."""
     key, _, value = override.partition("=")
     if key == "seed" and re.fullmatch(r"\[\d+(,\d+)*\]", value):
         return f"seed={','.join(ranges([int(seed) for seed in value[1:-1].split(',')]))}"
-    return override
+    return re.sub("[\"']", "", override)
