@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,6 +67,9 @@ def sweep(
     _announce(directory, found, keys.tries)
     if config.hydra.launcher._target_ == LOCAL:
         current().jobs = Jobs(len(left), live=True)
+    elif left:
+        again = shlex.join(["dqn-plot", str(directory), "--status"])
+        print(f"how far they are, and the time left: {again}", flush=True)
     current().launched = True
     results: list[JobReturn] = []
     batch = keys.max_batch_size or max(len(left), 1)
