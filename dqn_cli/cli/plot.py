@@ -64,13 +64,14 @@ def compare(args: Namespace) -> str:
     view = _view(found, args)
     if not any_values(found, view.metric, view.x):
         raise _nothing(found, view, args.directories)
+    left = unfinished(args.directories)
     if args.output:
         _draw(runs, found, view, args)
     if args.html:
-        write_page(found, args.html, view, _look(args))
+        write_page(found, args.html, view, _look(args), left)
     if args.curves:
         write_curves(found, view, args.curves)
-    return _text(found, view, args)
+    return _text(found, view, args, left)
 
 
 def _view(found: list[Panel], args: Namespace) -> View:
@@ -113,7 +114,7 @@ def _draw(runs: list[Run], found: list[Panel], view: View, args: Namespace) -> N
         draw(found, args.output, view, _look(args))
 
 
-def _text(found: list[Panel], view: View, args: Namespace) -> str:
+def _text(found: list[Panel], view: View, args: Namespace, left: list[str]) -> str:
     """What is printed: the table, and notes where it is for people."""
     if args.pairwise and args.table == "csv":
         return pairwise.as_csv(pairwise.pairs(found, view.metric, view.smooth, view.x))
@@ -132,6 +133,4 @@ def _text(found: list[Panel], view: View, args: Namespace) -> str:
             f"ranges of {most} variants would cover each other and are not drawn: --band minmax "
             "draws them, --bars compares the ends"
         )
-    if left := unfinished(args.directories):
-        remarks.append(left)
-    return "\n".join([shown, *(f"note: {remark}" for remark in remarks)])
+    return "\n".join([shown, *(f"note: {remark}" for remark in [*remarks, *left])])

@@ -152,23 +152,25 @@ def _launch(
     launcher: Launcher,
     keys: Keys,
 ) -> list[JobReturn]:
-    """Have the launcher run the jobs; those that it gives up because one was killed, again."""
+    """Have the launcher run the jobs; and those that it gives up because one was killed, again, as
+    long as some get done."""
     common = list(_carried_out(config))
-    for left in reversed(range(keys.tries)):
+    tries = keys.tries
+    while batch:
+        lines = [[*o.overrides, *common, f"hydra.sweep.subdir='{o.name}'"] for o in batch]
         try:
-            results = launcher.launch(
-                [[*one.overrides, *common, f"hydra.sweep.subdir='{one.name}'"] for one in batch],
-                first,
-            )
+            results = launcher.launch(lines, first)
         except Exception as error:
-            if type(error).__name__ != KILLED or not left:
+            if type(error).__name__ != KILLED:
+                raise
+            left = [o for o in batch if job(directory / o.name).state not in ("finished", "failed")]
+            tries = keys.tries if len(left) < len(batch) else tries - 1
+            if not tries:
                 raise
             print(
                 "dqn-train: a process was killed (out of memory?); its jobs go on", file=sys.stderr
             )
-            batch = [
-                o for o in batch if job(directory / o.name).state not in ("finished", "failed")
-            ]
+            batch = left
             continue
         for one, result in zip(batch, results, strict=False):
             if result.status == JobStatus.FAILED:  # before our own code had it

@@ -80,11 +80,12 @@ def _left(
     words = ["stopped"] if stopped else []
     if not left:
         return words
-    words.append(f"{len(left)} of {jobs} jobs are not finished")
+    are = "is" if len(left) == 1 else "are"
+    words.append(f"{len(left)} of {jobs} jobs {are} not finished")
     elsewhere = sum(one.state == "running" for one in left)
     spent = sum(one.state == "failed" and len(one.failures) >= (tries or 1) for one in left)
     if elsewhere:
-        words.append(f"{elsewhere} of them run in other processes")
+        words.append(f"{elsewhere} in another process")
     if spent and tries:
         words.append(f"{spent} failed {tries} times (hydra.sweeper.tries)")
     if len(left) > elsewhere + (spent if tries else 0):

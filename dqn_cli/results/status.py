@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -105,16 +106,17 @@ def find_jobs(directories: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
-def unfinished(directories: Iterable[Path]) -> str | None:
+def unfinished(directories: Iterable[Path]) -> list[str]:
     """What is to be said of a comparison of these directories, if it is not of all that there
     will be."""
     try:
         jobs = [job(path) for path in find_jobs(directories)]
     except ResultError:  # a damaged record of a sweep, whose runs can be compared
-        return None
+        return []
     if not (left := [one for one in jobs if one.state != "finished"]):
-        return None
-    return f"{len(left)} of {len(jobs)} runs are not finished: {_counted(left)}; --status says more"
+        return []
+    are = "is" if len(left) == 1 else "are"
+    return [f"{len(left)} of {len(jobs)} runs {are} not finished: {_counted(left)} (--status)"]
 
 
 def status(directories: Sequence[Path]) -> str:
@@ -129,6 +131,8 @@ def status(directories: Sequence[Path]) -> str:
         seeds = "-" if so_far.seeds is None else str(so_far.seeds)
         lines.append([_shown(one.path, directories), _state(one, so_far), seeds, percent, trained])
     last = [f"{len(jobs)} jobs: {_counted(jobs)}", *_left(jobs, far)]
+    if "nothing runs" in last and len(directories) == 1 and (directories[0] / SWEEP).exists():
+        last.append(f"dqn-train {shlex.quote(f'resume={directories[0]}')} goes on")
     return render(lines, "text") + "\n" + "; ".join(last)
 
 
@@ -168,10 +172,8 @@ def _left(jobs: Sequence[Job], far: Sequence[Far]) -> list[str]:
     if not whole or not left:
         return []
     seconds = fmean(whole) * max(sum(left) / max(running, 1), max(left))
-    text = str(timedelta(seconds=round(seconds)))
-    return [
-        f"about {text} left, {running} at a time" if running else f"about {text} of one job left"
-    ]
+    text = f"about {timedelta(seconds=round(seconds))} left, {max(running, 1)} at a time"
+    return [text] if running else ["nothing runs", text]
 
 
 def _far(one: Job) -> Far:

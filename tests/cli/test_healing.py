@@ -212,9 +212,7 @@ def test_a_job_that_another_process_has_is_left_to_it(dqn_train, every, whole: B
         done = dqn_train(*SWEEP)
     assert done.code == 1
     assert done.out.splitlines()[0] == "3 jobs into sweep: 2 finished, 1 running elsewhere"
-    assert done.err == (
-        "dqn-train: 1 of 3 jobs are not finished; 1 of them run in other processes\n"
-    )
+    assert done.err == ("dqn-train: 1 of 3 jobs is not finished; 1 in another process\n")
     assert dqn_train(*SWEEP).code == 0
     assert every("sweep") == whole
 

@@ -167,7 +167,7 @@ def test_a_job_that_fails_leaves_the_others_and_is_named(dqn_train, tmp_path: Pa
     failed = place(tmp_path / "sweep", "batch_size=0").name
     assert said == [
         f"dqn-train: {failed} failed: batch_size=0: input should be greater than or equal to 1",
-        "dqn-train: 1 of 2 jobs are not finished; go on with: dqn-train resume=sweep",
+        "dqn-train: 1 of 2 jobs is not finished; go on with: dqn-train resume=sweep",
     ]
     assert "Traceback" not in done.err
     assert status(place(tmp_path / "sweep", "batch_size=8")) == "finished"
