@@ -24,6 +24,7 @@ from dqn_cli.logger.jobs import Jobs
 from dqn_cli.results.schema import CONFIG, FIGURE, SWEEP
 from dqn_cli.results.status import Job, job
 from dqn_cli.results.sweep import Sweep, read_sweep, write_sweep
+from dqn_cli.training.signals import stopped_by_sigterm
 
 # Launchers of several jobs at a time on this machine, by their classes' names.
 SIDE_BY_SIDE = ("JoblibLauncher", "LocalLauncher")
@@ -73,8 +74,10 @@ def sweep(
     current().launched = True
     results: list[JobReturn] = []
     batch = keys.max_batch_size or max(len(left), 1)
-    for first in range(0, len(left), batch):
-        results += _launch(left[first : first + batch], first, directory, config, launcher, keys)
+    with stopped_by_sigterm():
+        for first in range(0, len(left), batch):
+            jobs = left[first : first + batch]
+            results += _launch(jobs, first, directory, config, launcher, keys)
     return results
 
 
