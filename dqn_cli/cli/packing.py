@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hydra.core.override_parser.types import Override
 
 # What a process spends on a step whatever the number of seeds, in seeds' worth of a small network:
-# thirty seeds take 12.6 times as long as one (docs/performance.md).
+# thirty seeds take 12.5 times as long as one (docs/performance.md).
 SHARED = 1.5
 
 

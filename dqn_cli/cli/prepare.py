@@ -89,6 +89,7 @@ def prepare_job(composed: DictConfig, directory: Path, overrides: Sequence[str])
     """As `prepare`, for a job of a sweep: go on with the run of the same configuration that the
     directory may hold. It stays locked; Held if another process has it."""
     from dqn_cli.results.files import claimed
+    from dqn_cli.results.status import is_done
     from dqn_cli.results.writer import holds_run
     from dqn_cli.training import build, workers
 
@@ -97,7 +98,9 @@ def prepare_job(composed: DictConfig, directory: Path, overrides: Sequence[str])
     with contextlib.ExitStack() as claim:
         claim.enter_context(claimed(directory, ENDING_SECONDS))
         if holds_run(directory):
-            check_unchanged(directory, checked)
+            longer = check_unchanged(directory, checked)
+            if is_done(directory) and not longer:
+                return Prepared(checked, None, None, claim.pop_all())
             return _going_on(directory, _may_change(checked), True, claim)
         source = workers.share_out(checked, build.loop(checked), {})
         return Prepared(checked, source, None, claim.pop_all())

@@ -21,8 +21,8 @@ from dqn_cli.cli.prepare import check_unchanged, settled, values_of
 from dqn_cli.cli.presets import plain
 from dqn_cli.config import BadInput, refuse_foreign, validate
 from dqn_cli.logger.jobs import Jobs
-from dqn_cli.results.schema import CONFIG, FIGURE, SWEEP
-from dqn_cli.results.status import Job, job
+from dqn_cli.results.schema import CONFIG, SWEEP
+from dqn_cli.results.status import Job, is_done, job
 from dqn_cli.results.sweep import Sweep, read_sweep, write_sweep
 from dqn_cli.training.signals import stopped_by_sigterm
 
@@ -127,7 +127,7 @@ def _check(
 def _is_left(one: Job, tries: int) -> bool:
     """Whether there is something to do that may be done here."""
     if one.state == "finished":
-        return not (one.path / FIGURE).exists()
+        return not is_done(one.path)
     return one.state != "running" and len(one.failures) < tries
 
 

@@ -19,6 +19,7 @@ from dqn_cli.results.schema import (
     CONFIG,
     EVALUATION_COLUMNS,
     FAILURES,
+    FIGURE,
     SCORES,
     SUMMARY,
     SWEEP,
@@ -73,6 +74,11 @@ def job(path: Path) -> Job:
         reason = "every seed diverged" if diverged else str(summary.get("error"))
         return Job(path, "failed", failures or (reason,))
     return Job(path, "cut" if (path / CONFIG).is_file() else "waiting")
+
+
+def is_done(path: Path) -> bool:
+    """Whether a finished run has all of its files, the figure too, which comes last."""
+    return job(path).state == "finished" and (path / FIGURE).exists()
 
 
 def _failures(path: Path) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -235,6 +237,46 @@ def test_a_job_that_another_process_takes_meanwhile_is_left_to_it(
     left = f"gamma=0.8  left: {job('gamma=0.8').absolute()}: another process is training in it"
     assert left in done.out
     assert done.code == 1 and not list(Path("sweep").glob("*/failures.txt"))
+
+
+def test_a_finished_run_needs_no_checkpoints_to_be_left_alone(
+    dqn_train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor where another sweeper launches it again."""
+    assert dqn_train(*SWEEP).code == 0
+    for path in Path("sweep").glob("*/checkpoints/*_resume.pt"):
+        path.unlink()
+    monkeypatch.setattr("dqn_cli.cli.sweeper._is_left", lambda *_: True)
+    before = {path: path.stat().st_mtime_ns for path in Path("sweep").glob("*/scores/*")}
+    done = dqn_train(*SWEEP)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.count("nothing left to do") == 3
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.slow
+def test_two_machines_share_a_sweep(tmp_path: Path, contents) -> None:
+    """The same command in two processes: each takes the jobs that the other has not."""
+    line = ("-m", *TINY, "episodes=300", "checkpoint.every_seconds=60", "gamma=0.9,0.8,0.7,0.6")
+    command = [sys.executable, "-m", "dqn_cli.cli.train", *line]
+    together = [
+        subprocess.Popen(
+            [*command, "hydra.sweep.dir=sweep"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate()[0] for process in together]
+    assert all(" left: " in out for out in said)
+    assert all(" finished in " in out for out in said)
+    last = subprocess.run([*command, "hydra.sweep.dir=sweep"], cwd=tmp_path, capture_output=True)
+    assert last.returncode == 0
+    assert b"4 jobs into sweep: 4 finished" in last.stdout
+    subprocess.run([*command, "hydra.sweep.dir=whole"], cwd=tmp_path, check=True)
+    found, whole = (
+        {run.name: contents(run) for run in (tmp_path / name).iterdir() if run.is_dir()}
+        for name in ("sweep", "whole")
+    )
+    assert found == whole
 
 
 @pytest.mark.long

@@ -16,6 +16,7 @@ from hydra import compose, initialize_config_dir
 from dqn_cli.cli.hints import CONF, LAUNCHERS, choices
 from dqn_cli.cli.hooks import jobs_at_once
 
+ROOT = Path(__file__).parents[2]
 TINY = (
     *("seed=[1,2]", "episodes=5", "network.hidden=[8]", "learning_starts=8", "batch_size=8"),
     *("eval.episodes=1", "eval.final_episodes=null", "hydra.sweep.dir=sweep"),
@@ -32,6 +33,8 @@ def train(folder: Path, *arguments: str, **environment: str) -> "subprocess.Pope
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # what starts tests in the background has them ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
@@ -117,12 +120,43 @@ def test_a_process_that_is_killed_takes_no_job_with_it(
     assert {name: contents(sweep / name) for name in names(sweep)} == expected
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "processes"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_sweep_that_is_stopped_names_one_command_that_goes_on(
+    tmp_path: Path, launcher: str, number: signal.Signals, code: int
+) -> None:
+    """The processes of its jobs end, too."""
+    line = ("-m", *TINY, "episodes=100000", "gamma=0.9,0.8,0.7", f"hydra/launcher={launcher}")
+    process = train(tmp_path, *line)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("sweep/*/timing.csv")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert err.splitlines()[-1] == (
+        "dqn-train: stopped; 3 of 3 jobs are not finished; go on with: dqn-train resume=sweep"
+    )
+    assert not members(process.pid)
+
+
+@pytest.mark.slow
+def test_a_sweep_through_which_jobs_are_killed_has_its_bytes() -> None:
+    """benchmarks/sweeps.py does it with more jobs."""
+    line = [sys.executable, "-m", "benchmarks.sweeps", "12", "3"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].endswith("files, same bytes")
+
+
 @pytest.mark.parametrize("preset", choices("hydra/launcher"))
 def test_a_preset_composes_and_has_an_extra(preset: str) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         hydra = compose("config", [f"hydra/launcher={preset}"], return_hydra_config=True).hydra
     assert hydra.launcher._target_.startswith("hydra_plugins.")
-    extras = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    extras = (ROOT / "pyproject.toml").read_text()
     assert re.search(rf"^{preset} = \[", extras, re.MULTILINE)
     assert preset in LAUNCHERS.values()
     if preset == "processes":
