@@ -40,8 +40,11 @@ def again(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
     before, given = parsed(overrides), parsed(changes)
     for override in given:
         _check_change(directory, override)
-    if not trusted:
-        _check_plain(directory, options, before)
+    if not trusted and (words := not_plain(options, before)):
+        refuse(
+            f"{words[0]}: in the command that {directory / SWEEP} has, and Hydra may run other "
+            "code by it; trust=true allows it"
+        )
     keys = {override.key_or_group for override in given}
     kept = [
         str(override.input_line)
@@ -75,13 +78,8 @@ def _check_change(directory: Path, override: Override) -> None:
         )
 
 
-def _check_plain(directory: Path, options: Sequence[str], overrides: Sequence[Override]) -> None:
-    """Exit with code 2 for a recorded command that may have Hydra do more than run jobs."""
+def not_plain(options: Sequence[str], overrides: Sequence[Override]) -> list[str]:
+    """The words of a command by which Hydra may do more than run jobs."""
     words = [word for word in options if word not in MULTIRUN]
     words += [str(o.input_line) for o in overrides if o.is_hydra_override()]
-    for word in words:
-        if not PLAIN.fullmatch(word):
-            refuse(
-                f"{word}: in the command that {directory / SWEEP} has, and Hydra may run other "
-                "code by it; trust=true allows it"
-            )
+    return [word for word in words if not PLAIN.fullmatch(word)]

@@ -52,7 +52,8 @@ def plan(
         size = _seeds_per_job(keys, before, len(seeds), variants, _at_once(config))
         lines = [*(str(o.input_line) for o in others), packed(seeds, size)]
         parsed = parser.parse_overrides(lines)
-    swept = frozenset(o.get_key_element() for o in parsed if o.is_sweep_override())
+    last = {o.get_key_element(): o for o in parsed}  # of a key that is given twice
+    swept = frozenset(key for key, o in last.items() if o.is_sweep_override())
     current().swept = swept
     jobs = {job_name(o, swept): o for o in BasicSweeper.split_arguments(parsed, None)[0]}
     return [Planned(name, overrides) for name, overrides in jobs.items()], size

@@ -15,7 +15,9 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from dqn_cli.cli import sweeps
+from dqn_cli.cli.again import not_plain, parsed
 from dqn_cli.cli.hooks import LOCAL, current
+from dqn_cli.cli.line import divided
 from dqn_cli.cli.planning import Keys, Planned, hash_of_sources, plan
 from dqn_cli.cli.prepare import check_unchanged, settled, values_of
 from dqn_cli.cli.presets import plain
@@ -53,17 +55,18 @@ def sweep(
     planned, size = plan([*own, *arguments], config, keys, before)
     found = {one.name: job(directory / one.name) for one in planned}
     sources = hash_of_sources(config)
-    known = before is not None and (before.sources, _tasks(before.command)) == (
-        sources,
-        _tasks(current().command),
-    )
-    for name in _check(planned, found, config, loader, known):
+    same = before is not None and _tasks(before.command) == _tasks(current().command)
+    known = before if before is not None and same and before.sources == sources else None
+    longer, foreign = _check(planned, found, config, loader, known is not None)
+    for name in longer:
         found[name] = found[name]._replace(state="cut")
+    options, overrides = divided(current().command)
+    foreign |= (known is not None and known.foreign) or bool(not_plain(options, parsed(overrides)))
 
-    names = [one.name for one in planned]
     directory.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, directory / "multirun.yaml")
-    write_sweep(directory, Sweep(current().command, names, size, sources))
+    names = [one.name for one in planned]
+    write_sweep(directory, Sweep(current().command, names, size, sources, foreign))
     left = [one for one in planned if _is_left(found[one.name], keys.tries)]
     _announce(directory, found, keys.tries)
     if config.hydra.launcher._target_ == LOCAL:
@@ -100,14 +103,15 @@ def _check(
     config: DictConfig,
     loader: ConfigLoader,
     known: bool,
-) -> list[str]:
+) -> tuple[list[str], bool]:
     """Compose every override once, so that what is wrong with one is known before any job begins;
     and every job that has a run, which must be one of the same configuration. Nothing of a sweep
     that is `known`, whose jobs are as they were, but for code that is not trusted. Returns the
-    names of finished jobs that are to become longer.
+    names of finished jobs that are to become longer, and whether one names code from elsewhere.
     """
     seen: set[str] = set()
     longer = []
+    foreign = False
     untrusted = current().recorded
     for one in planned:
         path, state, _ = found[one.name]
@@ -117,11 +121,15 @@ def _check(
             continue
         seen.update(one.overrides)
         composed = loader.load_sweep_config(config, list(one.overrides))
-        if untrusted is not None:
+        try:
             refuse_foreign(untrusted, values_of(composed), "trust=true")
+        except BadInput:
+            if untrusted is not None:
+                raise
+            foreign = True
         if there and check_unchanged(path, settled(composed, one.overrides)):
             longer += [one.name] if state == "finished" else []
-    return longer
+    return longer, foreign
 
 
 def _is_left(one: Job, tries: int) -> bool:

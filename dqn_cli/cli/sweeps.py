@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dqn_cli.results.schema import FAILURES, REPORT, SWEEP, ResultError, one_line
 from dqn_cli.results.status import Job, find_jobs, job
+from dqn_cli.results.sweep import read_sweep
 
 
 def report_failure(place: Path, line: str) -> None:
@@ -89,7 +90,13 @@ def _left(
     if spent and tries:
         words.append(f"{spent} failed {tries} times (hydra.sweeper.tries)")
     if len(left) > elsewhere + (spent if tries else 0):
-        again = f"dqn-train {shlex.quote(f'resume={sweep}')}"
-        known = (sweep / SWEEP).exists()
-        words.append(f"go on with: {again}" if known else "the same command goes on")
+        words.append(_again(sweep))
     return words
+
+
+def _again(sweep: Path) -> str:
+    try:
+        words = ["dqn-train", f"resume={sweep}", *["trust=true"] * read_sweep(sweep).foreign]
+    except ResultError:  # another sweeper's
+        return "the same command goes on"
+    return f"go on with: {shlex.join(words)}"

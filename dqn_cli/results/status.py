@@ -138,7 +138,9 @@ def status(directories: Sequence[Path]) -> str:
         lines.append([_shown(one.path, directories), _state(one, so_far), seeds, percent, trained])
     last = [f"{len(jobs)} jobs: {_counted(jobs)}", *_left(jobs, far)]
     if "nothing runs" in last and len(directories) == 1 and (directories[0] / SWEEP).exists():
-        last.append(f"dqn-train {shlex.quote(f'resume={directories[0]}')} goes on")
+        words = [f"resume={directories[0]}"]
+        words += ["trust=true"] * read_sweep(directories[0]).foreign
+        last.append(f"{shlex.join(['dqn-train', *words])} goes on")
     return render(lines, "text") + "\n" + "; ".join(last)
 
 

@@ -19,6 +19,7 @@ class Sweep(NamedTuple):
     jobs: list[str]  # the names of their directories, in order
     seeds_per_job: int | None  # None: all seeds of a variant train together
     sources: str  # hash of the files that its jobs' configurations are composed of
+    foreign: bool  # by what it names code from elsewhere may run, so that resume needs trust=true
 
 
 def write_sweep(directory: Path, sweep: Sweep) -> None:
@@ -45,8 +46,10 @@ def read_sweep(directory: Path) -> Sweep:
     sweep = Sweep(**values)
     size = sweep.seeds_per_job
     known = size is None or (type(size) is int and size > 0)
-    if not (_texts(sweep.command) and known and isinstance(sweep.sources, str)):
-        raise ResultError(path, "command, seeds_per_job, sources: not what a sweep writes")
+    if not (known and isinstance(sweep.sources, str) and isinstance(sweep.foreign, bool)):
+        raise ResultError(path, "seeds_per_job, sources, foreign: not what a sweep writes")
+    if not _texts(sweep.command):
+        raise ResultError(path, "command: expected a list of arguments")
     if not _texts(sweep.jobs) or not all(map(_is_name, sweep.jobs)):
         raise ResultError(path, "jobs: expected names of directories")
     return sweep

@@ -335,6 +335,19 @@ def test_a_command_that_is_found_in_a_directory_runs_no_code_from_elsewhere(
     assert not Path("evil").exists() and not list(Path("sweep").glob("gamma=0.9*"))
 
 
+def test_the_command_that_goes_on_has_the_trust_that_it_needs(dqn_train, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import gymnasium\nfrom gymnasium.envs import classic_control\n"
+    )
+    line = (*SWEEP[:-2], "gamma=0.9", "batch_size=0,8", "hydra.sweep.dir=sweep")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        done = dqn_train(*line, "env.import=mine")
+        assert done.err.endswith("go on with: dqn-train resume=sweep trust=true\n")
+        again = dqn_train("resume=sweep", "trust=true")
+        assert again.err.endswith("go on with: dqn-train resume=sweep trust=true\n")
+
+
 def test_a_damaged_record_is_named(dqn_train) -> None:
     assert dqn_train(*SWEEP).code == 0
     Path("sweep/sweep.json").write_text("{")

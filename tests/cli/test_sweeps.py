@@ -140,6 +140,26 @@ def test_a_sweep_is_asked_for_anywhere_and_in_any_of_hydra_s_ways(
 
 
 @pytest.mark.long
+def test_a_file_may_say_what_is_swept(dqn_train, tmp_path: Path) -> None:
+    """A command line of such a file needs no -m, and neither does going on with it."""
+    mine = tmp_path / "conf/experiment/rates.yaml"
+    mine.parent.mkdir(parents=True)
+    swept = "params: {gamma: '0.9,0.8', seed: 'range(0,2)'}"
+    mine.write_text(f"# @package _global_\nhydra: {{mode: MULTIRUN, sweeper: {{{swept}}}}}\n")
+    line = ("--config-dir", "conf", "experiment=rates", *TINY[1:], "hydra.sweep.dir=sweep")
+    assert dqn_train(*line).code == 0
+    assert jobs(tmp_path / "sweep") == ["gamma=0.9", "gamma=0.8"]
+    assert (place(tmp_path / "sweep", "gamma=0.9") / "scores/seed_1.csv").is_file()
+    assert dqn_train("resume=sweep").err.startswith("dqn-train: --config-dir: in the command")
+    again = dqn_train("resume=sweep", "trust=true")
+    assert (again.code, again.out.splitlines()[0]) == (0, "2 jobs into sweep: 2 finished")
+    other = dqn_train(*line, "gamma=0.7", "seed=range(3,5)")
+    assert (other.code, other.err) == (0, "")
+    (name,) = json.loads((tmp_path / "sweep/sweep.json").read_text())["jobs"]
+    assert name.startswith("gamma=0.7,experiment=rates,")  # nothing is swept
+
+
+@pytest.mark.long
 def test_a_glob_finds_what_lies_in_a_folder_of_its_group(dqn_train, tmp_path: Path) -> None:
     mine = tmp_path / "conf/experiment/mine/twin.yaml"
     mine.parent.mkdir(parents=True)

@@ -22,7 +22,7 @@ def sweep(make, tmp_path: Path) -> Path:
     that has not begun."""
     top = tmp_path / "sweep"
     top.mkdir()
-    write_sweep(top, Sweep(["-m", "gamma=0.9,0.8,0.7,0.6,0.5"], NAMES, None, ""))
+    write_sweep(top, Sweep(["-m", "gamma=0.9,0.8,0.7,0.6,0.5"], NAMES, None, "", False))
     for name, episodes in zip(NAMES, (20, 10, 5, 5), strict=False):
         run = make(
             top / name, seeds=(1, 2), episodes=episodes, config="episodes: 20\nsteps: null\n"
@@ -133,7 +133,7 @@ def test_a_comparison_says_what_is_not_finished(
     assert text in (tmp_path / "x.html").read_text()
     for name in NAMES[1:]:
         shutil.rmtree(sweep / name, ignore_errors=True)
-    write_sweep(sweep, Sweep([], NAMES[:1], None, ""))
+    write_sweep(sweep, Sweep([], NAMES[:1], None, "", False))
     plot.main([str(sweep), *figure])
     assert "not finished" not in capsys.readouterr().out
     assert unfinished([sweep]) == []
@@ -145,7 +145,7 @@ def test_a_sweep_s_variants_are_in_its_order(
     """And not in that of their names: the first is what the others are compared with."""
     for algo in ("ddqn", "dqn", "c51"):
         make(tmp_path / f"algo={algo}", algo)
-    write_sweep(tmp_path, Sweep([], ["algo=dqn", "algo=ddqn"], None, ""))
+    write_sweep(tmp_path, Sweep([], ["algo=dqn", "algo=ddqn"], None, "", False))
     plot.main([str(tmp_path), "-o", str(tmp_path / "x.png")])
     rows = capsys.readouterr().out.splitlines()[1:4]
     assert [row.split()[0] for row in rows] == ["dqn", "ddqn", "c51"]
@@ -184,14 +184,15 @@ def test_what_has_no_state(
     "text",
     [
         *("", "{", "[]", "{}", "\xff", "[" * 100_000),
-        '{"command": [], "jobs": ["../x"], "seeds_per_job": null, "sources": ""}',
-        '{"command": [], "jobs": [".."], "seeds_per_job": null, "sources": ""}',
-        '{"command": [], "jobs": [""], "seeds_per_job": null, "sources": ""}',
-        '{"command": [], "jobs": [1], "seeds_per_job": null, "sources": ""}',
-        '{"command": "x", "jobs": [], "seeds_per_job": null, "sources": ""}',
-        '{"command": [], "jobs": [], "seeds_per_job": 0, "sources": ""}',
-        '{"command": [], "jobs": [], "seeds_per_job": true, "sources": ""}',
-        '{"command": [], "jobs": [], "seeds_per_job": null, "sources": 3}',
+        '{"command": [], "jobs": ["../x"], "seeds_per_job": null, "sources": "", "foreign": false}',
+        '{"command": [], "jobs": [".."], "seeds_per_job": null, "sources": "", "foreign": false}',
+        '{"command": [], "jobs": [""], "seeds_per_job": null, "sources": "", "foreign": false}',
+        '{"command": [], "jobs": [1], "seeds_per_job": null, "sources": "", "foreign": false}',
+        '{"command": "x", "jobs": [], "seeds_per_job": null, "sources": "", "foreign": false}',
+        '{"command": [], "jobs": [], "seeds_per_job": 0, "sources": "", "foreign": false}',
+        '{"command": [], "jobs": [], "seeds_per_job": true, "sources": "", "foreign": false}',
+        '{"command": [], "jobs": [], "seeds_per_job": null, "sources": 3, "foreign": false}',
+        '{"command": [], "jobs": [], "seeds_per_job": null, "sources": "", "foreign": 0}',
     ],
 )
 def test_a_damaged_record_is_named_and_its_runs_are_compared(
