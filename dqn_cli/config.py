@@ -126,18 +126,18 @@ class Config(Strict):
 def command(values: dict[str, Any]) -> tuple[Command, dict[str, Any]]:
     """The command's own keys, checked, and the others. BadInput."""
     own = {key: values[key] for key in Command.model_fields if key in values}
-    return _validate(Command, own, ""), {k: v for k, v in values.items() if k not in own}
+    return validate(Command, own, ""), {k: v for k, v in values.items() if k not in own}
 
 
 def check(values: dict[str, Any]) -> Config:
     """The configuration, or BadInput."""
-    config = _validate(Config, values, "")
+    config = validate(Config, values, "")
     for group in GROUPS:
         section = dict(getattr(config, group))
         if open_ := [key for key, value in section.items() if value == "???"]:
             raise BadInput(f"{group}.{open_[0]}: it must be given; its file in conf/ says how")
         part = locate(group, section.pop("_target_", None))
-        checked = _validate(schema(part), section, f"{group}.").model_dump()
+        checked = validate(schema(part), section, f"{group}.").model_dump()
         getattr(config, group).update(checked)
     repeated = [seed for seed, times in Counter(config.seeds).items() if times > 1]
     if repeated:
@@ -208,7 +208,8 @@ def schema(part: Any) -> type[Strict]:
     return create_model(part.__name__, __base__=Strict, **fields)
 
 
-def _validate(model: type[Model], values: dict[str, Any], prefix: str) -> Model:
+def validate(model: type[Model], values: dict[str, Any], prefix: str) -> Model:
+    """The values as a model; BadInput, whose key begins with the prefix."""
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -38,7 +38,12 @@ def load(path: Path) -> Values:
 
 
 # "algo/ddqn" -> what the file says; "config" has the run's own keys
-FILES = {path.relative_to(CONF).with_suffix("").as_posix(): path for path in CONF.rglob("*.yaml")}
+# (conf/hydra/ is about sweeps: tests/cli/test_launchers.py)
+FILES = {
+    path.relative_to(CONF).with_suffix("").as_posix(): path
+    for path in CONF.rglob("*.yaml")
+    if path.relative_to(CONF).parts[0] != "hydra"
+}
 CONTENT = {name: load(path) for name, path in sorted(FILES.items())}
 # What each says of its own room; a choice of an algorithm may say more (`# @package _global_`).
 RESIDENTS = {
@@ -203,7 +208,8 @@ def test_nfq_goes_with_every_choice(compose, buffer: str, network: str, target: 
 
 
 def test_every_folder_is_a_group() -> None:
-    assert {path.name for path in CONF.iterdir() if path.is_dir()} - {"experiment"} == set(GROUPS)
+    folders = {path.name for path in CONF.iterdir() if path.is_dir()}
+    assert folders - {"experiment", "hydra"} == set(GROUPS)
 
 
 @pytest.mark.parametrize("name", RESIDENTS)

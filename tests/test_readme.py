@@ -10,6 +10,7 @@ import yaml
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from dqn_cli.cli.line import listed
 from dqn_cli.cli.play import _parser as play_parser
 from dqn_cli.cli.plot_options import parser as plot_parser
 from dqn_cli.cli.train import CONF
@@ -61,7 +62,7 @@ def compile_line(words: list[str], compose) -> object:
         return play_parser().parse_args(arguments)
     # Launchers are plugins of Hydra, which need not be here.
     arguments = [word for word in arguments if not re.match(r"hydra[./]launcher\b", word)]
-    overrides = get_args_parser().parse_args(arguments).overrides
+    overrides = get_args_parser().parse_args(listed(arguments)).overrides
     first = []
     for override in OverridesParser.create().parse_overrides(overrides):
         if override.is_sweep_override():

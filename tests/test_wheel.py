@@ -52,9 +52,10 @@ def test_wheel_holds_the_code_and_every_config(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {f"dqn_cli/conf/{path.relative_to(CONF).as_posix()}" for path in CONF.rglob("*.yaml")}
     assert "dqn_cli/conf/config.yaml" in configs
-    assert configs | {"dqn_cli/py.typed", "dqn_cli/cli/train.py"} <= names
+    code = {"dqn_cli/py.typed", "dqn_cli/cli/train.py", "hydra_plugins/dqn_cli_sweeper.py"}
+    assert configs | code <= names
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"dqn_cli"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"dqn_cli", "hydra_plugins"}
 
 
 def test_help_names_every_group(scripts: Path, tmp_path: Path) -> None:

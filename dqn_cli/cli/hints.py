@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 HERE = Path(__file__).parents[1]
 # The checkout has conf/ beside the package; a wheel carries it inside.
 CONF = next(c for c in (HERE.parent / "conf", HERE / "conf") if (c / "config.yaml").is_file())
-GROUPS = frozenset(path.name for path in CONF.iterdir() if path.is_dir())
+GROUPS = frozenset(path.name for path in CONF.iterdir() if path.is_dir()) - {"hydra"}
 TAKES = "dqn-train takes KEY=VALUE"
 
 # A key or choice of ours, perhaps with a remark: what other tools call it. Their dots and dashes
@@ -89,11 +89,17 @@ CALLED = {
     "resume": "load_checkpoint checkpoint_path resume_from restore",
     "train.log, which is always written": "verbose log_level logging",
 }
+# A launcher of Hydra's plugins -> the extra of this package that installs it.
+LAUNCHERS = {"joblib": "processes", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 OURS = {name: ours for ours, names in CALLED.items() for name in names.split()}
 
 
 def explain(error: Exception) -> str:
     """What the command line got wrong, and what is allowed there."""
+    if isinstance(error, MissingConfigException) and (name := error.missing_cfg_file):
+        group, _, choice = name.rpartition("/")
+        if group == "hydra/launcher":
+            return launcher(choice)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, choice = error.missing_cfg_file.partition("/")
         return no_such(group, choice, choices(group))
@@ -116,6 +122,15 @@ def explain(error: Exception) -> str:
         quotes = "special characters need quotes that the shell leaves: \"KEY='VALUE'\""
         return f"{error.override}: expected KEY=VALUE ({quotes})"
     return line
+
+
+def launcher(name: str) -> str:
+    """Which package has a launcher that is not there."""
+    if extra := LAUNCHERS.get(name):
+        chosen = next((a for a in sys.argv if a.startswith("hydra/launcher=")), name)
+        return f"{chosen}: not installed; pip install 'dqn-cli[{extra}]'"
+    there = ", ".join(["basic", *LAUNCHERS, *choices("hydra/launcher")])
+    return f"hydra/launcher={name}: no such choice; there are {there}"
 
 
 def choices(group: str) -> list[str]:

@@ -13,10 +13,12 @@ from hydra.conf import HydraConf
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from dqn_cli.cli import sweeps
+from dqn_cli.cli import naming
+from dqn_cli.cli.gpus import visible
 from dqn_cli.cli.line import refuse
 from dqn_cli.cli.prepare import Prepared, prepare
 from dqn_cli.logger.jobs import Jobs
+from dqn_cli.results.schema import CONFIG
 
 LOCAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
@@ -26,11 +28,23 @@ class Session:
     """The state of one call of dqn-train's main()."""
 
     ready: Prepared | None = None  # the single run that may start
+    command: list[str] = field(default_factory=list)  # the arguments, without a sweep's directory
+    recorded: Path | None = None  # the sweep whose command they are, if that is not trusted
     sweep: Path | None = None  # the directory of the sweep, if it is one
     made: Sequence[Path] = ()  # it and the folders above it that did not exist, innermost first
-    swept: frozenset[str] = frozenset()  # the keys that it varies
+    there: frozenset[str] = frozenset()  # what it held before
+    tries: int | None = None  # how often a job is tried that fails, if the sweeper counts
+    launched: bool = False  # the launcher has its jobs
+    swept: frozenset[str] | None = None  # the keys that it varies, if that is known
     jobs: Jobs | None = None  # of it, if they run in this process, one after the other
     failed: dict[str, str] = field(default_factory=dict)  # job -> why, of those in this process
+
+    @property
+    def begun(self) -> bool:
+        """Whether a job of the sweep did."""
+        sweep = self.sweep
+        new = sweep is not None and {p.name for p in sweep.glob("*") if p.is_dir()} - self.there
+        return self.launched or bool(new)
 
 
 _SESSION: ContextVar[Session] = ContextVar("session")
@@ -51,15 +65,22 @@ def current() -> Session:
     return _SESSION.get(None) or Session()
 
 
-def begin_job(settings: HydraConf) -> Jobs:
+def is_launched() -> bool:
+    """Whether this is a process that a Hydra launcher started."""
+    return _SESSION.get(None) is None
+
+
+def begin_job(settings: HydraConf, directory: Path) -> Jobs:
     """Count and show the job of a sweep that is about to begin. Where another launcher has started
     it, maybe several at once, it knows of itself alone."""
     this = current()
+    if this.jobs is None and settings.launcher._target_ == LOCAL:
+        this.jobs = Jobs(None, live=not is_launched())
     jobs = this.jobs or Jobs(None, live=False)
-    if this.jobs and settings.job.num == 0:
-        many = "" if jobs.total is None else f"{jobs.total} "
-        print(f"{many}job{'s' * (jobs.total != 1)} into {settings.sweep.dir}", flush=True)
-    jobs.start(settings.job.num, " ".join(sweeps.varied(settings.overrides.task, this.swept)))
+    words = " ".join(naming.varied(settings.overrides.task, this.swept))
+    words = directory.name if this.swept is None else words
+    again = (directory / CONFIG).is_file()
+    jobs.start(settings.job.num, words, "goes on" if again else "starts")
     return jobs
 
 
@@ -77,21 +98,28 @@ class Hooks(Callback):
             refuse(error if known else f"{type(error).__name__}: {error}")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note where the sweep lies, what it varies and how many jobs it has, and spell out its
-        globs."""
+        """Note where the sweep lies, and what lies there."""
         sweep = Path(config.hydra.sweep.dir)
         this = current()
         this.sweep = sweep
         this.made = [path for path in (sweep, *sweep.parents) if not path.exists()]
-        sweeps.forget_failures(sweep)
-        this.swept = sweeps.spell_out(config)
-        if config.hydra.launcher._target_ == LOCAL:
-            this.jobs = Jobs(sweeps.count(config), live=True)
+        this.there = frozenset(path.name for path in sweep.glob("*"))
+        this.tries = OmegaConf.select(config, "hydra.sweeper.tries")
+        if any(o.partition("=")[0] == "resume" for o in config.hydra.overrides.task):
+            refuse("resume: not in a sweep; alone it goes on with a run, or with a whole sweep")
 
 
-OmegaConf.register_new_resolver("slug", sweeps.slug, replace=True)
+def jobs_at_once(device: str) -> int:
+    """How many jobs this machine has room for: one on each GPU, or core."""
+    from dqn_cli.training.workers import cores
+
+    gpus = len(visible()) if device in ("auto", "cuda") else 0
+    return 1 if device == "mps" else gpus or cores()
+
+
+OmegaConf.register_new_resolver("slug", naming.slug, replace=True)
+OmegaConf.register_new_resolver("job_name", naming.job_name, replace=True)
+OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
 OmegaConf.register_new_resolver(
-    "job_name",
-    lambda number, overrides: sweeps.job_name(number, overrides, current().swept),
-    replace=True,
+    "gpus_per_job", lambda device: 1 if device == "cuda" else None, replace=True
 )

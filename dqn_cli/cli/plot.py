@@ -17,6 +17,7 @@ from dqn_cli.results.reader import Run, find_runs, read_run
 from dqn_cli.results.report import notes
 from dqn_cli.results.schema import ResultError
 from dqn_cli.results.selection import where
+from dqn_cli.results.status import status, unfinished
 from dqn_cli.results.style import Look, image_format
 from dqn_cli.results.table import render, table
 from dqn_cli.results.variants import Panel, panels
@@ -29,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = options.parse_args(argv)
     if args.html and (args.diagnose or (_kind(args) and not args.output)):
         options.error("--html: a report has no such figure; -o FILE writes it, too")
-    if not args.output and not args.html:
+    if args.status and (args.output or args.html):
+        options.error("--status: it draws nothing; leave out -o and --html")
+    if not args.output and not args.html and not args.status:
         args.output = Path("diagnostics.png" if args.diagnose else "comparison.png")
     try:
         if args.output:
@@ -40,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             if text := compare(args):
                 print_to_reader(text)
         else:
-            watch(lambda: compare(args), args.directories, args.watch)
+            watch(lambda: compare(args), args.directories, args.watch, always=args.status)
     except ResultError as error:
         options.error(str(error))
 
@@ -48,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def compare(args: Namespace) -> str:
     """Read the runs and draw the figure; returns what is printed with it. Raises ResultError, also
     for runs that have no values yet."""
+    if args.status:
+        return status(args.directories)
     runs = [read_run(path, args.x == "seconds") for path in find_runs(args.directories)]
     runs = where(runs, dict(args.where))
     if args.diagnose:
@@ -59,13 +64,14 @@ def compare(args: Namespace) -> str:
     view = _view(found, args)
     if not any_values(found, view.metric, view.x):
         raise _nothing(found, view, args.directories)
+    left = unfinished(args.directories)
     if args.output:
         _draw(runs, found, view, args)
     if args.html:
-        write_page(found, args.html, view, _look(args))
+        write_page(found, args.html, view, _look(args), left)
     if args.curves:
         write_curves(found, view, args.curves)
-    return _text(found, view, args)
+    return _text(found, view, args, left)
 
 
 def _view(found: list[Panel], args: Namespace) -> View:
@@ -108,7 +114,7 @@ def _draw(runs: list[Run], found: list[Panel], view: View, args: Namespace) -> N
         draw(found, args.output, view, _look(args))
 
 
-def _text(found: list[Panel], view: View, args: Namespace) -> str:
+def _text(found: list[Panel], view: View, args: Namespace, left: list[str]) -> str:
     """What is printed: the table, and notes where it is for people."""
     if args.pairwise and args.table == "csv":
         return pairwise.as_csv(pairwise.pairs(found, view.metric, view.smooth, view.x))
@@ -127,4 +133,4 @@ def _text(found: list[Panel], view: View, args: Namespace) -> str:
             f"ranges of {most} variants would cover each other and are not drawn: --band minmax "
             "draws them, --bars compares the ends"
         )
-    return "\n".join([shown, *(f"note: {remark}" for remark in remarks)])
+    return "\n".join([shown, *(f"note: {remark}" for remark in [*remarks, *left])])

@@ -88,6 +88,11 @@ def _kinds(found: argparse.ArgumentParser) -> None:
         help="how one run learned: Q against returns, TD errors, norms, priorities, dead units, "
         "with what to look for",
     )
+    kinds.add_argument(
+        "--status",
+        action="store_true",
+        help="no figure: how far runs and jobs of sweeps are, what failed and why, the time left",
+    )
     group.add_argument(
         "--scale",
         metavar="ENV=LOW,HIGH",

@@ -16,15 +16,22 @@ from dqn_cli.results.schema import CONFIG, EVALUATIONS, SCORES, SUMMARY, TIMING,
 Files = dict[str, tuple[int, int]]  # path -> when it was written (ns), and its size
 
 
-def watch(compare: Callable[[], str], directories: Iterable[Path], seconds: float) -> None:
+def watch(
+    compare: Callable[[], str],
+    directories: Iterable[Path],
+    seconds: float,
+    always: bool = False,
+) -> None:
     """Show what `compare` returns now, and again after each change, with `seconds` between looks,
-    until Ctrl-C. What cannot be compared yet is one line, and is tried again after a change: a run
-    may not have begun, and its files may be half written."""
+    until Ctrl-C; `always`, whether or not there is a change, if it speaks of the time. What cannot
+    be compared yet is one line, and is tried again after a change: a run may not have begun, and
+    its files may be half written."""
     directories = list(directories)
     seen: Files | None = None
     try:
         while True:
-            if (found := files(directories)) != seen:
+            found = files(directories)
+            if always or found != seen:
                 seen = found  # as it was before it is read: what comes meanwhile is a change
                 try:
                     _show(compare())

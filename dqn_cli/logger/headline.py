@@ -30,9 +30,16 @@ def headline(
 
 
 def listed(seeds: Sequence[int]) -> str:
-    """How many seeds there are, and which: three or more in a row as the first and the last."""
+    """How many seeds there are, and which."""
     if len(seeds) == 1:
         return f"seed {seeds[0]}"
+    parts = ranges(seeds)
+    shown = parts if len(parts) <= PARTS else [*parts[: PARTS - 1], "..."]
+    return f"{len(seeds)} seeds: {', '.join(shown)}"
+
+
+def ranges(seeds: Sequence[int]) -> list[str]:
+    """The seeds in their order, three or more in a row as the first and the last."""
     rows: list[list[int]] = []
     for seed in seeds:
         if rows and seed == rows[-1][-1] + 1:
@@ -42,5 +49,4 @@ def listed(seeds: Sequence[int]) -> str:
     parts: list[str] = []
     for row in rows:
         parts += [f"{row[0]}-{row[-1]}"] if len(row) > 2 else map(str, row)
-    shown = parts if len(parts) <= PARTS else [*parts[: PARTS - 1], "..."]
-    return f"{len(seeds)} seeds: {', '.join(shown)}"
+    return parts

@@ -22,16 +22,16 @@ class Jobs:
     def __init__(self, total: int | None, *, live: bool) -> None:
         self.total = total
         self.live = live and Console(file=sys.stdout).is_terminal
-        self.done = self.failures = 0
+        self.done = self.failures = self.left_out = 0
         self.spent = 0.0  # seconds of the jobs that are done; others may have failed at once
 
-    def start(self, number: int, overrides: str) -> None:
+    def start(self, number: int, overrides: str, verb: str = "starts") -> None:
         """Begin the job of that number, from 0, which has these overrides."""
         self.number = f"job {number + 1}" + (f"/{self.total}" if self.total else "")
         self.overrides = one_line(overrides)
         self.started = time.monotonic()
         if not self.live:
-            self._print("starts", *self._counts, self.left(0.0))
+            self._print(verb, *self._counts, self.left(0.0))
 
     def finish(self, outcome: str) -> None:
         """End the job that runs; outcome: its scores, for people."""
@@ -45,9 +45,15 @@ class Jobs:
         self.failures += 1
         self._print(f"failed: {reason}")
 
+    def leave(self, reason: str) -> None:
+        """End the job that runs, which is neither done nor failed."""
+        self.left_out += 1
+        self._print(f"left: {reason}")
+
     def fraction(self, job: float) -> float | None:
         """How much of the sweep is done, if `job` of the job that runs is; from 0 to 1."""
-        return (self.done + self.failures + job) / self.total if self.total else None
+        over = self.done + self.failures + self.left_out
+        return (over + job) / self.total if self.total else None
 
     def left(self, job: float) -> str:
         """The time left, if the other jobs take as long as those that are done, and `job` of the

@@ -15,6 +15,10 @@ from dqn_cli.results.schema import ResultError
 LOCK = ".lock"  # there while a process trains in the directory
 
 
+class Held(ResultError):
+    """Another process trains in the directory."""
+
+
 def write_atomic(path: Path, data: bytes | str, *, durable: bool = False) -> None:
     """Write the whole file or leave what was there: write a temporary file, then rename it.
 
@@ -61,16 +65,17 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def claimed(directory: Path) -> Iterator[None]:
+def claimed(directory: Path, wait: float = 0.0) -> Iterator[None]:
     """Make the directory and keep other processes from training in it until the context ends, or
-    its process does. ResultError if another process holds it, or it cannot be written.
+    its process does. Held if another process holds it for longer than `wait` seconds; ResultError
+    if it cannot be written.
     """
-    lock = FileLock(directory / LOCK, timeout=0)
+    lock = FileLock(directory / LOCK, timeout=wait)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        raise ResultError(directory, "another process is training in it") from None
+        raise Held(directory, "another process is training in it") from None
     except OSError as error:
         raise ResultError(directory, f"cannot be written: {error.strerror}") from error
     try:
@@ -79,3 +84,19 @@ def claimed(directory: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # gone with its directory; Windows removes it later
             (directory / LOCK).unlink()
         lock.release()
+
+
+def held(directory: Path) -> bool:
+    """Whether a process trains in the directory; on a network file system as far as its locks go.
+    Who begins in this instant must wait for a moment, since a lock is only known by trying it."""
+    if not (directory / LOCK).exists():
+        return False
+    lock = FileLock(directory / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except (Timeout, PermissionError):  # of another user
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False

@@ -23,6 +23,7 @@ from dqn_cli.results.schema import (
     MAY_BE_EMPTY,
     SCORES,
     SUMMARY,
+    SWEEP,
     TIMING,
     TIMING_COLUMNS,
     WHOLE,
@@ -31,6 +32,7 @@ from dqn_cli.results.schema import (
     evaluations_file,
     shorten,
 )
+from dqn_cli.results.sweep import in_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +43,7 @@ CONFIG_BYTES = 256 * 1024  # it has a few kB
 SUMMARY_BYTES = 4 * 1024**2  # 250 a seed
 USUAL_BYTES = 64 * 1024**2  # of a CSV that is read in one piece
 LINE_BYTES = 2**16  # of a CSV, whose rows have about 60; there may be any number of them
+TAIL_BYTES = 4096  # of a CSV, which hold its last row
 YAML_DEPTH = 50
 LARGEST = 1e300  # a threshold above leaves no room to draw it
 
@@ -89,7 +92,8 @@ class Run:
 
 
 def find_runs(paths: Iterable[Path]) -> list[Path]:
-    """The run directories that the paths are or contain at any depth, each once, in path order.
+    """The run directories that the paths are or contain at any depth, each once, in path order;
+    those of a sweep in its order.
 
     Links inside a path are not followed. Raises ResultError for a path that holds no run.
     """
@@ -114,7 +118,8 @@ def _walk(top: Path) -> Iterable[Path]:
         if SCORES in folders and (CONFIG in files or SUMMARY in files):
             folders.clear()  # there are no runs inside a run
             yield Path(name)
-        folders.sort()
+        place = in_order(Path(name)) if SWEEP in files else {}
+        folders.sort(key=lambda folder: (place.get(folder, len(place)), folder))
 
 
 def read_run(path: Path, timing: bool = False) -> Run:
@@ -233,6 +238,19 @@ def whole_rows(path: Path, columns: Sequence[str]) -> list[int]:
     except ValueError:  # what is no row; a ResultError is a ValueError
         pass
     return ends
+
+
+def last_row(path: Path, columns: Sequence[str]) -> list[float] | None:
+    """The last whole row of a CSV, without reading those before; None if there is none."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - TAIL_BYTES, 0))
+            line = file.read(TAIL_BYTES).split(b"\n")[-2]
+        return _read_row(path, 0, line.decode("ascii"), columns)
+    except (OSError, ValueError, IndexError):  # a ResultError is a ValueError
+        return None
 
 
 def _usual(path: Path, columns: Sequence[str]) -> FloatArray | None:

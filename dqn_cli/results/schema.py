@@ -16,6 +16,8 @@ FIGURE = "scores.png"
 REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 LOG = "train.log"
+FAILURES = "failures.txt"  # of a sweep's job: a line for every time it failed, saying why
+SWEEP = "sweep.json"  # in a sweep's directory: its command, and the names of its jobs
 
 # What a diagnosis says; dqn_cli/events.py says of what and docs/diagnostics.md what it means.
 DIAGNOSES = (

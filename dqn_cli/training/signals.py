@@ -44,6 +44,23 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Raise Stopped at a SIGTERM, as Python raises KeyboardInterrupt at a SIGINT."""
+
+    def handle(number: int, _: object) -> None:
+        raise Stopped(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
 def signals_held() -> Iterator[None]:
     """Block SIGINT and SIGTERM, so that a process started here inherits the mask and never sees
     them; this process receives them afterwards. Ctrl-C reaches every process of a terminal, and

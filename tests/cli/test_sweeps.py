@@ -9,10 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
 
 from dqn_cli.cli.plot import main as plot
-from dqn_cli.cli.sweeps import BASIC, count
 from dqn_cli.env.gym import GymRow
 from dqn_cli.results.reader import find_runs, read_run
 
@@ -24,7 +22,16 @@ TINY = (
 
 
 def jobs(sweep: Path) -> list[str]:
-    return sorted(path.name for path in sweep.iterdir() if path.is_dir())
+    """What its jobs vary, in order: their names without the hash. Each has a directory."""
+    names = json.loads((sweep / "sweep.json").read_text())["jobs"]
+    assert {path.name for path in sweep.iterdir() if path.is_dir()} == set(names)
+    return [re.sub(r"_[0-9a-f]{8}$", "", name) for name in names]
+
+
+def place(sweep: Path, words: str) -> Path:
+    """The directory of the job that varies this."""
+    (found,) = sweep.glob(f"{words}_*")
+    return found
 
 
 def status(job: Path) -> str:
@@ -37,12 +44,12 @@ def test_directories_tell_what_differs_and_a_figure_compares(dqn_train, tmp_path
     done = dqn_train("-m", *TINY, "algo=dqn,ddqn", "buffer=per")
     assert (done.code, done.err) == (0, "")
     (sweep,) = tmp_path.glob("outputs/sweeps/*")
-    assert jobs(sweep) == ["000_algo=dqn", "001_algo=ddqn"]
+    assert jobs(sweep) == ["algo=dqn", "algo=ddqn"]
     assert (sweep / "comparison.png").is_file()
     for job in jobs(sweep):
-        assert status(sweep / job) == "finished"
-        assert (sweep / job / "checkpoints/seed_2_last.pt").is_file()
-        assert read_run(sweep / job).choices["algo"] == job.partition("=")[2]
+        assert status(place(sweep, job)) == "finished"
+        assert (place(sweep, job) / "checkpoints/seed_2_last.pt").is_file()
+        assert read_run(place(sweep, job)).choices["algo"] == job.partition("=")[2]
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
 
 
@@ -87,7 +94,8 @@ def test_a_job_of_another_launcher_speaks_for_itself(
     dqn_train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as joblib's: its jobs run in other processes, several at once."""
-    monkeypatch.setattr("dqn_cli.cli.hooks.LOCAL", "another")
+    for module in ("hooks", "sweeper"):
+        monkeypatch.setattr(f"dqn_cli.cli.{module}.LOCAL", "another")
     monkeypatch.setattr("dqn_cli.logger.jobs.Console", lambda file: SimpleNamespace(is_terminal=1))
     done = dqn_train("-m", *TINY, "batch_size=0,8", "hydra.sweep.dir=sweep")
     said = [text.partition(" in 0:")[0] for text in done.out.splitlines() if "job " in text]
@@ -99,35 +107,14 @@ def test_a_job_of_another_launcher_speaks_for_itself(
     ]
 
 
-@pytest.mark.parametrize(
-    ("overrides", "jobs"),
-    [
-        (["a=1,2", "b=range(3)", "c=x"], 6),
-        (["a=1,2", "a=1"], 1),
-        (["a=[1,2]"], 1),
-        (["a=choice(1,2,3)", "b=interval(0,1)"], None),
-    ],
-)
-def test_the_jobs_of_hydra_s_own_sweeper_are_counted(
-    overrides: list[str], jobs: int | None
-) -> None:
-    def config(sweeper: str, params: dict[str, str] | None = None) -> DictConfig:
-        hydra = {"sweeper": {"_target_": sweeper, "params": params}}
-        return OmegaConf.create({"hydra": {**hydra, "overrides": {"task": overrides}}})
-
-    assert count(config(BASIC)) == jobs
-    assert count(config(BASIC, {"d": "5,6"})) == (jobs and 2 * jobs)
-    assert count(config("hydra_plugins.optuna.OptunaSweeper")) is None
-
-
 @pytest.mark.long
 def test_experiments_are_swept_like_any_group(dqn_train, tmp_path: Path) -> None:
     given = ("seed=1", "episodes=2", "eval.every_episodes=1", "hydra.sweep.dir=sweep")
     done = dqn_train("-m", "experiment=carayol/online,carayol/replay", *given)
     assert (done.code, done.err) == (0, "")
     assert jobs(tmp_path / "sweep") == [
-        "000_experiment=carayol-online",
-        "001_experiment=carayol-replay",
+        "experiment=carayol-online",
+        "experiment=carayol-replay",
     ]
     assert [line.split()[0] for line in done.out.splitlines() if line.startswith("carayol/")] == [
         "carayol/online",
@@ -149,7 +136,27 @@ def test_a_sweep_is_asked_for_anywhere_and_in_any_of_hydra_s_ways(
 ) -> None:
     done = dqn_train(*TINY, *line, "episodes=1", "hydra.sweep.dir=sweep")
     assert (done.code, done.err) == (0, "")
-    assert {name[4:] for name in jobs(tmp_path / "sweep")} == {"algo=dqn", "algo=ddqn"}
+    assert set(jobs(tmp_path / "sweep")) == {"algo=dqn", "algo=ddqn"}
+
+
+@pytest.mark.long
+def test_a_file_may_say_what_is_swept(dqn_train, tmp_path: Path) -> None:
+    """A command line of such a file needs no -m, and neither does going on with it."""
+    mine = tmp_path / "conf/experiment/rates.yaml"
+    mine.parent.mkdir(parents=True)
+    swept = "params: {gamma: '0.9,0.8', seed: 'range(0,2)'}"
+    mine.write_text(f"# @package _global_\nhydra: {{mode: MULTIRUN, sweeper: {{{swept}}}}}\n")
+    line = ("--config-dir", "conf", "experiment=rates", *TINY[1:], "hydra.sweep.dir=sweep")
+    assert dqn_train(*line).code == 0
+    assert jobs(tmp_path / "sweep") == ["gamma=0.9", "gamma=0.8"]
+    assert (place(tmp_path / "sweep", "gamma=0.9") / "scores/seed_1.csv").is_file()
+    assert dqn_train("resume=sweep").err.startswith("dqn-train: --config-dir: in the command")
+    again = dqn_train("resume=sweep", "trust=true")
+    assert (again.code, again.out.splitlines()[0]) == (0, "2 jobs into sweep: 2 finished")
+    other = dqn_train(*line, "gamma=0.7", "seed=range(3,5)")
+    assert (other.code, other.err) == (0, "")
+    (name,) = json.loads((tmp_path / "sweep/sweep.json").read_text())["jobs"]
+    assert name.startswith("gamma=0.7,experiment=rates,")  # nothing is swept
 
 
 @pytest.mark.long
@@ -161,7 +168,7 @@ def test_a_glob_finds_what_lies_in_a_folder_of_its_group(dqn_train, tmp_path: Pa
     globs = "experiment=glob([carayol/*,mine/*],exclude=[*dqn,*per])"
     own = ("--config-dir", str(tmp_path / "conf"), "hydra.sweep.dir=sweep")
     assert dqn_train(*short, globs, "-m", *own).code == 0
-    assert [name[4:] for name in jobs(tmp_path / "sweep")] == [
+    assert jobs(tmp_path / "sweep") == [
         *(f"experiment=carayol-{name}" for name in ("online", "replay", "uniform")),
         "experiment=mine-twin",
     ]
@@ -170,26 +177,27 @@ def test_a_glob_finds_what_lies_in_a_folder_of_its_group(dqn_train, tmp_path: Pa
 def test_a_range_of_whole_numbers_is_one(dqn_train, tmp_path: Path) -> None:
     short = ("episodes=1", "hydra.sweep.dir=sweep")
     assert dqn_train("-m", *TINY, *short, "batch_size=range(8,10)").code == 0
-    assert jobs(tmp_path / "sweep") == ["000_batch_size=8", "001_batch_size=9"]
+    assert jobs(tmp_path / "sweep") == ["batch_size=8", "batch_size=9"]
 
 
 def test_a_job_that_fails_leaves_the_others_and_is_named(dqn_train, tmp_path: Path) -> None:
     done = dqn_train("-m", *TINY, "batch_size=0,8", "hydra.sweep.dir=sweep")
     assert done.code == 1
     said = [line for line in done.err.splitlines() if line.startswith("dqn-train: ")]
+    failed = place(tmp_path / "sweep", "batch_size=0").name
     assert said == [
-        "dqn-train: 000_batch_size=0 failed: batch_size=0: "
-        "input should be greater than or equal to 1"
+        f"dqn-train: {failed} failed: batch_size=0: input should be greater than or equal to 1",
+        "dqn-train: 1 of 2 jobs is not finished; go on with: dqn-train resume=sweep",
     ]
     assert "Traceback" not in done.err
-    assert status(tmp_path / "sweep/001_batch_size=8") == "finished"
+    assert status(place(tmp_path / "sweep", "batch_size=8")) == "finished"
     assert (tmp_path / "sweep/comparison.png").is_file()
     assert done.out.splitlines()[-1].endswith("sweep")
 
 
-def test_stderr_holds_nothing_but_the_reasons(dqn_train) -> None:
+def test_stderr_holds_nothing_but_the_reasons_and_what_to_do(dqn_train) -> None:
     done = dqn_train("-m", *TINY, "batch_size=0,8", "hydra.sweep.dir=sweep")
-    assert done.err.count("\n") == 1
+    assert done.err.count("\n") == 2
 
 
 def test_a_job_that_fails_in_mid_run_is_named(
@@ -208,16 +216,20 @@ def test_a_job_that_fails_in_mid_run_is_named(
     monkeypatch.setattr(GymRow, "step", failing)
     done = dqn_train("-m", *TINY, "gamma=0.9,0.8", "hydra.sweep.dir=sweep")
     assert done.code == 1
-    assert "dqn-train: 000_gamma=0.9 failed: the pole broke\n" in done.err
-    assert status(tmp_path / "sweep/000_gamma=0.9") == "failed"
-    assert status(tmp_path / "sweep/001_gamma=0.8") == "finished"
+    failed = place(tmp_path / "sweep", "gamma=0.9")
+    assert f"dqn-train: {failed.name} failed: the pole broke\n" in done.err
+    assert "the pole\nbroke" in (failed / "train.log").read_text()
+    assert status(place(tmp_path / "sweep", "gamma=0.9")) == "failed"
+    assert status(place(tmp_path / "sweep", "gamma=0.8")) == "finished"
 
 
 def test_all_jobs_bad_is_said_of_each(dqn_train, tmp_path: Path) -> None:
     done = dqn_train("-m", *TINY, "batch_size=0,x", "hydra.sweep.dir=sweep")
     assert done.code == 1
-    said = [line.partition(" failed: ")[0] for line in done.err.splitlines()]
-    assert "dqn-train: 000_batch_size=0" in said and "dqn-train: 001_batch_size=x" in said
+    said = [
+        line.partition("_size=")[2][:1] for line in done.err.splitlines() if " failed: " in line
+    ]
+    assert said == ["0", "x"]
     assert not list(tmp_path.rglob("scores"))
 
 
@@ -246,7 +258,7 @@ def test_an_interrupt_ends_the_sweep_and_keeps_what_there_is(
 
     def failing(self, rows, action):
         nonlocal interrupted
-        if (tmp_path / "sweep/001_gamma=0.8/scores").is_dir() and not interrupted:
+        if list(tmp_path.glob("sweep/gamma=0.8_*/scores")) and not interrupted:
             interrupted = True
             raise KeyboardInterrupt
         return step(self, rows, action)
@@ -256,24 +268,28 @@ def test_an_interrupt_ends_the_sweep_and_keeps_what_there_is(
     done = dqn_train("-m", *TINY, "gamma=0.9,0.8,0.7", "hydra.sweep.dir=sweep")
     assert done.code == 130
     assert "Traceback" not in done.err
-    assert status(tmp_path / "sweep/000_gamma=0.9") == "finished"
-    assert status(tmp_path / "sweep/001_gamma=0.8") == "interrupted"
-    assert not (tmp_path / "sweep/002_gamma=0.7/scores").exists()
+    assert status(place(tmp_path / "sweep", "gamma=0.9")) == "finished"
+    assert status(place(tmp_path / "sweep", "gamma=0.8")) == "interrupted"
+    assert not list(tmp_path.glob("sweep/gamma=0.7_*"))
+    assert done.err.splitlines() == [
+        "dqn-train: stopped; 2 of 3 jobs are not finished; go on with: dqn-train resume=sweep"
+    ]
 
 
 def test_seeds_of_a_sweep_are_one_variant(
     trained: Path, dqn_train, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     same = ("episodes=8", "eval.episodes=4", "optimizer=adam")
-    assert dqn_train("-m", *TINY, *same, "seed=1,2", "hydra.sweep.dir=sweep").code == 0
-    assert jobs(tmp_path / "sweep") == ["000_seed=1", "001_seed=2"]
+    apart = "hydra.sweeper.seeds_per_job=1"
+    assert dqn_train("-m", *TINY, *same, "seed=1,2", apart, "hydra.sweep.dir=sweep").code == 0
+    assert jobs(tmp_path / "sweep") == ["seed=1", "seed=2"]
     plot(["sweep", "-o", "x.png"])
     _, row, *_ = capfd.readouterr().out.splitlines()
     assert row.split()[:5] == ["dqn", "uniform", "mlp", "hard", "2"]
     # and each is what it was when the two were trained together
-    for seed, job in ((1, "000_seed=1"), (2, "001_seed=2")):
+    for seed, job in ((1, "seed=1"), (2, "seed=2")):
         name = f"scores/seed_{seed}.csv"
-        assert (tmp_path / "sweep" / job / name).read_bytes() == (trained / name).read_bytes()
+        assert (place(tmp_path / "sweep", job) / name).read_bytes() == (trained / name).read_bytes()
 
 
 @pytest.mark.long
@@ -288,11 +304,11 @@ def test_seeds_of_a_sweep_are_one_variant(
 def test_directory_names_are_safe_whatever_is_varied(dqn_train, tmp_path: Path, value: str) -> None:
     dqn_train("-m", "batch_size=0", value)  # jobs that fail at once have directories, too
     (sweep,) = tmp_path.glob("outputs/sweeps/*")
-    names = jobs(sweep)
-    assert [name[:4] for name in names] == ["000_", "001_"]
+    names = [path.name for path in sweep.iterdir() if path.is_dir()]
+    assert len(set(names)) == 2
     for name in names:
         assert value.partition("=")[0].lstrip("+") in name
-        assert (sweep / f"{name}.error.txt").is_file()
+        assert (sweep / name / "failures.txt").is_file()
         assert len(name.encode()) < 200
         assert name == name.strip(" .-") and not set(name) & set("/\\*?|<>:\"' \n")
     assert {path.name for path in tmp_path.iterdir()} == {"outputs"}
@@ -306,19 +322,6 @@ def test_two_sweeps_in_the_same_second_have_directories_of_their_own(
     for _ in range(2):
         dqn_train("-m", "batch_size=0")
     assert len(list(tmp_path.glob("outputs/sweeps/*"))) == 2
-
-
-@pytest.mark.long
-def test_a_sweep_into_the_place_of_another_changes_nothing(dqn_train, tmp_path: Path) -> None:
-    line = ("-m", *TINY, "gamma=0.9,0.8", "hydra.sweep.dir=sweep")
-    assert dqn_train(*line).code == 0
-    kept = [path for path in tmp_path.rglob("0*/*") if path.is_file() and path.name != "train.log"]
-    before = {path: path.read_bytes() for path in kept}
-    done = dqn_train(*line)
-    assert done.code != 0
-    assert "already holds a run" in done.err
-    assert {path: path.read_bytes() for path in kept} == before
-    assert not list(tmp_path.glob("sweep/*/*.error.txt"))  # those runs have not failed
 
 
 @pytest.mark.parametrize("there", ["nothing", "outputs", "sweep"])
@@ -352,5 +355,5 @@ def test_two_sweeps_at_once_do_not_collide(tmp_path: Path) -> None:
         _, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
     sweeps = list(tmp_path.glob("outputs/sweeps/*"))
-    assert [jobs(sweep) for sweep in sweeps] == [["000_algo=dqn", "001_algo=ddqn"]] * 2
+    assert [jobs(sweep) for sweep in sweeps] == [["algo=dqn", "algo=ddqn"]] * 2
     assert all(status(run) == "finished" for run in find_runs(sweeps))

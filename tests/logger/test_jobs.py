@@ -63,6 +63,23 @@ def test_the_time_left_counts_the_job_that_runs(clock: Clock) -> None:
     assert sweep.fraction(0.5) == pytest.approx(1 / 6)
 
 
+def test_a_job_that_is_left_to_others_takes_no_time(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = Jobs(3, live=False)
+    sweep.start(0, "x=1")
+    clock.now += 10
+    sweep.finish("")
+    sweep.start(1, "x=2", "goes on")
+    sweep.leave("another process has it")
+    sweep.start(2, "x=3")
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "job 2/3  x=2  goes on  1 done  0:00:20 left",
+        "job 2/3  x=2  left: another process has it",
+        "job 3/3  x=3  starts  1 done  0:00:10 left",
+    ]
+
+
 @pytest.mark.parametrize(
     ("room", "text"),
     [

@@ -40,13 +40,17 @@ MEANINGS = {  # of the table's columns
 
 
 def write_page(
-    panels: Sequence[Panel], out: Path, view: View | None = None, look: Look | None = None
+    panels: Sequence[Panel],
+    out: Path,
+    view: View | None = None,
+    look: Look | None = None,
+    said: Sequence[str] = (),
 ) -> None:
     """Write the report of these panels, and replace the file `out` atomically. view None: `usual`.
-    Of the look, the title and the colours count. The same runs give the same bytes. ResultError for
-    an unknown suffix or a file that cannot be written."""
+    Of the look, the title and the colours count. said: notes of the caller's. The same runs give
+    the same bytes. ResultError for an unknown suffix or a file that cannot be written."""
     page_format(out)
-    data = page(panels, view or usual(panels), look or Look()).encode()
+    data = page(panels, view or usual(panels), look or Look(), said).encode()
     try:
         write_atomic(out, data)
     except OSError as error:
@@ -59,7 +63,7 @@ def page_format(out: Path) -> None:
         raise ResultError(out, "a report is .html")
 
 
-def page(panels: Sequence[Panel], view: View, look: Look) -> str:
+def page(panels: Sequence[Panel], view: View, look: Look, said: Sequence[str] = ()) -> str:
     """The whole page, with as much of the curves as there is room for."""
     rows = _with_rows(panels, view)
     found = charts.curves(rows, view)
@@ -68,7 +72,7 @@ def page(panels: Sequence[Panel], view: View, look: Look) -> str:
     title = look.title or ", ".join(panel.env for panel in panels if panel.env) or "Runs"
     for detail in DETAILS:
         data = charts.as_json(chart_data(panels, found, view, look, detail))
-        remarks = _remarks(panels, view, detail, longest)
+        remarks = [*said, *_remarks(panels, view, detail, longest)]
         text = _document(title, look, panels, view, remarks, sections, data)
         if len(text) <= BYTES:
             break

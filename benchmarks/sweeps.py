@@ -1,0 +1,135 @@
+"""A sweep whose jobs are killed at random, and its bytes.
+
+python -m benchmarks.sweeps [JOBS [KILLS]]
+
+JOBS jobs of one seed each (default 96) run two at a time through joblib. KILLS (default 5) times a
+process of theirs is killed with SIGKILL, each time at a random instant; the last time the whole
+process group, dqn-train too. Then the same command is given once more. Every seed must have the
+bytes that it has where all seeds of a variant train together and nothing is killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+SMALL = (
+    *("-m", "algo=dqn,ddqn", "network.hidden=[16]", "learning_starts=50", "batch_size=16"),
+    *("eval.episodes=1", "eval.every_episodes=5", "eval.final_episodes=5", "buffer=per"),
+    *("episodes=null", "steps=6000", "checkpoint.every_seconds=0.5"),
+)
+PROCESSES = (
+    *("hydra/launcher=processes", "hydra.launcher.n_jobs=2", "device=cpu"),
+    *("hydra.sweeper.seeds_per_job=1", "hydra.sweep.dir=killed"),
+)
+FILES = ("scores/*", "evaluations/*", "diagnostics/*", "checkpoints/*_best.pt", "*/*_last.pt")
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "dqn_cli.cli.train", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def bytes_of(sweep: Path) -> dict[tuple[str, str], str]:
+    """(algorithm, file of a seed) -> its hash."""
+    found = {}
+    for file in (file for name in FILES for file in sweep.glob(f"*/{name}")):
+        run = file.parents[1]
+        algo = yaml.safe_load((run / "config.yaml").read_text())["algo"]["double"]
+        key = str(algo), file.relative_to(run).as_posix()
+        assert key not in found, f"{key} twice"
+        found[key] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found
+
+
+def members(session: int) -> list[int]:
+    """The processes of a session that run jobs."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"popen_loky" in entry.read_bytes() and os.getsid(int(entry.parent.name)) == session:
+                found.append(int(entry.parent.name))
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+def done(sweep: Path) -> int:
+    files = sweep.glob("*/summary.json")
+    return sum('"status": "finished"' in file.read_text() for file in files)
+
+
+def wait(process: subprocess.Popen[str], sweep: Path, jobs: int) -> None:
+    """Until so many jobs are done, and for a moment more."""
+    while process.poll() is None and done(sweep) < jobs:
+        time.sleep(0.1)
+    time.sleep(random.uniform(0, 2))
+
+
+def main() -> None:
+    numbers = [96, 5]
+    numbers[: len(sys.argv) - 1] = map(int, sys.argv[1:])
+    jobs, kills = numbers
+    seeds = f"seed=range(0,{jobs // 2})"
+    random.seed(jobs)
+    folder = Path(tempfile.mkdtemp(prefix="sweeps-"))
+    begun = time.monotonic()
+    process = start(folder, *SMALL, seeds, "hydra.sweep.dir=whole")
+    out, _ = process.communicate()
+    assert process.returncode == 0, out
+    print(
+        f"undisturbed, all seeds of a variant together: {time.monotonic() - begun:.0f} s",
+        flush=True,
+    )
+
+    begun = time.monotonic()
+    sweep = folder / "killed"
+    command = (*SMALL, seeds, *PROCESSES)
+    process = start(folder, *command)
+    for kill in range(kills):
+        wait(process, sweep, jobs * (kill + 1) // (kills + 2))
+        last = kill == kills - 1
+        victims = members(process.pid)
+        assert process.poll() is None and victims, process.communicate()[0]
+        if last:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            os.kill(random.choice(victims), signal.SIGKILL)
+        print(
+            f"kill {kill + 1}, of {'all' if last else 'one'}: {done(sweep)} jobs done", flush=True
+        )
+    out, _ = process.communicate()
+    print(out.partition("\n")[0])
+    process = start(folder, *command)
+    out, _ = process.communicate()
+    print(out.partition("\n")[0])
+    assert process.returncode == 0, out
+    whole, found = bytes_of(folder / "whole"), bytes_of(sweep)
+    wrong = sorted(key for key in whole | found if whole.get(key) != found.get(key))
+    left = [path for path in sweep.rglob(".*.tmp")]
+    print(
+        f"{jobs} jobs, {kills} kills: {time.monotonic() - begun:.0f} s; {len(found)} files, ",
+        end="",
+    )
+    print(f"{len(wrong)} with other bytes {wrong[:3]}{left[:3]}" if wrong or left else "same bytes")
+    sys.exit(bool(wrong or left))
+
+
+if __name__ == "__main__":
+    main()
