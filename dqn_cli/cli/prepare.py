@@ -57,7 +57,7 @@ def prepare(composed: DictConfig, directory: Path, overrides: Sequence[str]) -> 
     if not (place.is_dir() and os.access(place, os.W_OK)):
         raise config.BadInput(f"{directory}: cannot be made, {place} is no directory to write in")
     source = workers.share_out(checked, build.loop(checked), {})
-    return Prepared(checked, source, None, claimed(directory))
+    return Prepared(checked, source, None, claimed(directory.absolute()))
 
 
 def values_of(composed: DictConfig) -> dict[str, Any]:

@@ -336,13 +336,13 @@ def test_a_command_that_is_found_in_a_directory_runs_no_code_from_elsewhere(
 
 
 def test_the_command_that_goes_on_has_the_trust_that_it_needs(dqn_train, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(
+    (tmp_path / "of_test_healing.py").write_text(
         "import gymnasium\nfrom gymnasium.envs import classic_control\n"
     )
     line = (*SWEEP[:-2], "gamma=0.9", "batch_size=0,8", "hydra.sweep.dir=sweep")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(tmp_path)
-        done = dqn_train(*line, "env.import=mine")
+        done = dqn_train(*line, "env.import=of_test_healing")
         assert done.err.endswith("go on with: dqn-train resume=sweep trust=true\n")
         again = dqn_train("resume=sweep", "trust=true")
         assert again.err.endswith("go on with: dqn-train resume=sweep trust=true\n")
