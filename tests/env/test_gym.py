@@ -358,7 +358,7 @@ def test_replay_holds_the_lesson_and_returns_what_happened(compose) -> None:
     for event in loop.run():
         if isinstance(event, Episode):
             episodes.append(event)
-            rows = storage.numbers[0, event.step - 9 : event.step]
+            rows = storage.columns["numbers"][0, event.step - 9 : event.step]
             action, reward, discount = (np.asarray(column) for column in rows.T)
             assert event.length == 9
             assert event.return_ == action.sum()
