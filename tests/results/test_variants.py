@@ -43,6 +43,19 @@ def test_runs_that_differ_only_in_seed_are_pooled() -> None:
     assert second.runs == (runs[2],)
 
 
+def test_how_replay_was_kept_is_no_difference() -> None:
+    """It changes no score; a run from before it could be chosen does not say it."""
+    frames = {"_target_": "dqn_cli.storage.frames.Frames", "stack": 4}
+    runs = [
+        run("a", {"gamma": 0.9}, ROOMS, {1: 3}),
+        run("b", {"gamma": 0.9, "storage": frames}, ROOMS | {"storage": "frames"}, {2: 3}),
+        run("c", {"gamma": 0.8, "storage": frames}, ROOMS | {"storage": "frames"}, {2: 3}),
+    ]
+    pooled, other = variants(runs)
+    assert pooled.runs == tuple(runs[:2])
+    assert [pooled.label, other.label] == ["gamma=0.9", "gamma=0.8"]
+
+
 def test_how_a_run_was_carried_out_is_no_difference() -> None:
     device = {"_target_": "dqn_cli.device.device.Device", "kind": "cpu", "threads": 1}
     checkpoint = {"best": True}
