@@ -60,7 +60,8 @@ def plan(
 
 
 def _spelled_out(arguments: Sequence[str], config: DictConfig) -> list[str]:
-    """The overrides with the choices that its globs match. Exits with code 2 if there are none."""
+    """The overrides, with each glob replaced by the choices that it matches. Exits with code 2 if a
+    glob matches none."""
     sources = config.hydra.runtime.config_sources
     return [
         _globbed(o.key_or_group, value, sources)

@@ -62,7 +62,7 @@ def conclude(sweep: Path, failed: Mapping[str, str], tries: int | None, stopped:
             plot([str(sweep), "-o", str(sweep / "comparison.png"), *report])
     try:
         jobs = [job(path) for path in find_jobs([sweep])]
-    except ResultError:  # there are none
+    except ResultError:  # it has no jobs
         jobs = []
     left = [one for one in jobs if one.state != "finished"]
     named = {**failed} | {j.path.name: j.failures[-1] for j in left if j.state == "failed"}

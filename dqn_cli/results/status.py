@@ -56,8 +56,8 @@ class Far(NamedTuple):
 
 
 def job(path: Path) -> Job:
-    """What has become of it. A file that cannot be read counts as missing, since whoever goes on
-    with the run will name it."""
+    """The state of the job in this directory. A file that cannot be read counts as missing: the
+    command that resumes the run names it."""
     try:
         summary = read_summary(path)
     except ResultError:

@@ -68,5 +68,5 @@ def in_order(directory: Path) -> dict[str, int]:
     """The name of each job -> its place in the sweep; empty where that is not known."""
     try:
         return {name: place for place, name in enumerate(read_sweep(directory).jobs)}
-    except ResultError:  # whoever goes on with the sweep will hear of it
+    except ResultError:  # the command that resumes the sweep names it
         return {}
