@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -252,6 +253,46 @@ def test_a_finished_run_needs_no_checkpoints_to_be_left_alone(
     assert (done.code, done.err) == (0, "")
     assert done.out.count("nothing left to do") == 3
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="Windows has no such signal")
+def test_a_job_that_is_warned_of_its_time_limit_stops_and_then_its_launcher_is_called(
+    dqn_train, every, whole: Bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """submitit handles SIGUSR2: it puts the job back into the queue, and ends the process. In the
+    middle of an update that would tear it."""
+    seen: list[str] = []
+    requeued = ValueError("not requeued")
+
+    def theirs(number: int, _: object) -> None:
+        seen.append(json.loads((job("gamma=0.9") / "summary.json").read_text())["status"])
+        raise requeued
+
+    step, count = GymRow.step, 0
+
+    def warned(self, rows, action):
+        nonlocal count
+        count += 1
+        if count == 100:
+            signal.raise_signal(signal.SIGUSR2)
+        return step(self, rows, action)
+
+    before = signal.signal(signal.SIGUSR2, theirs)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("dqn_cli.env.gym.row_for", lambda env: None)
+            patch.setattr("dqn_cli.cli.job.is_launched", lambda: True)
+            patch.setattr(GymRow, "step", warned)
+            done = dqn_train(*SWEEP)
+        assert signal.getsignal(signal.SIGUSR2) is theirs
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert "gamma=0.9  left: stopped" in done.out
+    assert seen == ["interrupted"]
+    assert sorted(states("sweep")) == ["finished", "finished", "interrupted"]
+    assert not list(Path("sweep").glob("*/failures.txt"))
+    assert dqn_train(*SWEEP).code == 0
+    assert every("sweep") == whole
 
 
 @pytest.mark.slow
