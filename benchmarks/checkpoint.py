@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.compose import composed
 from dqn_cli.results.schema import checkpoint_file
 from dqn_cli.results.writer import RunWriter
+from dqn_cli.saving.blocks import Blocks
 from dqn_cli.saving.save import save
 from dqn_cli.training import build
 
@@ -36,11 +37,11 @@ def main() -> None:
             Path(folder), config="", choices={}, seeds=loop.seeds, threshold=None, versions={}
         ) as writer,
     ):
-        times = []
+        blocks, times = Blocks(Path(folder), {}), []
         for _ in range(7):
             started = time.perf_counter()
             for lane in range(len(loop.seeds)):
-                for saved in save(loop.lane(lane), Path(folder)):
+                for saved in save(loop.lane(lane), Path(folder), blocks):
                     writer.commit(saved.seed, saved.file)
             times.append(time.perf_counter() - started)
         size = sum((Path(folder) / checkpoint_file(s, "resume")).stat().st_size for s in loop.seeds)

@@ -17,10 +17,15 @@ from torch import nn
 from dqn_cli.device.device import Device
 from dqn_cli.kernels.kernels import load
 from dqn_cli.network.cnn import CNN
+from dqn_cli.network.stages import Convolve, Pool, Residual, Stage
 from dqn_cli.types import Inputs, Space
 
 BATCH = 32
-NETWORKS = {"minatar": ((10, 10, 4), [128]), "nature": ((84, 84, 4), [512])}
+NETWORKS = {
+    "minatar": ((10, 10, 4), [128]),
+    "nature": ((84, 84, 4), [512]),
+    "impala": ((84, 84, 4), [256]),
+}
 
 
 def ours(name: str, convolutions: str, seeds: int) -> tuple[Callable[[], object], ...]:
@@ -40,6 +45,31 @@ def ours(name: str, convolutions: str, seeds: int) -> tuple[Callable[[], object]
     return lambda: net.forward(weights, Inputs(obs)), both
 
 
+class Block(nn.Module):
+    """A residual block of IMPALA's."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        convolutions = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        self.layers = nn.Sequential(*(part for each in convolutions for part in (nn.ReLU(), each)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        change: torch.Tensor = self.layers(x)
+        return x + change
+
+
+def in_torch(stage: Stage) -> list[nn.Module]:
+    match stage:
+        case Convolve():
+            module = nn.Conv2d(*stage.layer[1:])
+            return [module] if stage.activation else [module, nn.ReLU()]
+        case Pool():
+            return [nn.MaxPool2d(3, 2, 1)]
+        case Residual():
+            return [Block(stage.layers[0].channels)]
+    return [nn.ReLU()]
+
+
 def layers(convolutions: str, seeds: int) -> tuple[Callable[[], object], ...]:
     """The same, of nn.Conv2d and nn.Linear."""
     (height, width, channels), hidden = NETWORKS[convolutions]
@@ -47,10 +77,7 @@ def layers(convolutions: str, seeds: int) -> tuple[Callable[[], object], ...]:
     net = CNN(space, 1, convolutions=convolutions, hidden=hidden, activation="relu")  # type: ignore[arg-type]
     nets = []
     for _ in range(seeds):
-        modules: list[nn.Module] = []
-        for layer in net.torso.layers:
-            modules += [nn.Conv2d(layer.channels, layer.outputs, layer.kernel, layer.stride)]
-            modules += [nn.ReLU()]
+        modules = [module for stage in net.torso.stages for module in in_torch(stage)]
         modules += [nn.Flatten(), nn.Linear(net.torso.features, hidden[0]), nn.ReLU()]
         nets.append(nn.Sequential(*modules, nn.Linear(hidden[0], 6)))
     obs = torch.randint(255, (BATCH, channels, height, width), dtype=torch.uint8)

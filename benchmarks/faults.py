@@ -23,6 +23,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from dqn_cli import state
+
 SMALL = "network.hidden=[32] learning_starts=50 batch_size=32 eval.episodes=2 device.workers=1"
 RUNS = {
     "uniform, hard": "seed=[1,2,3] episodes=90",
@@ -41,11 +43,20 @@ RUNS = {
     "exploration=greedy",
     "PyTorch's kernels": "seed=[1,2] episodes=60 device.kernels=torch buffer=per_rank algo=qr",
     "two processes": "seed=[1,2,3,4] episodes=90 device.workers=2",
+    "frames": "seed=[1,2,3] episodes=70 storage=frames buffer=per n_step=3 "
+    "env.wrappers=[{_target_:gymnasium.wrappers.FrameStackObservation,stack_size:4}]",
+    "frames, small replay": "seed=[1,2] episodes=90 storage=frames buffer.capacity=900 "
+    "env.wrappers=[{_target_:gymnasium.wrappers.FrameStackObservation,stack_size:4}]",
     "two threads": "seed=[1,2,3] episodes=60 device.threads=2 network.hidden=[64,33]",
 }
 OFTEN = "checkpoint.every_seconds=0.05"
 # Points within, and how often each is passed over at most before it strikes.
-POINTS = {"checkpoint": 30, "rename": 30, "row": 200, "evaluation": 20, "going on": 0}
+POINTS = {
+    **{"checkpoint": 30, "block": 4, "forgotten block": 4, "rename": 30},
+    **{"row": 200, "evaluation": 20, "going on": 0},
+}
+# Small ones, so that these runs have several; here, for the processes of a run to have them, too.
+state.BLOCK_BYTES = 20_000
 
 
 def die() -> None:
@@ -76,6 +87,25 @@ def strike(point: str, after: int) -> None:
                 write(temporary, data, durable)
 
             save.write_beside = half  # type: ignore[attr-defined]
+        case "block":
+            whole = files.write_beside
+
+            def torn_block(temporary: Path, data: bytes, durable: bool) -> None:
+                if "_rows_" in temporary.name and due():
+                    whole(temporary, data[: len(data) // 2], False)
+                    die()
+                whole(temporary, data, durable)
+
+            files.write_beside = torn_block
+        case "forgotten block":
+            unlink = Path.unlink
+
+            def unlinked(self: Path, missing_ok: bool = False) -> None:
+                unlink(self, missing_ok)
+                if "_rows_" in self.name and not self.name.startswith(".") and due():
+                    die()
+
+            Path.unlink = unlinked  # type: ignore[method-assign]
         case "rename":
             replace = os.replace
 
@@ -129,8 +159,8 @@ def child() -> None:
 def start(
     folder: Path, arguments: list[str], fault: tuple[str, int] | None
 ) -> subprocess.Popen[bytes]:
-    within = ["-m", "benchmarks.faults", "child", fault[0], str(fault[1])] if fault else []
-    command = [sys.executable, *(within or ["-m", "dqn_cli.cli.train"]), *arguments]
+    point, after = fault or ("none", 0)
+    command = [sys.executable, "-m", "benchmarks.faults", "child", point, str(after), *arguments]
     here = Path(__file__).parents[1]
     return subprocess.Popen(
         command,

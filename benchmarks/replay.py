@@ -24,8 +24,8 @@ def microseconds(kind: str, capacity: int) -> float:
     space = Space((4,), np.dtype(np.float32), 2)
     config = composed(f"buffer={kind}", f"buffer.capacity={capacity}")
     kernels = load("compiled", torch.device("cpu"))
-    offers = {"seeds": [1], "space": space, "batch_size": BATCH, "kernels": kernels}
-    replay = build.replay(config, offers)
+    offers = {"seeds": [1], "space": space, "gamma": 0.99, "batch_size": BATCH, "kernels": kernels}
+    replay = build.replay(config, offers, None)
     obs = np.zeros((1, 4), np.float32)
     goes_on = np.zeros(1, np.bool_)
     step = Step(obs, np.zeros(1, np.int64), np.ones(1), obs, goes_on, goes_on)

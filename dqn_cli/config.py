@@ -29,7 +29,7 @@ from dqn_cli import code
 from dqn_cli.types import Count, Fraction, Positive
 
 GROUPS = (
-    "env", "algo", "buffer", "network", "target", "exploration", "optimizer", "device",
+    "env", "algo", "buffer", "storage", "network", "target", "exploration", "optimizer", "device",
 )  # fmt: skip
 Seed = Annotated[int, Ge(0), Le(2**63 - 1)]
 Model = TypeVar("Model", bound=BaseModel)
@@ -111,6 +111,7 @@ class Config(Strict):
     env: dict[str, Any]
     algo: dict[str, Any]
     buffer: dict[str, Any]
+    storage: dict[str, Any] = {"_target_": "dqn_cli.storage.transitions.Transitions"}  # as `report`
     network: dict[str, Any]
     target: dict[str, Any]
     exploration: dict[str, Any]

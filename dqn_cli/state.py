@@ -7,7 +7,8 @@ counted (steps, updates, rows) is a function of that number and not part of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,43 @@ from torch import Tensor
 from dqn_cli.events import Episode, Evaluated
 
 State = dict[str, Tensor]  # on the CPU
+
+
+BLOCK_BYTES = 2**24  # of rows of replay that are kept and read together, at most
+
+
+class Block(NamedTuple):
+    """Rows in a file."""
+
+    file: str  # its name, next to the checkpoints
+    first: int
+    stop: int
+    crc: int  # of the file's bytes
+
+
+class Rows(NamedTuple):
+    """The rows that replay holds of a lane, numbered from the first one that it ever stored. A row
+    never changes; those before `first` are gone."""
+
+    first: int
+    stop: int
+    row_bytes: int
+    take: Callable[[int, int], State]  # rows [first, stop) of one of `spans` by name, [n, ...]
+    rest: Callable[[], State]  # what the storage has besides
+    blocks: tuple[Block, ...] = ()  # files that hold all but the last of them
+
+
+def block_rows(row_bytes: int) -> int:
+    """How many rows a block has."""
+    return max(BLOCK_BYTES // row_bytes, 1)
+
+
+def spans(first: int, stop: int, row_bytes: int) -> list[tuple[int, int]]:
+    """Rows `first` to `stop` cut into blocks, at whole numbers of them from row 0 on: first and
+    stop of each."""
+    size = block_rows(row_bytes)
+    edges = [first, *range((first // size + 1) * size, stop, size), stop]
+    return [pair for pair in itertools.pairwise(edges) if pair[0] < pair[1]]
 
 
 class Best(NamedTuple):
@@ -53,6 +91,7 @@ class Lane(NamedTuple):
     known: Known | None
     waiting: list[Held]
     learner: State
+    rows: Rows  # of its replay
 
 
 def stack(states: Sequence[State]) -> State:

@@ -15,12 +15,14 @@ whatever builds the run:
     gamma: float              discount per env step
     batch_size: int           B
     params: Array             the online parameters [S, P] (for an optimizer)
+    capacity: int             rows that replay holds (for a storage)
+    n_step: int               rows that a transition goes over (for a storage)
     device: torch.device      where parameters and replay lie
     kernels: Kernels          the arithmetic of the run, and how NumPy's arrays become its own
 
 `env` and `device` are built first and may ask for nothing, `algo` for `seeds`, `space`, `gamma`,
 `batch_size`, `device` and `kernels`, `network` for those and `atoms`, every other group for all of
-them.
+them but `capacity` and `n_step`, which only a storage may.
 
 An Array is NumPy's where the run's kernels are compiled, and a tensor where they are PyTorch's. A
 part that can only compute with tensors is found out before the run, which then has PyTorch's.
@@ -38,11 +40,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dqn_cli.kernels.kernels import Array
-from dqn_cli.state import State
+from dqn_cli.state import Rows, State
 
 # Types of configuration values: a part's keyword-only arguments are its keys in conf/, and these
 # annotations are what its values are held to.
 Count = Annotated[int, Ge(1), Le(2**53)]
+WholeNumber = Annotated[int, Ge(0), Le(2**53)]
 Positive = Annotated[float, Gt(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 PositiveFraction = Annotated[float, Gt(0), Le(1)]
@@ -134,6 +137,36 @@ class Advises(Protocol):
 
     def notes(self, rewards: tuple[float, float]) -> list[str]:
         """One line each, given the smallest and the largest reward that the environment showed."""
+
+
+class Storage(Protocol):
+    """Keeps what happened: the last `capacity` rows of every lane, a row for each env step."""
+
+    capacity: int
+    row_bytes: int  # memory of one row
+    stored: int  # rows ever stored, per lane
+    newest: int  # the position of the newest row
+
+    def __len__(self) -> int:
+        """Rows held, per lane."""
+
+    def add(self, step: Step) -> int:
+        """Store one row for every lane, in place of the oldest one; returns its position.
+        ValueError, one line, for observations that it cannot keep."""
+
+    def gather(self, index: Array, weight: Array, lanes: slice = ...) -> Batch:
+        """The transitions over up to n_step rows of `lanes` that begin at `index` [S, B], weighted
+        by `weight` [S, B]."""
+
+    def keep(self, lanes: Sequence[int]) -> None: ...
+
+    def rows(self, lane: int) -> Rows:
+        """Those that are held of a lane, and all else that `load` needs to go on to the same
+        bits."""
+
+    def load(self, stored: int, rows: Sequence[Rows | None]) -> None:
+        """Go on with these lanes after so many rows of each: with the one that is in this place
+        already (None), or with these rows. ValueError if they are not of such a storage."""
 
 
 class Sampler(Protocol):
@@ -267,9 +300,21 @@ class EnvError(RuntimeError):
         self.row = row
 
 
+# What is learned of a step: reward [N], terminated [N].
+Learned = tuple[NDArray[np.float64], NDArray[np.bool_]]
+
+
 class Envs(Protocol):
     """A row of independent environments. Their owner resets them: nothing is automatic. `reset` and
-    `step` raise EnvError for what an environment raises, or returns other than it declared."""
+    `step` raise EnvError for what an environment raises, or returns other than it declared.
+
+    `learned` is what replay should hold of the last `step` in place of reward and terminated; None:
+    those. An environment says so in its info, as {"replay": (reward, terminated)}: that
+    a reward is clipped, or a lost life counts as the end, in what is learned; returns, scores and
+    the ends of episodes stay what they are.
+    """
+
+    learned: Learned | None
 
     def reset(self, row: int, seed: int) -> NDArray[Any]:
         """Begin the episode that `seed` names; its first observation [*obs]."""

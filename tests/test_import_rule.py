@@ -28,7 +28,10 @@ ALLOWED = {
     "results": ("", "numpy scipy pandas yaml filelock matplotlib"),
     **dict.fromkeys(
         GROUPS,
-        ("kernels seeding maths types state code", f"{ARRAYS} gymnasium minatar threadpoolctl"),
+        (
+            "kernels seeding maths types state code",
+            f"{ARRAYS} gymnasium minatar ale_py threadpoolctl",
+        ),
     ),
     "storage": ("kernels types state", "numpy torch"),
     "config": ("types code", "pydantic annotated_types"),

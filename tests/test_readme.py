@@ -116,7 +116,7 @@ def test_the_choices_that_are_listed_are_those_in_conf(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*)$", text, re.MULTILINE))
     rows.pop("experiment", None)
-    assert len(rows) == (5 if page == "README.md" else 8)
+    assert len(rows) == (6 if page == "README.md" else 9)
     for group, row in rows.items():
         named = set(re.findall(r"`(\w+)`", row))
         assert named == {path.stem for path in (CONF / group).glob("*.yaml")}, group

@@ -47,11 +47,16 @@ Values = NDArray[np.float64]
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes a run what it is. The device and the order of its seeds change no byte, nor do
-    keys that it may be older than, or the steps of a learning rate that does not fall."""
-    kept = {key: value for key, value in config.items() if key not in ("device", "report")}
+    """What makes a run what it is. The device, the storage and the order of its seeds change no
+    byte, nor do keys that it may be older than, or the steps of a learning rate that does not
+    fall."""
+    free = ("device", "report", "storage")
+    kept = {key: value for key, value in config.items() if key not in free}
     evaluation = ("max_steps", "final_episodes", "envs", "diagnose_every")
-    newer_keys = ("eval", evaluation), ("env", ("wrappers",)), ("network", ("convolutions",))
+    newer_keys = (
+        *(("eval", evaluation), ("env", ("wrappers",)), ("network", ("convolutions",))),
+        *(("exploration", ("delay_steps",)), ("optimizer", ("eps_in_root", "centered"))),
+    )
     for group, newer in newer_keys:
         kept[group] = {key: value for key, value in kept[group].items() if key not in newer}
     if kept["optimizer"].get("lr_end") is None:

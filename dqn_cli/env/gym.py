@@ -22,7 +22,7 @@ from dqn_cli.env.cartpole import CartPoleRow
 from dqn_cli.env.mountaincar import MountainCarRow
 from dqn_cli.env.row import Row
 from dqn_cli.env.spaces import FLOAT, LARGEST, encoder, kind_of
-from dqn_cli.types import EnvError, Envs, Rehearsal, Space
+from dqn_cli.types import EnvError, Envs, Learned, Rehearsal, Space
 
 FPS = 30.0  # of an environment that names none
 REHEARSED = 8  # steps in which an environment shows whether it repeats itself
@@ -210,6 +210,13 @@ def truth(value: Any, name: str) -> bool:
     raise ValueError(f"{name} that is {what}, expected True or False")
 
 
+def replayed(value: Any) -> tuple[float, bool]:
+    """What an environment's info has replay hold in place of the reward and `terminated`."""
+    if not (isinstance(value, tuple) and len(value) == 2):
+        raise ValueError(f"info['replay'] that is {kind_of(value)}, expected (reward, terminated)")
+    return number(value[0]), truth(value[1], "info['replay'][1]")
+
+
 class GymRow:
     """Environments side by side, stepped one after another; each is made at its first reset."""
 
@@ -221,6 +228,7 @@ class GymRow:
         self.acted = maker.acted
         self.make = functools.partial(maker.one, **mode)
         self.envs: list[Any] = [None] * rows
+        self.learned: Learned | None = None
 
     def reset(self, row: int, seed: int) -> NDArray[Any]:
         try:
@@ -247,6 +255,7 @@ class GymRow:
         obs = np.empty((len(rows), *self.space.obs_shape), self.space.obs_dtype)
         reward = np.empty(len(rows))
         ended = np.empty((2, len(rows)), np.bool_)
+        learned: dict[int, tuple[float, bool]] = {}
         for i, row in enumerate(rows.tolist()):
             try:
                 given = self.envs[row].step(chosen[i])
@@ -262,8 +271,15 @@ class GymRow:
                 reward[i] = number(given[1])
                 ended[0, i] = truth(given[2], "terminated")
                 ended[1, i] = truth(given[3], "truncated")
+                if given[4] and "replay" in given[4]:
+                    learned[i] = replayed(given[4]["replay"])
             except ValueError as error:
                 raise EnvError(row, f"step gave {error}") from error
+        self.learned = None
+        if learned:
+            self.learned = reward.copy(), ended[0].copy()
+            for i, (worth, end) in learned.items():
+                self.learned[0][i], self.learned[1][i] = worth, end
         return obs, reward, ended[0], ended[1]
 
     def _observe(self, given: Any, obs: NDArray[Any]) -> None:

@@ -15,6 +15,8 @@ import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from numpy.typing import NDArray
 
+from dqn_cli.types import Learned
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -28,6 +30,7 @@ class Row(ABC):
     kind: type[gymnasium.Env[Any, Any]]  # Gymnasium's class
     size = 4  # numbers in a state
     names: tuple[str, ...]  # of the constants
+    learned: Learned | None = None
 
     def __init__(self, env: gymnasium.Env[Any, Any], rows: int) -> None:
         assert self.stands_for(env)

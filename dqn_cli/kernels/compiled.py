@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dqn_cli.kernels.kernels import BLOCK
+from dqn_cli.kernels.kernels import BLOCK, NO_ACTIVATION
 
 Array = NDArray[Any]
 Number = Any  # NumPy's, of the type of the arrays
@@ -195,13 +195,24 @@ def sum_rows(x: Array, total: Array) -> None:
 
 @jit
 def convolve(
-    params: Array, first: int, outputs: int, kernel: int, stride: int, activation: int, x: Array
+    params: Array,
+    first: int,
+    outputs: int,
+    kernel: int,
+    stride: int,
+    padding: int,
+    activation: int,
+    x: Array,
 ) -> Array:
     lanes, count, height, width, channels = x.shape
-    high, wide = (height - kernel) // stride + 1, (width - kernel) // stride + 1
+    high, wide = (
+        (height + 2 * padding - kernel) // stride + 1,
+        (width + 2 * padding - kernel) // stride + 1,
+    )
     area, inputs, block = high * wide, kernel * kernel * channels, pictures(high * wide, x, kernel)
     split = first + inputs * outputs
     windows = np.empty((block * area, inputs), np.float32)
+    frame = np.zeros((height + 2 * padding, (width + 2 * padding) * channels), np.float32)
     out = np.empty((lanes, count, high, wide, outputs), np.float32)
     for lane in range(lanes):
         images = x[lane].reshape(count, height, width * channels)
@@ -211,13 +222,16 @@ def convolve(
             stop = min(start + block, count)
             rows = windows[: (stop - start) * area]
             for i in range(start, stop):
-                unroll(images[i], wide, channels, kernel, stride, rows[(i - start) * area :], False)
+                image = framed(images[i], frame, padding, channels)
+                unroll(image, wide, channels, kernel, stride, rows[(i - start) * area :], False)
             np.dot(rows, weight, after[start * area : stop * area])
         bias = params[lane, split : split + outputs]
         if activation == 0:
             add_relu(after, bias)
-        else:
+        elif activation == 1:
             add_tanh(after, bias)
+        else:
+            add(after, bias)
     return out
 
 
@@ -227,6 +241,7 @@ def d_convolve(
     first: int,
     kernel: int,
     stride: int,
+    padding: int,
     activation: int,
     x: Array,
     out: Array,
@@ -239,16 +254,20 @@ def d_convolve(
     area, inputs = out.shape[2] * wide, kernel * kernel * channels
     block, split = pictures(area, x, kernel), first + inputs * outputs
     windows = np.empty((block * area, inputs), np.float32)
-    d_sum = np.empty((count * area, outputs), np.float32)
+    frame = np.zeros((height + 2 * padding, (width + 2 * padding) * channels), np.float32)
+    d_frame = np.zeros_like(frame)
+    d_after = np.empty((count * area, outputs), np.float32)
     part = np.empty((inputs, outputs), np.float32)
     d_x = np.zeros((lanes, count if through else 0, height, width, channels), np.float32)
     for lane in range(lanes):
         after = out[lane].reshape(count * area, outputs)
-        d_after = d_out[lane].reshape(count * area, outputs)
+        d_sum = d_out[lane].reshape(count * area, outputs)
         if activation == 0:
-            d_relu(d_after, after, d_sum)
-        else:
-            d_tanh(d_after, after, d_sum)
+            d_relu(d_sum, after, d_after)
+            d_sum = d_after
+        elif activation == 1:
+            d_tanh(d_sum, after, d_after)
+            d_sum = d_after
         sum_rows(d_sum, grad[lane, split : split + outputs])
         images = x[lane].reshape(count, height, width * channels)
         d_images = d_x[lane].reshape(len(d_x[lane]), height, width * channels)
@@ -259,7 +278,8 @@ def d_convolve(
             stop = min(start + block, count)
             rows, d_rows = windows[: (stop - start) * area], d_sum[start * area : stop * area]
             for i in range(start, stop):
-                unroll(images[i], wide, channels, kernel, stride, rows[(i - start) * area :], False)
+                image = framed(images[i], frame, padding, channels)
+                unroll(image, wide, channels, kernel, stride, rows[(i - start) * area :], False)
             np.dot(rows.T, d_rows, part)
             for i in range(inputs):
                 add_to(d_weight[i], part[i])
@@ -267,8 +287,27 @@ def d_convolve(
                 np.dot(d_rows, weight.T, rows)
                 for i in range(start, stop):
                     part_of = rows[(i - start) * area :]
-                    unroll(d_images[i], wide, channels, kernel, stride, part_of, True)
+                    if not padding:
+                        unroll(d_images[i], wide, channels, kernel, stride, part_of, True)
+                    else:
+                        d_frame[:] = ZERO
+                        unroll(d_frame, wide, channels, kernel, stride, part_of, True)
+                        left = padding * channels
+                        for y in range(height):
+                            line = d_frame[y + padding, left : left + width * channels]
+                            copy(d_images[i, y], line)
     return d_x
+
+
+@jit
+def framed(image: Array, frame: Array, padding: int, channels: int) -> Array:
+    """The image [H, W * C] in a frame of zeros, which is written to; without padding, itself."""
+    if not padding:
+        return image
+    left = padding * channels
+    for y in range(len(image)):
+        copy(frame[y + padding, left : left + image.shape[1]], image[y])
+    return frame
 
 
 @jit
@@ -292,6 +331,79 @@ def unroll(
                     add_to(line, row[i * length : (i + 1) * length])
                 else:
                     copy(row[i * length : (i + 1) * length], line)
+
+
+@jit
+def pool(x: Array) -> tuple[Array, Array]:
+    lanes, count, height, width, channels = x.shape
+    high, wide = (height + 1) // 2, (width + 1) // 2
+    out = np.empty((lanes, count, high, wide, channels), np.float32)
+    place = np.empty(out.shape, np.int64)
+    for lane in range(lanes):
+        for i in range(count):
+            for y in range(high):
+                for j in range(wide):
+                    largest, found = out[lane, i, y, j], place[lane, i, y, j]
+                    largest[:] = -np.inf
+                    found[:] = (y == 0) * 3 + (j == 0)  # the first pixel that there is
+                    for part in range(9):
+                        row, column = 2 * y + part // 3 - 1, 2 * j + part % 3 - 1
+                        if 0 <= row < height and 0 <= column < width:
+                            take_larger(x[lane, i, row, column], part, largest, found)
+    return out, place
+
+
+@jit
+def take_larger(pixel: Array, part: int, largest: Array, found: Array) -> None:
+    for c in range(len(pixel)):
+        value, most = pixel[c], largest[c]
+        more = (value > most) | ((value != value) & (most == most))
+        largest[c] = value if more else most
+        found[c] = part if more else found[c]
+
+
+@jit
+def d_pool(x: Array, place: Array, d_out: Array) -> Array:
+    lanes, count, high, wide, channels = d_out.shape
+    d_x = np.zeros(x.shape, np.float32)
+    for lane in range(lanes):
+        for i in range(count):
+            for y in range(high):
+                for j in range(wide):
+                    for c in range(channels):
+                        part = place[lane, i, y, j, c]
+                        row, column = 2 * y + part // 3 - 1, 2 * j + part % 3 - 1
+                        d_x[lane, i, row, column, c] += d_out[lane, i, y, j, c]
+    return d_x
+
+
+def activate(x: Array, activation: int) -> Array:
+    if activation == NO_ACTIVATION:
+        return x
+    out = np.empty_like(x)
+    (relu if activation == 0 else tanh)(x.reshape(-1), out.reshape(-1))
+    return out
+
+
+@jit
+def relu(x: Array, y: Array) -> None:
+    for i in range(len(x)):
+        y[i] = ZERO if x[i] <= ZERO else x[i]  # nan stays nan
+
+
+@jit
+def tanh(x: Array, y: Array) -> None:
+    for i in range(len(x)):
+        y[i] = math.tanh(x[i])
+
+
+def d_activate(out: Array, d_out: Array, activation: int) -> Array:
+    if activation == NO_ACTIVATION:
+        return d_out
+    d_x = np.empty_like(out)
+    flat = (x.reshape(1, -1) for x in (d_out, out, d_x))
+    (d_relu if activation == 0 else d_tanh)(*flat)
+    return d_x
 
 
 @jit
@@ -638,24 +750,67 @@ def lerp(start: Number, end: Number, share: Number) -> Number:
 
 
 @jit
-def rmsprop(params: Array, grad: Array, square: Array, lr: float, alpha: float, eps: float) -> None:
-    step, old, new, small = (
+def rmsprop(
+    params: Array,
+    grad: Array,
+    square: Array,
+    mean: Array,
+    lr: float,
+    alpha: float,
+    eps: float,
+    in_root: float,
+) -> None:
+    step, old, new, small, within = (
         np.float32(lr),
         np.float32(alpha),
         np.float32(1 - alpha),
         np.float32(eps),
+        np.float32(in_root),
     )
     for lane in range(len(params)):
-        rmsprop_lane(params[lane], grad[lane], square[lane], step, old, new, small)
+        if mean.shape[1]:
+            rmsprop_centered(
+                params[lane], grad[lane], square[lane], mean[lane], step, old, new, small, within
+            )
+        else:
+            rmsprop_lane(params[lane], grad[lane], square[lane], step, old, new, small, within)
 
 
 @jit
 def rmsprop_lane(
-    params: Array, grad: Array, square: Array, step: Number, old: Number, new: Number, small: Number
+    params: Array,
+    grad: Array,
+    square: Array,
+    step: Number,
+    old: Number,
+    new: Number,
+    small: Number,
+    within: Number,
 ) -> None:
     for i in range(len(params)):
         square[i] = old * square[i] + new * grad[i] * grad[i]
-        lifted = TINY if square[i] <= TINY else square[i]  # nan stays nan
+        raised = square[i] + within
+        lifted = TINY if raised <= TINY else raised  # nan stays nan
+        params[i] -= step * grad[i] / (np.sqrt(lifted) + small)
+
+
+@jit
+def rmsprop_centered(
+    params: Array,
+    grad: Array,
+    square: Array,
+    mean: Array,
+    step: Number,
+    old: Number,
+    new: Number,
+    small: Number,
+    within: Number,
+) -> None:
+    for i in range(len(params)):
+        square[i] = old * square[i] + new * grad[i] * grad[i]
+        mean[i] = lerp(mean[i], grad[i], new)
+        raised = square[i] - mean[i] * mean[i] + within
+        lifted = TINY if raised <= TINY else raised
         params[i] -= step * grad[i] / (np.sqrt(lifted) + small)
 
 
@@ -675,6 +830,7 @@ def store(
     pairs: Array,
     numbers: Array,
     ends: Array,
+    slots: Array,
     position: int,
     gamma: float,
     obs: Array,
@@ -684,42 +840,110 @@ def store(
     terminated: Array,
     truncated: Array,
 ) -> None:
-    for lane in range(len(pairs)):
-        pairs[lane, position, 0] = obs[lane]
-        pairs[lane, position, 1] = next_obs[lane]
-        numbers[lane, position, 0] = action[lane]
-        numbers[lane, position, 1] = reward[lane]
-        numbers[lane, position, 2] = 0.0 if terminated[lane] else gamma
-        ends[lane, position] = terminated[lane] or truncated[lane]
+    for lane in range(len(slots)):
+        slot = slots[lane]
+        pairs[slot, position, 0] = obs[lane]
+        pairs[slot, position, 1] = next_obs[lane]
+        numbers[slot, position, 0] = action[lane]
+        numbers[slot, position, 1] = reward[lane]
+        numbers[slot, position, 2] = 0.0 if terminated[lane] else gamma
+        ends[slot, position] = terminated[lane] or truncated[lane]
+
+
+@jit
+def window(
+    numbers: Array, ends: Array, slot: int, first: int, newest: int, n_step: int
+) -> tuple[Number, Number, int]:
+    """The reward and discount of a transition over up to n_step rows, and the last of them."""
+    total, factor, last = numbers[slot, first, 1], numbers[slot, first, 2], first
+    for _ in range(1, n_step):
+        if ends[slot, last] or last == newest:
+            break
+        last = last + 1 if last + 1 < numbers.shape[1] else 0
+        total += factor * numbers[slot, last, 1]
+        factor *= numbers[slot, last, 2]
+    return total, factor, last
 
 
 @jit
 def gather(
-    pairs: Array, numbers: Array, ends: Array, index: Array, newest: int, n_step: int
+    pairs: Array,
+    numbers: Array,
+    ends: Array,
+    slots: Array,
+    index: Array,
+    newest: int,
+    n_step: int,
 ) -> tuple[Array, Array, Array, Array, Array]:
     lanes, rows = index.shape
-    capacity, size = pairs.shape[1], pairs.shape[3]
+    size = pairs.shape[3]
     obs = np.empty((lanes, rows, size), pairs.dtype)
     next_obs = np.empty((lanes, rows, size), pairs.dtype)
     action = np.empty((lanes, rows), np.int64)
     reward = np.empty((lanes, rows), np.float32)
     discount = np.empty((lanes, rows), np.float32)
     for lane in range(lanes):
+        slot = slots[lane]
         for row in range(rows):
             first = index[lane, row]
-            total, factor, last = numbers[lane, first, 1], numbers[lane, first, 2], first
-            for _ in range(1, n_step):
-                if ends[lane, last] or last == newest:
-                    break
-                last = last + 1 if last + 1 < capacity else 0
-                total += factor * numbers[lane, last, 1]
-                factor *= numbers[lane, last, 2]
+            total, factor, last = window(numbers, ends, slot, first, newest, n_step)
             for i in range(size):
-                obs[lane, row, i] = pairs[lane, first, 0, i]
-                next_obs[lane, row, i] = pairs[lane, last, 1, i]
-            action[lane, row] = np.int64(numbers[lane, first, 0])
+                obs[lane, row, i] = pairs[slot, first, 0, i]
+                next_obs[lane, row, i] = pairs[slot, last, 1, i]
+            action[lane, row] = np.int64(numbers[slot, first, 0])
             reward[lane, row] = total
             discount[lane, row] = factor
+    return obs, action, reward, next_obs, discount
+
+
+@jit
+def gather_stacks(
+    frames: Array,
+    lasts: Array,
+    blank: Array,
+    episode: Array,
+    back: Array,
+    numbers: Array,
+    ends: Array,
+    slots: Array,
+    index: Array,
+    stored: int,
+    stack: int,
+    n_step: int,
+) -> tuple[Array, Array, Array, Array, Array]:
+    lanes, rows = index.shape
+    capacity, size = numbers.shape[1], frames.shape[2]
+    newest = (stored - 1) % capacity
+    obs = np.empty((lanes, rows, stack, size), frames.dtype)
+    next_obs = np.empty((lanes, rows, stack, size), frames.dtype)
+    action = np.empty((lanes, rows), np.int64)
+    reward = np.empty((lanes, rows), np.float32)
+    discount = np.empty((lanes, rows), np.float32)
+    for lane in range(lanes):
+        slot = slots[lane]
+        for row in range(rows):
+            first = index[lane, row]
+            total, factor, last = window(numbers, ends, slot, first, newest, n_step)
+            action[lane, row] = np.int64(numbers[slot, first, 0])
+            reward[lane, row] = total
+            discount[lane, row] = factor
+            for place, taken, out in ((first, stack, obs), (last, stack - 1, next_obs)):
+                number = stored - 1 - (newest - place) % capacity
+                began = blank[slot, episode[slot, place] % blank.shape[1]]
+                for k in range(taken):  # k frames before the newest
+                    frame = frames[slot, (number - min(k, back[slot, place])) % frames.shape[1]]
+                    seen = out[lane, row, taken - 1 - k]
+                    for i in range(size):
+                        seen[i] = frame[i]
+                    if k > back[slot, place] and began:
+                        seen[:] = 0
+            number = stored - 1 - (newest - last) % capacity
+            following = last + 1 if last + 1 < capacity else 0
+            frame = frames[slot, (number + 1) % frames.shape[1]]
+            if last != newest and episode[slot, following] != episode[slot, last]:
+                frame = lasts[slot, episode[slot, last] % lasts.shape[1]]
+            for i in range(size):
+                next_obs[lane, row, stack - 1, i] = frame[i]
     return obs, action, reward, next_obs, discount
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 Array = Any  # an NDArray, or a Tensor
 Activation = Literal["relu", "tanh"]
 ACTIVATIONS: dict[Activation, int] = {"relu": 0, "tanh": 1}
+NO_ACTIVATION = 2  # of a convolution whose output something is added to
 Aggregate = Literal["mean", "max", "sum"]
 AGGREGATES: dict[Aggregate, int] = {"mean": 0, "max": 1, "sum": 2}
 BLOCK = 8  # leaves of a tree under one node, a cache line
@@ -86,8 +87,9 @@ class Kernels(Protocol):
         """Write the gradient of every weight and bias into `grad`, laid out as `params`; returns
         that of x, if asked to go `through` to it."""
 
-    # Convolutions of pictures [S, N, H, W, C], channels last, without padding. Their weights lie in
-    # `params` [S, P] from column `first` on as [kernel, kernel, in, out], followed by the bias.
+    # Convolutions of pictures [S, N, H, W, C], channels last, with `padding` rows and columns of 0
+    # on every side. Their weights lie in `params` [S, P] from column `first` on as
+    # [kernel, kernel, in, out], followed by the bias.
 
     def convolve(
         self,
@@ -96,6 +98,7 @@ class Kernels(Protocol):
         outputs: int,
         kernel: int,
         stride: int,
+        padding: int,
         activation: int,
         x: Array,
     ) -> Array:
@@ -108,6 +111,7 @@ class Kernels(Protocol):
         first: int,
         kernel: int,
         stride: int,
+        padding: int,
         activation: int,
         x: Array,
         out: Array,
@@ -117,6 +121,20 @@ class Kernels(Protocol):
     ) -> Array:
         """Write the gradient of its weight and bias into `grad`, laid out as `params`; returns that
         of x, if asked to go `through` to it."""
+
+    def pool(self, x: Array) -> tuple[Array, Array]:
+        """The largest number [S, N, H', W', C] of every other window of 3 x 3 pixels of x
+        [S, N, H, W, C], the first one centred on the first pixel, and where in its window it is
+        (int64, row by row): the first of several, or the first nan."""
+
+    def d_pool(self, x: Array, place: Array, d_out: Array) -> Array:
+        """The gradient of x, given where the largest ones are and the gradient of these."""
+
+    def activate(self, x: Array, activation: int) -> Array:
+        """The activation of x [S, ...]."""
+
+    def d_activate(self, out: Array, d_out: Array, activation: int) -> Array:
+        """The gradient of x, given its activation and the gradient of that, all of one shape."""
 
     def aggregate(self, value: Array, advantage: Array, kind: int) -> Array:
         """Q [S, N, A, K] of V [S, N, K] and A [S, N, A, K] (Wang et al. 2016): less the mean over
@@ -210,21 +228,32 @@ class Kernels(Protocol):
         """The step of this number, from 1 (Kingma & Ba 2015), with PyTorch's arithmetic."""
 
     def rmsprop(
-        self, params: Array, grad: Array, square: Array, lr: float, alpha: float, eps: float
+        self,
+        params: Array,
+        grad: Array,
+        square: Array,
+        mean: Array,
+        lr: float,
+        alpha: float,
+        eps: float,
+        in_root: float,
     ) -> None:
-        """One step (Tieleman & Hinton 2012), eps outside the root as in PyTorch."""
+        """One step (Tieleman & Hinton 2012), with PyTorch's arithmetic: lr * grad /
+        (sqrt(square - mean^2 + in_root) + eps). mean [S, P] is that of gradients; [S, 0]: it counts
+        as 0."""
 
     def polyak(self, target: Array, online: Array, tau: float) -> None:
         """target += tau * (online - target)."""
 
-    # Replay. `pairs` [S, C, 2, F] holds obs and next_obs of C rows, `numbers` [S, C, 3] action,
-    # reward and discount, `ends` [S, C] whether an episode ended.
+    # Replay. `numbers` [L, C, 3] holds action, reward and discount of C rows, `ends` [L, C] whether
+    # an episode ended; lane s has `slots[s]` of the L.
 
     def store(
         self,
         pairs: Array,
         numbers: Array,
         ends: Array,
+        slots: Array,
         position: int,
         gamma: float,
         obs: NDArray[Any],
@@ -234,19 +263,39 @@ class Kernels(Protocol):
         terminated: NDArray[np.bool_],
         truncated: NDArray[np.bool_],
     ) -> None:
-        """Put one env step of every lane at `position`; observations are [S, F]."""
+        """Put one env step of every lane at `position`; observations are [S, F], and `pairs`
+        [L, C, 2, F] holds obs and next_obs."""
 
     def gather(
         self,
         pairs: Array,
         numbers: Array,
         ends: Array,
+        slots: Array,
         index: Array,
         newest: int,
         n_step: int,
     ) -> tuple[Array, Array, Array, Array, Array]:
         """obs [S, B, F], action, reward, next_obs, discount of the transitions over up to n_step
         rows that begin at `index` [S, B]: to the end of the episode, or to the newest row."""
+
+    def gather_stacks(
+        self,
+        frames: Array,
+        lasts: Array,
+        blank: Array,
+        episode: Array,
+        back: Array,
+        numbers: Array,
+        ends: Array,
+        slots: Array,
+        index: Array,
+        stored: int,
+        stack: int,
+        n_step: int,
+    ) -> tuple[Array, Array, Array, Array, Array]:
+        """`gather` out of frames that lie there once, after `stored` rows: obs and next_obs
+        [S, B, stack, F], oldest frame first. The arrays are those of storage/frames.py."""
 
     # A tree over values from 0 on: `leaves` [S, W * BLOCK] float64, and in `nodes` [S, 2 * W] a
     # binary heap over their blocks, root at 1: sums, or with `least` minima.

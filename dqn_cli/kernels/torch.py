@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dqn_cli.kernels.kernels import BLOCK
+from dqn_cli.kernels.kernels import BLOCK, NO_ACTIVATION
 
 LARGEST = 1e30
 BELOW_ONE = 1 - 2.0**-52
@@ -57,7 +57,7 @@ class Torch:
         for i, (weight, bias) in enumerate(layers(params, first, widths)):
             x = product(x, weight) + bias
             if i < activated:
-                x = torch.tanh(x) if activation else torch.relu(x)
+                x = self.activate(x, activation)
             outputs.append(x)
         return outputs[1:-1], x
 
@@ -79,8 +79,7 @@ class Torch:
         outputs, dx = [x, *hidden, out], d_out
         for i in reversed(range(len(weights))):
             if i < activated:
-                slope = torch.ops.aten.tanh_backward if activation else relu_backward
-                dx = slope(dx, outputs[i + 1])
+                dx = self.d_activate(outputs[i + 1], dx, activation)
             grads[i][0].copy_(product(outputs[i].transpose(1, 2), dx))
             grads[i][1].copy_(sum_rows(dx))
             if i or through:
@@ -94,13 +93,13 @@ class Torch:
         outputs: int,
         kernel: int,
         stride: int,
+        padding: int,
         activation: int,
         x: Tensor,
     ) -> Tensor:
-        rows = windows(x, kernel, stride)
+        rows = windows(x, kernel, stride, padding)
         ((weight, bias),) = layers(params, first, np.array([rows.shape[-1], outputs]))
-        out = product(rows.flatten(1, 3), weight) + bias
-        out = torch.tanh(out) if activation else torch.relu(out)
+        out = self.activate(product(rows.flatten(1, 3), weight) + bias, activation)
         return out.view(*rows.shape[:4], outputs)
 
     def d_convolve(
@@ -109,6 +108,7 @@ class Torch:
         first: int,
         kernel: int,
         stride: int,
+        padding: int,
         activation: int,
         x: Tensor,
         out: Tensor,
@@ -116,20 +116,42 @@ class Torch:
         grad: Tensor,
         through: bool,
     ) -> Tensor:
-        rows, outputs = windows(x, kernel, stride), out.shape[-1]
+        rows, outputs = windows(x, kernel, stride, padding), out.shape[-1]
         widths = np.array([rows.shape[-1], outputs])
         ((weight, _),), ((d_weight, d_bias),) = (layers(p, first, widths) for p in (params, grad))
-        slope = torch.ops.aten.tanh_backward if activation else relu_backward
-        d_sum = slope(d_out, out).flatten(1, 3)
+        d_sum = self.d_activate(out, d_out, activation).flatten(1, 3)
         d_weight.copy_(product(rows.flatten(1, 3).transpose(1, 2), d_sum))
         d_bias.copy_(sum_rows(d_sum))
-        d_x = torch.zeros_like(x)
-        if through:
-            d_rows = product(d_sum, weight.transpose(1, 2))
-            pixels = d_rows.view(*out.shape[:4], kernel * kernel, x.shape[-1]).unbind(4)
-            for place, d_pixel in zip(places(x, kernel, stride), pixels, strict=True):
-                d_x[place] += d_pixel
-        return d_x
+        if not through:
+            return torch.zeros_like(x)
+        d_rows = product(d_sum, weight.transpose(1, 2))
+        pixels = d_rows.view(*out.shape[:4], kernel * kernel, x.shape[-1]).unbind(4)
+        d_framed = torch.zeros_like(framed(x, padding))
+        for place, d_pixel in zip(places(d_framed, kernel, stride), pixels, strict=True):
+            d_framed[place] += d_pixel
+        return inside(d_framed, padding)
+
+    def pool(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = framed(x, 1, -torch.inf)
+        out, place = torch.stack([x[window] for window in places(x, 3, 2)], -1).max(-1)
+        return out, place
+
+    def d_pool(self, x: Tensor, place: Tensor, d_out: Tensor) -> Tensor:
+        d_framed = torch.zeros_like(framed(x, 1))
+        for i, window in enumerate(places(d_framed, 3, 2)):
+            d_framed[window] += torch.where(place == i, d_out, 0)
+        return inside(d_framed, 1)
+
+    def activate(self, x: Tensor, activation: int) -> Tensor:
+        if activation == NO_ACTIVATION:
+            return x
+        return torch.tanh(x) if activation else torch.relu(x)
+
+    def d_activate(self, out: Tensor, d_out: Tensor, activation: int) -> Tensor:
+        if activation == NO_ACTIVATION:
+            return d_out
+        found: Tensor = (torch.ops.aten.tanh_backward if activation else relu_backward)(d_out, out)
+        return found
 
     def aggregate(self, value: Tensor, advantage: Tensor, kind: int) -> Tensor:
         value = value.unsqueeze(-2)
@@ -254,9 +276,22 @@ class Torch:
         params.addcdiv_(mean, denominator, value=-lr / (1 - beta1**steps))
 
     def rmsprop(
-        self, params: Tensor, grad: Tensor, square: Tensor, lr: float, alpha: float, eps: float
+        self,
+        params: Tensor,
+        grad: Tensor,
+        square: Tensor,
+        mean: Tensor,
+        lr: float,
+        alpha: float,
+        eps: float,
+        in_root: float,
     ) -> None:
         square.mul_(alpha).addcmul_(grad, grad, value=1 - alpha)
+        if mean.shape[1]:
+            lerp(mean, grad, 1 - alpha)
+            square = square.addcmul(mean, mean, value=-1)
+        if in_root:
+            square = square + in_root
         params.addcdiv_(grad, root(square).add_(eps), value=-lr)
 
     def polyak(self, target: Tensor, online: Tensor, tau: float) -> None:
@@ -267,6 +302,7 @@ class Torch:
         pairs: Tensor,
         numbers: Tensor,
         ends: Tensor,
+        slots: Tensor,
         position: int,
         gamma: float,
         obs: NDArray[Any],
@@ -276,33 +312,67 @@ class Torch:
         terminated: NDArray[np.bool_],
         truncated: NDArray[np.bool_],
     ) -> None:
-        pairs[:, position] = self.place(np.stack([obs, next_obs], 1))
+        pairs[slots, position] = self.place(np.stack([obs, next_obs], 1))
         row = np.stack([action, reward, gamma * ~terminated], 1)
-        numbers[:, position] = self.place(row.astype(np.float32))
-        ends[:, position] = self.place(terminated | truncated)
+        numbers[slots, position] = self.place(row.astype(np.float32))
+        ends[slots, position] = self.place(terminated | truncated)
 
     def gather(
         self,
         pairs: Tensor,
         numbers: Tensor,
         ends: Tensor,
+        slots: Tensor,
         index: Tensor,
         newest: int,
         n_step: int,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        capacity = pairs.shape[1]
-        obs, next_obs = rows(pairs, index).unbind(2)
-        action, reward, discount = rows(numbers, index).unbind(2)
-        last, open_ = index, torch.ones_like(index, dtype=torch.bool)
-        for _ in range(1, n_step):
-            open_ = open_ & ~rows(ends, last) & (last != newest)
-            last = torch.where(open_, (last + 1) % capacity, last)
-            _, more, factor = rows(numbers, last).unbind(2)
-            reward = torch.where(open_, reward + discount * more, reward)
-            discount = torch.where(open_, discount * factor, discount)
+        obs, next_obs = rows(pairs, slots, index).unbind(2)
+        action, reward, discount, last = window(numbers, ends, slots, index, newest, n_step)
         if n_step > 1:
-            next_obs = rows(pairs, last)[:, :, 1]
-        return obs, action.long(), reward, next_obs, discount
+            next_obs = rows(pairs, slots, last)[:, :, 1]
+        return obs, action, reward, next_obs, discount
+
+    def gather_stacks(
+        self,
+        frames: Tensor,
+        lasts: Tensor,
+        blank: Tensor,
+        episode: Tensor,
+        back: Tensor,
+        numbers: Tensor,
+        ends: Tensor,
+        slots: Tensor,
+        index: Tensor,
+        stored: int,
+        stack: int,
+        n_step: int,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        capacity, held = numbers.shape[1], frames.shape[1]
+        newest = (stored - 1) % capacity
+        action, reward, discount, last = window(numbers, ends, slots, index, newest, n_step)
+
+        def stacked(place: Tensor, taken: int) -> list[Tensor]:
+            """The newest `taken` frames [S, B, F] of the rows' observations, oldest first."""
+            number = stored - 1 - (newest - place) % capacity
+            before, own = rows(back, slots, place), rows(episode, slots, place)
+            began = rows(blank, slots, own % blank.shape[1])
+            seen = []
+            for k in reversed(range(taken)):
+                frame = rows(frames, slots, (number - before.clamp(max=k)) % held)
+                seen.append(frame.masked_fill(((before < k) & began)[..., None], 0))
+            return seen
+
+        number = stored - 1 - (newest - last) % capacity
+        own = rows(episode, slots, last)
+        over = (last != newest) & (rows(episode, slots, (last + 1) % capacity) != own)
+        after = torch.where(
+            over[..., None],
+            rows(lasts, slots, own % lasts.shape[1]),
+            rows(frames, slots, (number + 1) % held),
+        )
+        obs, next_obs = stacked(index, stack), [*stacked(last, stack - 1), after]
+        return torch.stack(obs, 2), action, reward, torch.stack(next_obs, 2), discount
 
     def tree_set(
         self, leaves: Tensor, nodes: Tensor, index: Tensor, value: Tensor, least: bool
@@ -364,8 +434,22 @@ def layers(params: Tensor, first: int, widths: NDArray[np.int64]) -> list[tuple[
     return found
 
 
-def windows(x: Tensor, kernel: int, stride: int) -> Tensor:
+def framed(x: Tensor, padding: int, value: float = 0.0) -> Tensor:
+    """Pictures [S, N, H, W, C] with so many more rows and columns on every side."""
+    if not padding:
+        return x
+    return torch.nn.functional.pad(x, (0, 0, padding, padding, padding, padding), value=value)
+
+
+def inside(x: Tensor, padding: int) -> Tensor:
+    """The inverse of `framed`."""
+    kept = slice(padding, -padding or None)
+    return x[:, :, kept, kept].contiguous()
+
+
+def windows(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
     """The windows [S, N, H', W', kernel * kernel * C] of pictures x [S, N, H, W, C]."""
+    x = framed(x, padding)
     return torch.stack([x[place] for place in places(x, kernel, stride)], 4).flatten(4)
 
 
@@ -432,12 +516,26 @@ def root(square: Tensor) -> Tensor:
     return square.clamp(min=1e-30).sqrt_()
 
 
-def rows(storage: Tensor, index: Tensor) -> Tensor:
-    """The rows [S, B, ...] of storage [S, C, ...] at `index` [S, B]."""
-    lanes, capacity = storage.shape[:2]
-    first = torch.arange(0, lanes * capacity, capacity, device=index.device)
+def rows(storage: Tensor, slots: Tensor, index: Tensor) -> Tensor:
+    """The rows [S, B, ...] of storage [L, C, ...] at `index` [S, B] of these slots [S]."""
+    first = slots * storage.shape[1]
     found = storage.flatten(0, 1).index_select(0, (index + first[:, None]).flatten())
     return found.view(*index.shape, *storage.shape[2:])
+
+
+def window(
+    numbers: Tensor, ends: Tensor, slots: Tensor, index: Tensor, newest: int, n_step: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Action, reward and discount of the transitions over up to n_step rows, and the last rows."""
+    action, reward, discount = rows(numbers, slots, index).unbind(2)
+    last, open_ = index, torch.ones_like(index, dtype=torch.bool)
+    for _ in range(1, n_step):
+        open_ = open_ & ~rows(ends, slots, last) & (last != newest)
+        last = torch.where(open_, (last + 1) % numbers.shape[1], last)
+        _, more, factor = rows(numbers, slots, last).unbind(2)
+        reward = torch.where(open_, reward + discount * more, reward)
+        discount = torch.where(open_, discount * factor, discount)
+    return action.long(), reward, discount, last
 
 
 def put_last(leaves: Tensor, index: Tensor, value: Tensor) -> None:

@@ -18,11 +18,14 @@ def headline(
     seeds: Sequence[int],
     device: str,
     kernels: str,
+    replay: int,
 ) -> str:
-    """Environment, variant, seeds, device and kind of kernels. The variant is the run's name, if it
-    has one, or else its choices in the main groups."""
+    """Environment, variant, seeds, device and kind of kernels; and, if it is a gigabyte or more,
+    the memory that `replay` will take, in bytes. The variant is the run's name, if it has one, or
+    else its choices in the main groups."""
     variant = name or " ".join(choices[group] for group in MAIN_GROUPS if group in choices)
-    parts = [env, shorten(variant, NAME_LENGTH), listed(seeds), f"{device}, {kernels}"]
+    memory = f"replay up to {replay / 10**9:.3g} GB" if replay >= 10**9 else ""
+    parts = [env, shorten(variant, NAME_LENGTH), listed(seeds), f"{device}, {kernels}", memory]
     return "  ".join(part for part in parts if part)
 
 

@@ -51,13 +51,14 @@ class Linear(NamedTuple):
 
 
 class Convolution(NamedTuple):
-    """The shape of one layer without padding; its weights lie as [kernel, kernel, in, out]."""
+    """The shape of one layer; its weights lie as [kernel, kernel, in, out]."""
 
     name: str
     channels: int
     outputs: int
     kernel: int
     stride: int
+    padding: int
 
     @property
     def inputs(self) -> int:

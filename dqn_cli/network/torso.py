@@ -6,33 +6,40 @@ than both others (as frames are stacked), or [height, width] of one channel.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Len
 
 from dqn_cli.kernels.kernels import ACTIVATIONS, Activation, Array, Kernels
 from dqn_cli.network.layers import Convolution, Picture
 from dqn_cli.network.observations import features, rows, scaled
+from dqn_cli.network.stages import Activate, Convolve, Pool, Stage, section
 from dqn_cli.types import Count, Space, Weights
 
-Layer = Annotated[list[Count], Len(3, 3)]  # channels out, size of the kernel, stride
-Convolutions = Literal["nature", "minatar"] | list[Layer]
-PUBLISHED: dict[str, list[Layer]] = {
+Layer = Annotated[list[Count], Len(3, 4)]  # channels out, size of the kernel, stride, padding
+Section = Annotated[list[Count], Len(1, 1)]  # channels of a section of IMPALA's
+Part = Layer | Section | Literal["pool"]
+Convolutions = Literal["nature", "dopamine", "minatar", "impala"] | list[Part]
+PUBLISHED: dict[str, list[Part]] = {
     "nature": [[32, 8, 4], [64, 4, 2], [64, 3, 1]],  # Mnih et al. 2015
+    "dopamine": [[32, 8, 4, 2], [64, 4, 2, 2], [64, 3, 1, 1]],  # Castro et al. 2018, its code
     "minatar": [[16, 3, 1]],  # Young and Tian 2019
+    "impala": [[16], [32], [32]],  # Espeholt et al. 2018
 }
 
 
 class Seen(NamedTuple):
     """What a torso computed."""
 
-    pictures: list[Array]  # [S, N, H, W, C]: the observations, then the output of each convolution
+    kept: list[Any]  # by each stage, for the way back
+    shape: tuple[int, ...]  # of the pictures [S, N, H, W, C] that came out of the last one
     rows: Array  # [S, N, features]
 
 
 class Torso:
-    """obs -> convolutions, each followed by the activation -> rows [features]; without
-    convolutions, the numbers of an observation in a row. Its layers are the network's first ones.
+    """obs -> convolutions, each followed by the activation, and sections, whose last one is ->
+    rows [features]; without any, the numbers of an observation in a row. Its layers are the
+    network's first ones.
 
     ValueError for observations that are no pictures, or smaller than a kernel.
     """
@@ -42,26 +49,40 @@ class Torso:
     ) -> None:
         self.space = space
         self.kernels = kernels
-        self.activation = ACTIVATIONS[activation]
-        self.layers: list[Convolution] = []
+        self.stages: list[Stage] = []
         self.picture: Picture | None = None  # that the rows are made of
-        shapes = PUBLISHED[convolutions] if isinstance(convolutions, str) else convolutions
-        if not shapes:
-            self.features = features(space)
-            return
-        place = f"convolutions={convolutions}"
-        height, width, channels = picture(space, place)
-        for i, (outputs, kernel, stride) in enumerate(shapes):
-            if kernel > min(height, width):
-                raise ValueError(
-                    f"{place}: a kernel of {kernel} x {kernel} does not fit into "
-                    f"{height} x {width}, which is what layer {i + 1} gets"
-                )
-            self.layers.append(Convolution(f"convolution.{i}", channels, outputs, kernel, stride))
-            height, width = ((size - kernel) // stride + 1 for size in (height, width))
-            channels = outputs
-        self.picture = (height, width, channels)
+        parts = PUBLISHED[convolutions] if isinstance(convolutions, str) else convolutions
+        if parts:
+            self.picture = self._build(parts, f"convolutions={convolutions}", activation)
+        self.layers = [layer for stage in self.stages for layer in stage.layers]
+        height, width, channels = self.picture or (1, 1, features(space))
         self.features = height * width * channels
+
+    def _build(self, parts: list[Part], place: str, activation: Activation) -> Picture:
+        """Make the stages; what comes out of them."""
+        size, key, bare = picture(self.space, place), ACTIVATIONS[activation], False
+        for i, part in enumerate(parts):
+            if part == "pool":
+                stages: list[Stage] = [Pool(self.kernels)]
+            elif len(part) == 1:
+                stages = section(self.kernels, f"section.{i}", size[2], int(part[0]), key)
+                bare = True
+            else:
+                outputs, kernel, stride, padding = map(int, [*part, 0][:4])
+                if kernel > min(size[:2]) + 2 * padding:
+                    raise ValueError(
+                        f"{place}: a kernel of {kernel} x {kernel} does not fit into "
+                        f"{size[0]} x {size[1]}, which is what layer {i + 1} gets"
+                    )
+                layer = Convolution(f"convolution.{i}", size[2], outputs, kernel, stride, padding)
+                stages = [Convolve(self.kernels, layer, key)]
+                bare = False
+            for stage in stages:
+                size = stage.size(size)
+            self.stages += stages
+        if bare:
+            self.stages.append(Activate(self.kernels, key))
+        return size
 
     @property
     def learns(self) -> bool:
@@ -69,23 +90,24 @@ class Torso:
         return bool(self.layers)
 
     def forward(self, weights: Weights, obs: Array) -> Seen:
-        if not self.learns:
-            return Seen([], rows(obs, self.space, self.kernels))
-        pictures, first = [channels_last(obs, self.space, self.kernels)], 0
-        for layer in self.layers:
-            how = layer.outputs, layer.kernel, layer.stride, self.activation
-            pictures.append(self.kernels.convolve(weights, first, *how, pictures[-1]))
-            first += layer.size
-        return Seen(pictures, pictures[-1].reshape(*obs.shape[:2], self.features))
+        if not self.stages:
+            return Seen([], (), rows(obs, self.space, self.kernels))
+        x, kept, first = channels_last(obs, self.space, self.kernels), [], 0
+        for stage in self.stages:
+            x, needed = stage.forward(weights, first, x)
+            kept.append(needed)
+            first += sum(layer.size for layer in stage.layers)
+        return Seen(kept, x.shape, x.reshape(*obs.shape[:2], self.features))
 
     def backward(self, weights: Weights, seen: Seen, d_rows: Array, grad: Weights) -> None:
         """Given the gradient of the rows, writes that of every weight and bias into `grad`."""
+        if not self.learns:
+            return
+        d_picture = d_rows.reshape(seen.shape)
         first = sum(layer.size for layer in self.layers)
-        for i, layer in reversed(list(enumerate(self.layers))):
-            first -= layer.size
-            x, out = seen.pictures[i : i + 2]
-            how = layer.kernel, layer.stride, self.activation, x, out, d_rows.reshape(out.shape)
-            d_rows = self.kernels.d_convolve(weights, first, *how, grad, i > 0)
+        for i, stage in reversed(list(enumerate(self.stages))):
+            first -= sum(layer.size for layer in stage.layers)
+            d_picture = stage.backward(weights, first, seen.kept[i], d_picture, grad, i > 0)
 
 
 def channels_first(space: Space) -> bool:

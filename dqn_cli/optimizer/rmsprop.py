@@ -1,4 +1,12 @@
-"""RMSprop (Tieleman & Hinton 2012), with PyTorch's arithmetic: eps outside the root."""
+"""RMSprop (Tieleman & Hinton 2012), with PyTorch's arithmetic.
+
+    square = alpha * square + (1 - alpha) * grad^2,   mean = alpha * mean + (1 - alpha) * grad
+    params -= lr * grad / (sqrt(square) + eps), or
+            - lr * grad / sqrt(square + eps) if eps is in the root
+
+Centred, as in Graves (2013, "Generating sequences with recurrent neural networks", equations 38 to
+40), square - mean^2 stands for square.
+"""
 
 from __future__ import annotations
 
@@ -31,23 +39,33 @@ class RMSprop:
         lr_steps: Count,
         alpha: Momentum,
         eps: Positive,
+        eps_in_root: bool,
+        centered: bool,
     ) -> None:
         self.kernels = kernels
-        self.square = kernels.place(np.zeros(params.shape, np.float32))
+        lanes, size = params.shape
+        self.square = kernels.place(np.zeros((lanes, size), np.float32))
+        self.mean = kernels.place(np.zeros((lanes, size if centered else 0), np.float32))
         self.lr = (lr, lr_end, lr_steps)
         self.alpha = alpha
-        self.eps = eps
+        self.eps, self.in_root = (0.0, eps) if eps_in_root else (eps, 0.0)
 
     def step(self, params: Array, grad: Array, step: int) -> None:
         lr = annealed(*self.lr, step)
-        self.kernels.rmsprop(params, grad, self.square, lr, self.alpha, self.eps)
+        state = self.square, self.mean
+        self.kernels.rmsprop(params, grad, *state, lr, self.alpha, self.eps, self.in_root)
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.square = self.square[list(lanes)]
+        self.mean = self.mean[list(lanes)]
 
     def state(self, lane: int) -> State:
-        return {"square": self.kernels.tensor(self.square[lane]).cpu()}
+        tensor = self.kernels.tensor
+        return {"square": tensor(self.square[lane]).cpu(), "mean": tensor(self.mean[lane]).cpu()}
 
     def load(self, lanes: int, state: State, updates: int) -> None:
-        shape = (lanes, self.square.shape[1])
-        self.square = self.kernels.place(take(state, "square", shape, torch.float32).numpy())
+        square, mean = (
+            take(state, name, (lanes, array.shape[1]), torch.float32).numpy()
+            for name, array in (("square", self.square), ("mean", self.mean))
+        )
+        self.square, self.mean = self.kernels.place(square), self.kernels.place(mean)

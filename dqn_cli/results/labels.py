@@ -79,7 +79,8 @@ def _differences(configs: Sequence[Flat], choices: Sequence[Mapping[str, str]]) 
     then `key=value`. The keys of a group are compared among the pools that chose the same option
     there, because another option has other keys.
     """
-    groups = list(dict.fromkeys(group for choice in choices for group in choice))
+    # how replay is kept changes no score, and older runs do not say it
+    groups = list(dict.fromkeys(g for choice in choices for g in choice if g != "storage"))
     differing = [g for g in groups if len({choice.get(g) for choice in choices}) > 1]
     keys = list(dict.fromkeys(key for config in configs for key in config))
     shown: list[list[str]] = [[] for _ in configs]

@@ -62,6 +62,11 @@ def checkpoint_file(seed: int, kind: str) -> str:
     return f"{CHECKPOINTS}/seed_{seed}_{kind}.pt"
 
 
+def rows_file(seed: int, number: int) -> str:
+    """Path of the seed's block of replay of this number, from 1, relative to the run directory."""
+    return f"{CHECKPOINTS}/seed_{seed}_rows_{number}.pt"
+
+
 def format_number(value: float | None, exact: bool = False) -> str:
     """A CSV cell: whole numbers plain, None as nothing, others to 9 significant digits, which keep
     every float32; or, if `exact`, to the fewest that keep this float64.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Keys in which pooled runs may differ: whose run it is, and how it was carried out.
 NOT_COMPARED = (
     *("seed", "resume", "report", "eval.diagnose_every", "checkpoint.every_seconds"),
-    "device.workers",
+    *("device.workers", "storage._target_", "storage.stack"),
 )
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import math
-import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,15 +11,11 @@ import torch
 from torch import Tensor
 
 from dqn_cli.events import Diagnosis, Episode, Evaluated
-from dqn_cli.state import Best, Held, Known, Lane
+from dqn_cli.saving import blocks, tensors
+from dqn_cli.saving.tensors import NOT_OURS, are_tensors
+from dqn_cli.state import Best, Block, Held, Known, Lane
 
-NOT_OURS = "not a checkpoint of dqn-train, or a damaged one"
-FORMAT = 3  # of the files; 1, before the number was in them
 LARGEST = 2**53
-
-
-class Damaged(ValueError):
-    """The file is not as it was written."""
 
 
 class Checkpoint(NamedTuple):
@@ -35,24 +30,25 @@ class Checkpoint(NamedTuple):
 
 def dump(checkpoint: Checkpoint) -> bytes:
     """The file's bytes; a pickle of tensors and numbers only."""
-    return _dump(checkpoint._asdict())
+    return tensors.dump(checkpoint._asdict())
 
 
 def load(path: Path) -> Checkpoint:
     """Read without running code from the file. ValueError, one line, if it is no checkpoint."""
     try:
-        values = Checkpoint(**_load(path))
+        values = Checkpoint(**tensors.load(path))
     except TypeError:
         raise ValueError(f"{path}: {NOT_OURS}") from None
     origin = _seed(values.seed) and _counts(values.episode, values.step)
     scored = values.score is None or isinstance(values.score, float)
-    if not (origin and scored and _tensors(values.params)):
+    if not (origin and scored and are_tensors(values.params)):
         raise ValueError(f"{path}: {NOT_OURS}")
     return values
 
 
-def dump_lane(lane: Lane) -> bytes:
-    """The file's bytes; a pickle of tensors and numbers only."""
+def dump_lane(lane: Lane, written: Sequence[Block] = ()) -> bytes:
+    """The file's bytes; a pickle of tensors and numbers only. written: the files that rows of its
+    replay lie in already."""
     best = lane.best and lane.best._asdict() | {"params": torch.from_numpy(lane.best.params)}
     values = lane._asdict() | {
         "best": best,
@@ -64,20 +60,23 @@ def dump_lane(lane: Lane) -> bytes:
             {"row": _plain(event), "params": params if params is None else params.cpu()}
             for event, params in lane.waiting
         ],
-        "learner": {name: value.clone() for name, value in lane.learner.items()},
+        "learner": blocks.cloned(lane.learner),
+        "rows": blocks.plain(lane.rows, written),
     }
-    return _dump(values)
+    return tensors.dump(values)
 
 
 def load_lane(path: Path) -> Lane:
-    """Read without running code from the file. ValueError, one line, if it is no such file."""
+    """Read without running code from the file; rows of its replay that lie in other files are read
+    when they are asked for. ValueError, one line, if it is no such file."""
     try:
-        values = _load(path)
+        values = tensors.load(path)
         best, known = values["best"], values["known"]
         lane = Lane(**values)._replace(
             best=None if best is None else Best(**best),
             known=None if known is None else Known(**known),
             waiting=[_held(held["row"], held["params"]) for held in values["waiting"]],
+            rows=blocks.read(values["rows"], path),
         )
     except (TypeError, KeyError):
         raise ValueError(f"{path}: {NOT_OURS}") from None
@@ -88,7 +87,7 @@ def load_lane(path: Path) -> Lane:
         and (lane.known is None or _known(lane.known))
         and (lane.best is None or _best(lane.best))
         and all(_waits(event, params, lane) for event, params in lane.waiting)
-        and _tensors(lane.learner)
+        and are_tensors(lane.learner)
     ):
         raise ValueError(f"{path}: {NOT_OURS}")
     if lane.best is not None:
@@ -109,7 +108,7 @@ def _held(row: dict[str, Any], params: Tensor | None) -> Held:
 
 
 def _played(actions: Any, obs: Any) -> bool:
-    whole = _tensors({"actions": actions, "obs": obs})
+    whole = are_tensors({"actions": actions, "obs": obs})
     return whole and actions.dtype == torch.int64 and actions.ndim == 1
 
 
@@ -133,48 +132,7 @@ def _waits(event: Episode | Evaluated, params: Any, lane: Lane) -> bool:
 
 def _row(params: Any) -> bool:
     """Whether they are a network's parameters [P]."""
-    return _tensors({"": params}) and params.dtype is torch.float32 and params.ndim == 1
-
-
-def _dump(values: dict[str, Any]) -> bytes:
-    data = io.BytesIO()
-    torch.save({"format": FORMAT, **values}, data)
-    return data.getvalue()
-
-
-def _load(path: Path) -> dict[str, Any]:
-    if not path.is_file():  # a pipe would never end
-        raise ValueError(f"{path}: no such checkpoint")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # PyTorch does not look at the checksums
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}") from error
-    except Exception:  # what is wrong with the bytes decides what is raised
-        raise Damaged(f"{path}: {NOT_OURS}") from None
-    if damaged is not None:
-        raise Damaged(f"{path}: {NOT_OURS}")
-    try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise ValueError(f"{path}: does not fit into memory") from None
-    except Exception:
-        raise ValueError(f"{path}: {NOT_OURS}") from None
-    if not isinstance(values, dict) or not all(map(_is_name, values)):
-        raise ValueError(f"{path}: {NOT_OURS}")
-    number = values.pop("format", 1 if values.keys() >= {"seed", "episode", "step"} else None)
-    if type(number) is not int:
-        raise ValueError(f"{path}: {NOT_OURS}")
-    if number != FORMAT:
-        other = "an older" if number < FORMAT else "a newer"
-        raise ValueError(
-            f"{path}: written by {other} dqn-cli (format {number}, this one reads {FORMAT})"
-        )
-    return values
-
-
-def _is_name(key: object) -> bool:
-    return isinstance(key, str)
+    return are_tensors({"": params}) and params.dtype is torch.float32 and params.ndim == 1
 
 
 def _seed(number: object) -> bool:
@@ -183,17 +141,3 @@ def _seed(number: object) -> bool:
 
 def _counts(*numbers: object) -> bool:
     return all(type(number) is int and 0 <= number < LARGEST for number in numbers)
-
-
-def _tensors(values: object) -> bool:
-    """A dictionary of plain tensors: not sparse, not of a kind that NumPy does not have."""
-    return isinstance(values, dict) and all(
-        isinstance(name, str)
-        and type(tensor) is Tensor
-        and tensor.layout is torch.strided
-        and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
-        and not (tensor.requires_grad or tensor.is_neg() or tensor.is_conj())
-        and not tensor.is_quantized
-        and tensor.device.type == "cpu"
-        for name, tensor in values.items()
-    )

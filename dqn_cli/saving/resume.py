@@ -27,7 +27,8 @@ from dqn_cli.results.schema import (
     one_line,
     scores_file,
 )
-from dqn_cli.saving.checkpoint import Damaged, load_lane
+from dqn_cli.saving.checkpoint import load_lane
+from dqn_cli.saving.tensors import Damaged
 from dqn_cli.saving.versions import NAMES, versions
 from dqn_cli.state import Best, Lane
 

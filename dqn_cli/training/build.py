@@ -8,7 +8,6 @@ from typing import Any
 
 from dqn_cli.config import BadInput, Config, locate
 from dqn_cli.kernels.kernels import Kernels, load
-from dqn_cli.storage.transitions import Transitions
 from dqn_cli.training.contract import ROWS, Parts, check_members, uses_autograd
 from dqn_cli.training.evaluation import Evaluation
 from dqn_cli.training.learner import Learner
@@ -16,7 +15,7 @@ from dqn_cli.training.loop import Loop
 from dqn_cli.training.memory import check_memory
 from dqn_cli.training.policy import Exploring, Greedy
 from dqn_cli.training.replay import Replay
-from dqn_cli.types import EnvMaker
+from dqn_cli.types import EnvMaker, Storage
 
 
 def part(config: Config, group: str, **offers: Any) -> Any:
@@ -79,8 +78,6 @@ def _loop(config: Config, env: EnvMaker, kernels: Kernels, notes: list[str]) -> 
     algo = part(config, "algo", **offers)
     offers["atoms"] = algo.atoms or 1
     network = part(config, "network", **offers)
-    if kernels.device.type == "cpu":
-        check_memory(config, env.space, env.max_steps)
     online = kernels.place(network.init(seeds).numpy())
     offers["params"] = online
     exploration = part(config, "exploration", **offers)
@@ -90,9 +87,9 @@ def _loop(config: Config, env: EnvMaker, kernels: Kernels, notes: list[str]) -> 
         buffer, optimizer, target = (
             part(config, group, **few) for group in ("buffer", "optimizer", "target")
         )
-        rows = min(buffer.capacity, ROWS)
-        storage = Transitions(1, env.space, rows, config.gamma, config.n_step, kernels)
-        return Parts(network, algo, exploration, Replay(storage, buffer), optimizer, target)
+        storage = stored(config, min(buffer.capacity, ROWS), few)
+        replay = Replay(storage, buffer, kernels)
+        return Parts(network, algo, exploration, replay, optimizer, target)
 
     autograd = uses_autograd(config, env.space, tried, online, kernels)
     learner = Learner(
@@ -100,7 +97,7 @@ def _loop(config: Config, env: EnvMaker, kernels: Kernels, notes: list[str]) -> 
         online,
         network,
         algo,
-        replay(config, offers),
+        replay(config, offers, env.max_steps),
         part(config, "optimizer", **offers),
         part(config, "target", **offers),
         kernels,
@@ -126,20 +123,28 @@ def _loop(config: Config, env: EnvMaker, kernels: Kernels, notes: list[str]) -> 
     )
 
 
-def replay(config: Config, offers: Mapping[str, Any]) -> Replay:
-    """The replay of all seeds; offers as for `part`."""
-    sampler = part(config, "buffer", **offers)
-    lanes, space, kernels = len(offers["seeds"]), offers["space"], offers["kernels"]
+def stored(config: Config, capacity: int, offers: Mapping[str, Any]) -> Storage:
+    """A storage of so many rows; offers as for `part`."""
+    made: Storage = part(config, "storage", **offers, capacity=capacity, n_step=config.n_step)
+    return made
+
+
+def replay(config: Config, offers: Mapping[str, Any], max_steps: int | None) -> Replay:
+    """The replay of all seeds; offers as for `part`. An episode has at most `max_steps`."""
+    sampler, kernels = part(config, "buffer", **offers), offers["kernels"]
     if config.n_step > sampler.capacity:
         raise BadInput(
             f"n_step={config.n_step}: the replay holds {sampler.capacity} rows, and returns end "
             "at the newest one"
         )
+    if kernels.device.type == "cpu":
+        one = stored(config, 1, {**offers, "seeds": offers["seeds"][:1]})
+        check_memory(config, sampler.capacity, one.row_bytes, max_steps)
     try:
-        storage = Transitions(lanes, space, sampler.capacity, config.gamma, config.n_step, kernels)
-    except ValueError as error:
+        storage = stored(config, sampler.capacity, offers)
+    except MemoryError as error:
         raise BadInput(f"buffer.{error}") from error
-    return Replay(storage, sampler)
+    return Replay(storage, sampler, kernels)
 
 
 def greedy(config: Config, env: EnvMaker, kernels: Kernels) -> Greedy:

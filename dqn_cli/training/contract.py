@@ -35,6 +35,7 @@ from dqn_cli.types import (
     Sampler,
     Space,
     Step,
+    Storage,
     Target,
 )
 
@@ -46,6 +47,7 @@ CONTRACTS: dict[str, type] = {
     "exploration": Exploration,
     "network": Network,
     "optimizer": Optimizer,
+    "storage": Storage,
     "target": Target,
 }
 ROWS = 3  # of the batch that is tried
@@ -203,12 +205,15 @@ def _explore(config: Config, exploration: Exploration, q: np.ndarray[Any, Any]) 
 
 def _replay(config: Config, space: Space, replay: Replay, kernels: Kernels) -> None:
     """Rows stored, drawn, ranked, and the state carried over; of one lane."""
-    sampler = replay.sampler
+    sampler, storage = replay.sampler, replay.storage
     rows = min(sampler.capacity, ROWS)
     obs, no = np.zeros((1, *space.obs_shape), space.obs_dtype), np.zeros(1, np.bool_)
+    with _blamed(config, "storage"):
+        step = Step(obs, np.zeros(1, np.int64), np.ones(1), obs, no, no)
+        positions = [storage.add(step) for _ in range(rows)]
     with _blamed(config, "buffer"):
-        for _ in range(rows):
-            replay.add(Step(obs, np.zeros(1, np.int64), np.ones(1), obs, no, no))
+        for position in positions:
+            sampler.added(position)
         drawn = sampler.draw(rows, rows)
     shape = (1, config.batch_size)
     if not (isinstance(drawn, tuple) and len(drawn) == 2):
@@ -235,8 +240,18 @@ def _replay(config: Config, space: Space, replay: Replay, kernels: Kernels) -> N
         if chances is not None and kinds != [f"float64 [{rows}]"] * 2:
             what = f"chances gives {' '.join(str(chances).split()):.60}"
             _refuse(config, "buffer", what, f"(proportions, weights), float64 [{rows}] of NumPy")
+    with _blamed(config, "storage"):
+        batch = storage.gather(placed[0], placed[1])
+        storage.load(rows, [storage.rows(0)])
+        storage.keep([0])
+    _check_type(config, "storage", "gather", batch, Batch)
+    for name in ("reward", "discount"):
+        _check(config, "storage", f"gather gives {name}", getattr(batch, name), shape, kernels)
+    for name, found in (("obs", batch.obs), ("next_obs", batch.next_obs)):
+        if tuple(found.shape) != (*shape, *space.obs_shape):
+            expected = f"{[*shape, *space.obs_shape]}"
+            _refuse(config, "storage", f"gather gives {name} {list(found.shape)}", expected)
     with _blamed(config, "buffer"):
-        replay.storage.gather(placed[0], placed[1])
         sampler.update(placed[0], kernels.place(np.ones(shape, np.float32)))
         sampler.load([0], _saved(config, "buffer", sampler), rows, 1)
         sampler.keep([0])

@@ -35,4 +35,4 @@ def check_lane(probe: Loop, lane: Lane) -> None:
         take({"obs": obs}, "obs", space.obs_shape, torch.as_tensor(probe.obs).dtype)
     if any(len(params) != width for params in networks):
         raise ValueError(f"best, waiting: expected {width} parameters")
-    probe.learner.load([lane.seed], stack([lane.learner]), lane.step)
+    probe.learner.load([lane.seed], stack([lane.learner]), lane.step, [lane.rows])

@@ -17,7 +17,7 @@ from torch import Tensor
 from dqn_cli.kernels.kernels import Array, Kernels
 from dqn_cli.kernels.torch import TORCH
 from dqn_cli.seeding import Stream
-from dqn_cli.state import State, nested, take, within
+from dqn_cli.state import Rows, State, nested, take, within
 from dqn_cli.training.contract import FORWARDS
 from dqn_cli.training.replay import Replay
 from dqn_cli.types import Algo, Batch, Inputs, Loss, Network, Optimizer, Output, Target
@@ -199,9 +199,12 @@ class Learner:
             **nested("replay", self.replay.state(lane)),
         }
 
-    def load(self, seeds: Sequence[int], state: State, step: int) -> None:
-        """Go on with these seeds from their state, after so many env steps; ValueError if it is not
-        of such a learner."""
+    def load(
+        self, seeds: Sequence[int], state: State, step: int, rows: Sequence[Rows | None]
+    ) -> None:
+        """Go on with these seeds from their state and the rows of their replay (None: those of the
+        lane that is in this place), after so many env steps; ValueError if they are not of such a
+        learner."""
         lanes = len(seeds)
         shape, sums = (lanes, self.online.shape[1]), (lanes, self.loss_sum.shape[1])
 
@@ -218,7 +221,7 @@ class Learner:
             raise ValueError(f"reported: expected up to {self.count}, found {self.reported}")
         self._split()
         self.optimizer.load(lanes, within("optimizer", state), self.count)
-        self.replay.load(seeds, within("replay", state), step, self.count)
+        self.replay.load(seeds, within("replay", state), step, self.count, rows)
         self._draw_noise(seeds)
 
     def _split(self) -> None:

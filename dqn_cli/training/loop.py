@@ -26,7 +26,7 @@ from dqn_cli.events import (
     Tick,
 )
 from dqn_cli.seeding import episode_seed
-from dqn_cli.state import Known, Lane, stack
+from dqn_cli.state import Known, Lane, Rows, stack
 from dqn_cli.training.diagnosis import Diagnostics
 from dqn_cli.training.evaluation import Evaluation, Scorer
 from dqn_cli.training.learner import Learner
@@ -200,7 +200,11 @@ class Loop:
             next_obs, reward, terminated, truncated = self.envs.step(self.rows, action)
         except EnvError as error:
             raise self._located(error) from error
-        learner.replay.add(Step(self.obs, action, reward, next_obs, terminated, truncated))
+        learned = self.envs.learned or (reward, terminated)
+        try:
+            learner.replay.add(Step(self.obs, action, learned[0], next_obs, learned[1], truncated))
+        except ValueError as error:
+            raise RunError(f"environment {self.env.id}, step {self.step + 1}: {error}") from error
         self.step += 1
         self.lane_steps += len(self.seeds)
         learner.learn(self.step)
@@ -297,7 +301,12 @@ class Loop:
             self.known[lane],
             [held for held in self.scorer.waiting if held[0].seed == seed],
             self.learner.state(lane),
+            self.rows_of(lane),
         )
+
+    def rows_of(self, lane: int) -> Rows:
+        """The rows of a lane's replay."""
+        return self.learner.replay.storage.rows(lane)
 
     def take_up(self, lanes: Sequence[Lane]) -> None:
         """These seeds go on from where they were."""
@@ -322,7 +331,8 @@ class Loop:
         self.later = self.later[len(joining) :]
         lanes = [self.lane(lane) for lane in self.lanes.tolist()] + joining
         states = stack([lane.learner for lane in lanes])
-        self.learner.load([lane.seed for lane in lanes], states, self.step)
+        rows = [None] * len(self.seeds) + [lane.rows for lane in joining]
+        self.learner.load([lane.seed for lane in lanes], states, self.step, rows)
 
         longest = max(len(lane.actions) for lane in lanes)
         self.actions = np.zeros((len(lanes), max(longest, 64)), np.int64)

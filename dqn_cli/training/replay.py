@@ -7,16 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dqn_cli.kernels.kernels import Array
-from dqn_cli.state import State, nested, within
-from dqn_cli.storage.transitions import Transitions
-from dqn_cli.types import Batch, Sampler, Step
+from dqn_cli.kernels.kernels import Array, Kernels
+from dqn_cli.kernels.torch import TORCH
+from dqn_cli.state import Rows, State
+from dqn_cli.types import Batch, Sampler, Step, Storage
 
 
 class Replay:
-    def __init__(self, storage: Transitions, sampler: Sampler) -> None:
+    def __init__(self, storage: Storage, sampler: Sampler, kernels: Kernels = TORCH) -> None:
         self.storage = storage
         self.sampler = sampler
+        self.kernels = kernels
 
     def __len__(self) -> int:
         """Rows held, per lane."""
@@ -28,12 +29,12 @@ class Replay:
     def sample(self, step: int) -> Batch:
         """B rows of each lane, after `step` env steps (per seed)."""
         index, weight = self.sampler.draw(len(self.storage), step)
-        place = self.storage.kernels.place
+        place = self.kernels.place
         return self.storage.gather(place(index), place(weight))
 
     def rows(self, lane: int, index: NDArray[np.int64]) -> Batch:
         """The rows at `index` [1, n] of one lane, of weight 1 each."""
-        place = self.storage.kernels.place
+        place = self.kernels.place
         weight = place(np.ones(index.shape, np.float32))
         return self.storage.gather(place(index), weight, slice(lane, lane + 1))
 
@@ -46,11 +47,19 @@ class Replay:
         self.sampler.keep(lanes)
 
     def state(self, lane: int) -> State:
-        storage, sampler = self.storage.state(lane), self.sampler.state(lane)
-        return {**nested("storage", storage), **nested("sampler", sampler)}
+        """All that `load` needs of a lane but the rows of its storage."""
+        return self.sampler.state(lane)
 
-    def load(self, seeds: Sequence[int], state: State, step: int, updates: int) -> None:
-        """Go on with these seeds from their state, after so many env steps (per seed) and updates;
-        ValueError if it is not of such a replay."""
-        self.storage.load(len(seeds), within("storage", state), step)
-        self.sampler.load(seeds, within("sampler", state), step, updates)
+    def load(
+        self,
+        seeds: Sequence[int],
+        state: State,
+        step: int,
+        updates: int,
+        rows: Sequence[Rows | None],
+    ) -> None:
+        """Go on with these seeds from their state and rows (None: those that are in this place),
+        after so many env steps (per seed) and updates; ValueError if they are not of such a
+        replay."""
+        self.storage.load(step, rows)
+        self.sampler.load(seeds, state, step, updates)

@@ -91,7 +91,8 @@ def train(
         done = {s: (p.episode, p.step) for s, p in resumed.seeds.items()} if resumed else {}
         diverged = set(resumed.diverged if resumed else ())
         if jobs is None:
-            print(headline(env.id, config.name, groups, config.seeds, device, kernels), flush=True)
+            what = env.id, config.name, groups, config.seeds, device, kernels
+            print(headline(*what, source.replay_bytes), flush=True)
         display = Display(config.seeds, limits, jobs, done, diverged)
         files = RunFiles(config.seeds, source.greedy.network, writer, resumed)
         run = Dispatcher([files, display], directory, diverged)

@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,8 +24,10 @@ from dqn_cli.config import Config, check
 from dqn_cli.events import Event, RunError, Tick
 from dqn_cli.saving.checkpoint import load_lane
 from dqn_cli.saving.save import checkpointed
+from dqn_cli.state import Block
 from dqn_cli.training import build
 from dqn_cli.training.loop import Loop
+from dqn_cli.training.memory import full
 from dqn_cli.training.signals import signals_held
 
 log = logging.getLogger("dqn_cli")
@@ -60,14 +62,15 @@ class Alone:
         self.greedy = loop.exploring.greedy
         self.notes = loop.notes
         self.device = loop.learner.kernels.device
+        self.replay_bytes = replay_bytes(config, loop)
         self.loop = loop
         self.every_seconds = config.checkpoint.every_seconds
-        loop.take_up([load_lane(file) for file in files.values()])
+        self.blocks = taken_up(loop, files.values())
 
     def run(self, directory: Path) -> Iterator[Event]:
         """Train, and yield the events, until every seed is finished or `stop` is called. A `Saved`
         names a temporary file in the run directory. RunError for an error from outside."""
-        yield from checkpointed(self.loop, directory, self.every_seconds)
+        yield from checkpointed(self.loop, directory, self.every_seconds, self.blocks)
 
     def stop(self) -> None:
         """End after the present step; the events up to there still come."""
@@ -77,11 +80,24 @@ class Alone:
         """Do nothing: there are no other processes."""
 
 
+def taken_up(loop: Loop, files: Iterable[Path]) -> dict[int, Sequence[Block]]:
+    """Have the loop go on with these seeds; seed -> the files with rows of its replay."""
+    lanes = [load_lane(file) for file in files]
+    loop.take_up(lanes)
+    return {lane.seed: lane.rows.blocks for lane in lanes}
+
+
 def share_out(config: Config, loop: Loop, files: Mapping[int, Path]) -> Alone | Workers:
     """Decide whether `loop` trains in this process or worker processes do its work. files: seed ->
     the checkpoint it continues from; the other seeds start from the beginning."""
     count = processes(config, loop.learner.kernels.device.type)
     return Alone(config, loop, files) if count <= 1 else Workers(config, loop, files, count)
+
+
+def replay_bytes(config: Config, loop: Loop) -> int:
+    """What the replay of all seeds takes when it is as full as it will be."""
+    storage, steps = loop.learner.replay.storage, loop.env.max_steps
+    return len(loop.seeds) * full(config, storage.capacity, storage.row_bytes, steps)
 
 
 def processes(config: Config, device: str) -> int:
@@ -116,6 +132,7 @@ class Workers:
         self.greedy = loop.exploring.greedy
         self.notes = loop.notes
         self.device = loop.learner.kernels.device
+        self.replay_bytes = replay_bytes(config, loop)
         self.shares = [
             config.model_copy(update={"seed": self.seeds[i::count]}) for i in range(count)
         ]
@@ -235,8 +252,8 @@ def work(
         build.part(config, "device").apply()
         loop = build.loop(config)
         threading.Thread(target=stop_on_request, args=(parent, loop), daemon=True).start()
-        loop.take_up([load_lane(file) for file in files])
-        for event in checkpointed(loop, directory, config.checkpoint.every_seconds):
+        blocks = taken_up(loop, files)
+        for event in checkpointed(loop, directory, config.checkpoint.every_seconds, blocks):
             parent.send(event)
         parent.send(None)
     except ConnectionError:

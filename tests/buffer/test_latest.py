@@ -46,7 +46,9 @@ def test_a_batch_of_one_is_the_step_just_made(filled, row) -> None:
 
 def test_what_is_taken_out_of_a_buffer_goes_on_in_another(filled, row) -> None:
     whole, part = filled([0, 1, 2], 6, 4), filled([5], 6, 4)
-    part.load([2, 0], stack([whole.state(2), whole.state(0)]), 6, 6)
+    rows = [whole.storage.rows(lane) for lane in (2, 0)]
+    state = stack([whole.state(2), whole.state(0)])
+    part.load([2, 0], state, 6, 6, rows)
     whole.keep([2, 0])
     for k in range(6, 12):
         whole.add(row(k, [2, 0]))

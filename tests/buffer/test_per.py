@@ -302,7 +302,9 @@ def test_what_is_taken_out_of_a_buffer_goes_on_in_another(make, row, tell) -> No
     draw = np.random.default_rng(0)
     for step in range(60):
         if step == 45:
-            part.load([2, 0], stack([whole.state(2), whole.state(0)]), step, whole.sampler.samples)
+            rows = [whole.storage.rows(lane) for lane in (2, 0)]
+            state = stack([whole.state(2), whole.state(0)])
+            part.load([2, 0], state, step, whole.sampler.samples, rows)
         whole.add(row(step, [0, 1, 2]))
         batch = whole.sample(step)
         error = draw.random((3, 7)) ** 2 * 3
@@ -322,7 +324,6 @@ def test_priorities_that_are_none_are_refused(make, row, name: str, value: float
     buffer = make([0], 7)
     buffer.add(row(0, [0]))
     state = stack([buffer.state(0)])
-    name = f"sampler.{name}"
     state[name] = torch.full_like(state[name], value)
     with pytest.raises(ValueError, match="expected finite priorities from 0 on"):
-        buffer.load([0], state, 1, 0)
+        buffer.load([0], state, 1, 0, [None])

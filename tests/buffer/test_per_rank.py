@@ -214,7 +214,9 @@ def test_what_is_taken_out_of_a_buffer_goes_on_in_another(make, row, tell, every
     draw = np.random.default_rng(0)
     for step in range(60):
         if step == 46:
-            part.load([2, 0], stack([whole.state(2), whole.state(0)]), step, whole.sampler.samples)
+            rows = [whole.storage.rows(lane) for lane in (2, 0)]
+            state = stack([whole.state(2), whole.state(0)])
+            part.load([2, 0], state, step, whole.sampler.samples, rows)
             whole.keep([2, 0])
         lanes = [2, 0] if step >= 46 else [0, 1, 2]
         whole.add(row(step, lanes))
@@ -241,7 +243,6 @@ def test_ranks_that_are_none_are_refused(make, row, name: str, value: float) -> 
     for k in range(2):
         buffer.add(row(k, [0]))
     state = stack([buffer.state(0)])
-    name = f"sampler.{name}"
     state[name] = torch.full_like(state[name], value)
     with pytest.raises(ValueError, match="a rank of each row"):
-        buffer.load([0], state, 2, 0)
+        buffer.load([0], state, 2, 0, [None])

@@ -23,7 +23,7 @@ LINES = {
     "n_step=200000 buffer.capacity=1000": "n_step=200000: the replay holds 1000 rows",
     "n_step=3 buffer=latest batch_size=1": "n_step=3: the replay holds 1 rows",
     "algo=dqnn": "algo=dqnn: no such choice; there are c51, ddqn, dqn",
-    "experiment=berta": "experiment=berta: no such choice; there are berta/ddqn, berta/dqn,",
+    "experiment=berta": "experiment=berta: no such choice; there are atari/btr, atari/c51,",
     "experiment=berta/dqn algo=nfq": "experiment=berta/dqn algo=nfq: each sets keys of the whole",
     "experiment=berta/ddq": "experiment=berta/ddq: no such choice; did you mean berta/ddqn?",
     "experiment=[berta/dqn,berta/per]": "experiment=berta/dqn experiment=berta/per: each sets keys",
@@ -58,7 +58,7 @@ LINES = {
     "network.hidden=[8": "network.hidden=[8",
     "seed=1,2": "seed=1,2: several values; -m makes a run of each, seed=[1,2] is a list",
     "experiment=glob(berta/*)": "experiment=glob(berta/*): several values; -m makes a run of each",
-    "-m experiment=glob(brta/*)": "experiment=glob(brta/*): nothing matches; there are berta/ddqn",
+    "-m experiment=glob(brta/*)": "experiment=glob(brta/*): nothing matches; there are atari/btr",
     "-m gamma=glob(*)": "gamma=glob(*): nothing matches; it is no group of choices",
     "name=${nope}": "nope",
     # a value that cannot be: see VALUES

@@ -6,6 +6,12 @@ import pytest
 import yaml
 
 pytestmark = pytest.mark.usefixtures("undrawn")
+# What the file of a game says, with what the preset makes of it.
+NATURE = {
+    **{"protocol": "nature", "sticky_actions": None, "noop_max": None, "clip_rewards": True},
+    **{"terminal_on_life_loss": None, "full_action_space": None, "frame_skip": 4, "stack": 4},
+    **{"size": 84, "max_frames": 108000},
+}
 
 
 @pytest.mark.long
@@ -27,6 +33,17 @@ pytestmark = pytest.mark.usefixtures("undrawn")
         # the experiment's own choice
         ("experiment=berta/dqn target=hard", "target", {"every_steps": 15}),
         ("experiment=berta/nfq buffer=uniform", "exploration", {"start": 0.5}),
+        # another game of the same kind
+        (
+            "experiment=atari/nature env=atari/breakout buffer.capacity=64",
+            "env",
+            {"id": "dqn_cli/Atari-Breakout-v0", "kwargs": NATURE},
+        ),
+        (
+            "experiment=minatar/dqn env=minatar/seaquest buffer.capacity=64",
+            "env",
+            {"kwargs": {"sticky_actions": 0.1, "difficulty_ramping": True}},
+        ),
     ],
 )
 def test_another_choice_beside_an_experiment(

@@ -107,6 +107,7 @@ def test_the_summary_says_what_the_scores_say(trained: Path) -> None:
     assert found["choices"] == {
         **{"env": "cartpole", "algo": "dqn", "buffer": "uniform", "network": "mlp"},
         **{"target": "hard", "exploration": "exponential", "optimizer": "adam", "device": "auto"},
+        "storage": "transitions",
     }
     packages = {"python", "dqn-cli", "torch", "numpy", "gymnasium", "numba", "scipy"}
     assert packages | {"blas", "kernels"} == found["versions"].keys()

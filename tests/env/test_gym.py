@@ -9,6 +9,9 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Sequence, Space
 
 from dqn_cli import code
 from dqn_cli.env.gym import Gym
+from dqn_cli.events import Episode
+from dqn_cli.training import build
+from dqn_cli.types import EnvError
 
 CORRIDOR = "dqn_cli_tests/Corridor-v0"
 LONG = Box(np.arange(40.0), np.arange(40.0) + 5, dtype=np.float64)  # printed on several lines
@@ -304,3 +307,62 @@ def test_the_first_wrapper_is_the_innermost() -> None:
     wrappers[0] |= {"max_reward": 1.0}
     env = Gym(id=CORRIDOR, import_=None, wrappers=wrappers, kwargs={}).one()
     assert (type(env.env).__name__, type(env).__name__) == names
+
+
+# What is learned in place of what happened
+
+
+class Lesson(Corridor):
+    """Of its five actions, 3 and 4 are learned with a reward of 1, and 4 as an end."""
+
+    def step(self, action: int) -> Any:
+        obs, reward, *rest, _ = super().step(action)
+        told = {3: {"replay": (1.0, rest[0])}, 4: {"replay": (1, True)}}.get(int(action), {})
+        return obs, reward, *rest, told
+
+
+gymnasium.register("dqn_cli_tests/Lesson-v0", Lesson)
+
+
+def test_an_environment_says_what_replay_holds() -> None:
+    row = make("dqn_cli_tests/Lesson-v0", length=9).make(3)
+    for i in range(3):
+        row.reset(i, 1)
+    _, reward, terminated, _ = row.step(np.array([0, 1, 2]), actions(2, 3, 4))
+    assert (reward.tolist(), terminated.tolist()) == ([2.0, 3.0, 4.0], [False] * 3)
+    learned, ends = row.learned
+    assert (learned.tolist(), ends.tolist()) == ([2.0, 1.0, 1.0], [False, False, True])
+    row.step(np.array([1]), actions(2))
+    assert row.learned is None
+
+
+@pytest.mark.parametrize("value", [1.0, (1.0,), (np.nan, False), (1.0, 2)])
+def test_a_lesson_of_another_kind_is_refused(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = make("dqn_cli_tests/Lesson-v0", length=9).make(1)
+    row.reset(0, 1)
+    monkeypatch.setattr(
+        Lesson, "step", lambda self, _: (self.obs, 0.0, False, False, {"replay": value})
+    )
+    with pytest.raises(EnvError, match=r"^step gave [^\n]*expected [^\n]*$"):
+        row.step(np.array([0]), actions(0))
+
+
+def test_replay_holds_the_lesson_and_returns_what_happened(compose) -> None:
+    """The end that is learned is none of the episode."""
+    short = ("steps=30", "episodes=null", "seed=3", "network.hidden=[8]", "learning_starts=99")
+    long = ("+env.kwargs.length=9", "eval.every_episodes=null", "exploration=constant")
+    loop = build.loop(
+        compose(*short, *long, "exploration.start=1", "env.id=dqn_cli_tests/Lesson-v0")
+    )
+    episodes, storage = [], loop.learner.replay.storage
+    for event in loop.run():
+        if isinstance(event, Episode):
+            episodes.append(event)
+            rows = storage.columns["numbers"][0, event.step - 9 : event.step]
+            action, reward, discount = (np.asarray(column) for column in rows.T)
+            assert event.length == 9
+            assert event.return_ == action.sum()
+            assert reward.tolist() == np.where(action >= 3, 1, action).tolist()
+            ended = [*(action[:-1] == 4), True]
+            assert (discount == 0).tolist() == ended
+    assert len(episodes) == 3

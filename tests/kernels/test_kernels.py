@@ -21,10 +21,19 @@ from torch import Tensor
 
 from dqn_cli.device.device import Device
 from dqn_cli.kernels import compiled
-from dqn_cli.kernels.kernels import ACTIVATIONS, AGGREGATES, BLOCK, Array, Kernels, load
+from dqn_cli.kernels.kernels import (
+    ACTIVATIONS,
+    AGGREGATES,
+    BLOCK,
+    NO_ACTIVATION,
+    Array,
+    Kernels,
+    load,
+)
 from dqn_cli.kernels.torch import TORCH, product
 
 LANES = 4
+KEYS = {**ACTIVATIONS, "none": NO_ACTIVATION}
 Arrays = dict[str, NDArray[Any]]
 KINDS: list[Kernels] = [compiled, TORCH]
 
@@ -150,14 +159,15 @@ def aggregation(kind: str, actions: int, atoms: int) -> Case:
 
 
 def convolution(
-    shape: tuple[int, int, int, int], how: tuple[int, int, int], activation: str, through: bool
+    shape: tuple[int, int, int, int], how: tuple[int, int, int, int], activation: str, through: bool
 ) -> Case:
-    """Of so many pictures (N, H, W, C), by `how` (outputs, kernel, stride): a layer that begins in
-    column 5 of the parameters and ends 3 columns before the last."""
-    outputs, kernel, stride = how
+    """Of so many pictures (N, H, W, C), by `how` (outputs, kernel, stride, padding): a layer that
+    begins in column 5 of the parameters and ends 3 columns before the last."""
+    outputs, *window = how
+    kernel, stride, padding = window
     draw, inputs = generator(*shape, *how), kernel * kernel * shape[3]
     columns = 5 + (inputs + 1) * outputs + 3
-    after = [(size - kernel) // stride + 1 for size in shape[1:3]]
+    after = [(size + 2 * padding - kernel) // stride + 1 for size in shape[1:3]]
     given: Arrays = {
         "params": normal(draw, LANES, columns) / np.float32(math.sqrt(inputs)),
         "x": normal(draw, LANES, *shape),
@@ -166,11 +176,11 @@ def convolution(
     }
 
     def run(kernels: Kernels, x: Any) -> Arrays:
-        key = ACTIVATIONS[activation]
-        out = kernels.convolve(x["params"], 5, outputs, kernel, stride, key, x["x"])
+        key = KEYS[activation]
+        out = kernels.convolve(x["params"], 5, outputs, *window, key, x["x"])
         before = kernels.numpy(out).copy(), kernels.numpy(x["d_out"]).copy()
         pictures = x["x"], out, x["d_out"], x["grad"]
-        d_x = kernels.d_convolve(x["params"], 5, kernel, stride, key, *pictures, through)
+        d_x = kernels.d_convolve(x["params"], 5, *window, key, *pictures, through)
         assert np.array_equal(kernels.numpy(out), before[0])
         assert np.array_equal(kernels.numpy(x["d_out"]), before[1])
         found = numpy(kernels, out=out, grad=x["grad"])
@@ -183,17 +193,52 @@ def convolution(
 CONVOLUTIONS = [
     convolution(shape, how, activation, through)
     for shape, how in (
-        ((1, 10, 10, 4), (16, 3, 1)),
-        ((33, 10, 10, 4), (16, 3, 1)),  # more than are unrolled at once, were they larger
-        ((3, 84, 84, 4), (8, 8, 4)),
-        ((9, 20, 20, 32), (4, 4, 2)),  # three blocks of pictures
-        ((2, 5, 7, 1), (3, 2, 3)),  # rows and columns that no window reaches
-        ((2, 3, 3, 2), (1, 3, 1)),
-        ((2, 4, 3, 3), (5, 1, 2)),
+        ((1, 10, 10, 4), (16, 3, 1, 0)),
+        ((33, 10, 10, 4), (16, 3, 1, 0)),  # more than are unrolled at once, were they larger
+        ((3, 84, 84, 4), (8, 8, 4, 0)),
+        ((9, 20, 20, 32), (4, 4, 2, 0)),  # three blocks of pictures
+        ((2, 5, 7, 1), (3, 2, 3, 0)),  # rows and columns that no window reaches
+        ((2, 3, 3, 2), (1, 3, 1, 0)),
+        ((2, 4, 3, 3), (5, 1, 2, 0)),
+        ((33, 11, 9, 16), (8, 3, 1, 1)),
+        ((2, 21, 20, 3), (4, 4, 2, 2)),
+        ((2, 1, 2, 3), (2, 3, 1, 1)),  # smaller than the kernel
+        ((1, 4, 4, 1), (2, 3, 2, 5)),  # windows of padding alone
     )
-    for activation in ("relu", "tanh")
+    for activation in KEYS
     for through in (True, False)
 ]
+
+
+def pooling(*shape: int) -> Case:
+    draw, (count, height, width, channels) = generator(*shape), shape
+    given: Arrays = {
+        "x": spiked(draw, LANES, *shape),
+        "d_out": normal(draw, LANES, count, (height + 1) // 2, (width + 1) // 2, channels),
+    }
+    given["x"][0] = np.round(given["x"][0])  # several largest
+    given["x"][given["x"] == -np.inf] = 0  # which PyTorch's kernels have for padding
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        out, place = kernels.pool(x["x"])
+        d_x = kernels.d_pool(x["x"], place, x["d_out"])
+        return numpy(kernels, out=out, place=place, d_x=d_x, x=x["x"], d_out=x["d_out"])
+
+    return Case(f"pool of {shape}", given, run, exact=False)
+
+
+def activating(activation: str, *shape: int) -> Case:
+    draw = generator(*shape)
+    given: Arrays = {"x": spiked(draw, LANES, *shape), "d_out": normal(draw, LANES, *shape)}
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        before = kernels.numpy(x["x"]).copy()
+        out = kernels.activate(x["x"], KEYS[activation])
+        d_x = kernels.d_activate(out, x["d_out"], KEYS[activation])
+        assert np.array_equal(kernels.numpy(x["x"]), before, equal_nan=True)
+        return numpy(kernels, out=out, d_x=d_x, d_out=x["d_out"])
+
+    return Case(f"{activation} of {shape}", given, run, exact=activation != "tanh")
 
 
 def noise(first: int, sizes: list[tuple[int, int]]) -> Case:
@@ -304,7 +349,7 @@ def clipping(method: str, limit: float, size: int) -> Case:
     return Case(f"{method} {limit} of {size}", {"grad": grad}, run, exact, rtol=1e-5, atol=0)
 
 
-def optimizing(method: str, size: int, steps: int, *keys: float) -> Case:
+def optimizing(method: str, size: int, steps: int, *keys: float, centered: bool = True) -> Case:
     draw = generator(size, steps)
     given: Arrays = {
         "params": normal(draw, LANES, size),
@@ -312,16 +357,23 @@ def optimizing(method: str, size: int, steps: int, *keys: float) -> Case:
         "mean": normal(draw, LANES, size),
         "square": np.abs(spiked(draw, LANES, size)),
     }
-    given["square"][0, : size // 2] = 0
+    if method == "rmsprop" and centered:
+        given["square"] += 2 * given["mean"] ** 2
+    else:
+        given["square"][0, : size // 2] = 0
+    if not centered:
+        given["mean"] = given["mean"][:, :0]
 
     def run(kernels: Kernels, x: Any) -> Arrays:
         if method == "adam":
             kernels.adam(x["params"], x["grad"], x["mean"], x["square"], *keys, steps)
         else:
-            kernels.rmsprop(x["params"], x["grad"], x["square"], *keys)
+            kernels.rmsprop(x["params"], x["grad"], x["square"], x["mean"], *keys)
         return numpy(kernels, **x)
 
-    return Case(f"{method} {keys} of {size}, step {steps}", given, run, exact=False)
+    name = f"{method} {keys} of {size}, step {steps}, {centered=}"
+    atol = 1e-5 if method == "rmsprop" and centered else 1e-6  # a difference of squares
+    return Case(name, given, run, exact=False, atol=atol)
 
 
 def averaging(tau: float, size: int) -> Case:
@@ -359,8 +411,9 @@ def replay(dtype: str, n_step: int, newest: int) -> Case:
     def run(kernels: Kernels, x: Any) -> Arrays:
         row = (kernels.numpy(x[name]) for name in names)
         kept = x["pairs"], x["numbers"], x["ends"]
-        kernels.store(*kept, newest, 0.97, *row)
-        found = kernels.gather(*kept, x["index"], newest, n_step)
+        slots = kernels.place(np.arange(len(x["index"])))
+        kernels.store(*kept, slots, newest, 0.97, *row)
+        found = kernels.gather(*kept, slots, x["index"], newest, n_step)
         assert [kernels.numpy(part).dtype for part in found] == [
             *(dtype, np.int64, np.float32, dtype, np.float32)
         ]
@@ -368,6 +421,35 @@ def replay(dtype: str, n_step: int, newest: int) -> Case:
         return numpy(kernels, pairs=kept[0], numbers=kept[1], ends=kept[2], **gathered)
 
     return Case(f"replay of {dtype}, {n_step=}, {newest=}", given, run)
+
+
+def stacks(stack: int, n_step: int, stored: int) -> Case:
+    """Frames of episodes of a few steps, some of whose first stacks are blank before the first."""
+    draw, capacity, size, room = np.random.default_rng(stored), 11, 3, 4
+    begins = draw.random((LANES, capacity)) < 0.3
+    rows_before = np.arange(capacity) - np.maximum.accumulate(
+        np.where(begins, np.arange(capacity), 0), axis=1
+    )
+    given = {
+        "frames": draw.integers(256, size=(LANES, capacity + stack, size)).astype(np.uint8),
+        "lasts": draw.integers(256, size=(LANES, room, size)).astype(np.uint8),
+        "blank": draw.random((LANES, room)) < 0.5,
+        "episode": begins.cumsum(axis=1).astype(np.int32),
+        "back": np.minimum(rows_before, stack - 1).astype(np.int32),
+        "numbers": normal(draw, LANES, capacity, 3),
+        "ends": np.roll(begins, -1, axis=1),
+        "index": np.stack([draw.permutation(capacity) for _ in range(LANES)]),
+    }
+    given["numbers"][..., 0] = draw.integers(400, size=(LANES, capacity))
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        slots = kernels.place(np.arange(len(x["index"])))
+        found = kernels.gather_stacks(
+            *list(x.values())[:7], slots, x["index"], stored, stack, n_step
+        )
+        return numpy(kernels, **dict(zip(("obs", "a", "r", "next_obs", "d"), found, strict=True)))
+
+    return Case(f"stacks of {stack}, {n_step=}, {stored=}", given, run)
 
 
 def tree(capacity: int, draws: int, least: bool) -> Case:
@@ -441,6 +523,8 @@ SIZES = (1, 16, 47, 545)
 CASES = [
     *CHAINS,
     *CONVOLUTIONS,
+    *(pooling(*shape) for shape in ((2, 6, 5, 3), (3, 11, 11, 17), (1, 1, 1, 1), (2, 2, 1, 4))),
+    *(activating(kind, *shape) for kind in KEYS for shape in ((7,), (2, 5, 4, 33))),
     *(
         aggregation(kind, *size)
         for kind in AGGREGATES
@@ -457,7 +541,12 @@ CASES = [
         for size in SIZES
         for steps, beta1, eps in ((1, 0.9, 1e-8), (2, 0.3, 1e-2), (3000, 0.0, 1e-8))
     ),
-    *(optimizing("rmsprop", size, 1, 1e-2, 0.9, 1e-6) for size in SIZES),
+    *(
+        optimizing("rmsprop", size, 1, 1e-2, 0.9, *eps, centered=centered)
+        for size in SIZES
+        for eps in ((1e-6, 0.0), (0.0, 1e-2))
+        for centered in (False, True)
+    ),
     *(averaging(tau, size) for tau in (0.01, 0.5, 0.7, 1.0) for size in SIZES),
     *(
         replay(dtype, n_step, newest)
@@ -465,6 +554,7 @@ CASES = [
         for n_step in (1, 2, 3, 20)
         for newest in (0, 4, 10)
     ),
+    *(stacks(*size) for size in ((1, 1, 11), (1, 3, 16), (4, 1, 11), (4, 3, 40), (2, 9, 27))),
     *(
         tree(capacity, draws, least)
         for capacity in (1, 8, 9, 100, 1000)
@@ -690,10 +780,10 @@ def test_a_convolution_by_hand(kernels: Kernels) -> None:
     weight[0, 1, 0, 0], weight[1, 0, 0, 0], weight[0, 0, 1, 1] = 1, 100, -1
     params = np.append(weight.ravel(), np.array([-600, 0], np.float32))[None]
     p, pictures, grad = map(kernels.place, (params, x, np.zeros_like(params)))
-    out = kernels.convolve(p, 0, 2, 2, 2, 0, pictures)
+    out = kernels.convolve(p, 0, 2, 2, 2, 0, 0, pictures)
     assert out.tolist() == [[[[[2, 0], [204, 0]]]]]
     d_out = kernels.place(np.array([[[[[1, 5], [2, 5]]]]], np.float32))
-    d_x = kernels.numpy(kernels.d_convolve(p, 0, 2, 2, 0, pictures, out, d_out, grad, True))
+    d_x = kernels.numpy(kernels.d_convolve(p, 0, 2, 2, 0, 0, pictures, out, d_out, grad, True))
     assert d_x[0, 0, :, :, 0].tolist() == [[0, 1, 0, 2, 0], [100, 0, 200, 0, 0]]
     assert not d_x[0, 0, :, :, 1].any()
     d_weight, d_bias = np.split(kernels.numpy(grad)[0], [16])
@@ -705,12 +795,17 @@ def test_a_convolution_by_hand(kernels: Kernels) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "how"), [(10, (4, 16, 3, 1)), (9, (2, 3, 4, 2)), (11, (3, 5, 2, 3))]
+    ("size", "how"),
+    [
+        *((10, (4, 16, 3, 1, 0)), (9, (2, 3, 4, 2, 0)), (11, (3, 5, 2, 3, 0))),
+        *((11, (4, 8, 3, 1, 1)), (21, (3, 4, 4, 2, 2)), (4, (2, 3, 3, 2, 4))),
+    ],
 )
 def test_a_convolution_is_that_of_nn_conv2d(
-    kernels: Kernels, size: int, how: tuple[int, int, int, int]
+    kernels: Kernels, size: int, how: tuple[int, int, int, int, int]
 ) -> None:
-    channels, outputs, kernel, stride = how
+    channels, outputs, *window = how
+    torch.manual_seed(size)
     theirs = torch.nn.Conv2d(*how)
     x = torch.randn(5, channels, size, size + 2, requires_grad=True)
     expected = torch.relu(theirs(x))
@@ -722,13 +817,50 @@ def test_a_convolution_is_that_of_nn_conv2d(
         return kernels.array(picture.detach().permute(0, 2, 3, 1).contiguous()[None])
 
     p, grad, ours = kernels.array(params), kernels.array(torch.zeros_like(params)), lane(x)
-    out = kernels.convolve(p, 0, outputs, kernel, stride, 0, ours)
-    d_x = kernels.d_convolve(p, 0, kernel, stride, 0, ours, out, lane(d_out), grad, True)
-    close = {"rtol": 1e-4, "atol": 1e-5}
+    out = kernels.convolve(p, 0, outputs, *window, 0, ours)
+    d_x = kernels.d_convolve(p, 0, *window, 0, ours, out, lane(d_out), grad, True)
+    close = {"rtol": 1e-4, "atol": 1e-4}  # of sums of hundreds of numbers around 1
     torch.testing.assert_close(kernels.tensor(out), kernels.tensor(lane(expected)), **close)
     torch.testing.assert_close(kernels.tensor(d_x), kernels.tensor(lane(x.grad)), **close)
     d_params = torch.cat([theirs.weight.grad.permute(2, 3, 1, 0).flatten(), theirs.bias.grad])
     torch.testing.assert_close(kernels.tensor(grad)[0], d_params, **close)
+
+
+def test_a_pool_by_hand(kernels: Kernels) -> None:
+    """Trap: windows that begin with the first pixel instead of around it. Of
+    9 2 3
+    4 8 7
+    6 5 1
+    the windows around the corners hold (9 2 4 8), (2 3 8 7), (4 8 6 5) and (8 7 5 1): 9, 8, 8, 8.
+    The 9 is in the middle of its window; the 8 is in row 1, column 0, then in row 0, column 2, then
+    in row 0, column 0."""
+    picture = np.array([[9, 2, 3], [4, 8, 7], [6, 5, 1]], np.float32)
+    x = kernels.place(picture[None, None, :, :, None])
+    out, place = kernels.pool(x)
+    assert out[0, 0, :, :, 0].tolist() == [[9, 8], [8, 8]]
+    assert place[0, 0, :, :, 0].tolist() == [[4, 6], [2, 0]]
+    d_out = kernels.place(np.array([[1, 10], [100, 1000]], np.float32)[None, None, :, :, None])
+    d_x = kernels.d_pool(x, place, d_out)[0, 0, :, :, 0]
+    assert d_x.tolist() == [[1, 0, 0], [0, 1110, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("size", [(84, 84), (42, 21), (11, 11), (5, 2), (1, 1)])
+def test_a_pool_is_that_of_nn_max_pool2d(kernels: Kernels, size: tuple[int, int]) -> None:
+    """Of 11 x 11 pixels it is also AdaptiveMaxPool2d(6), which is what "Beyond the Rainbow" has."""
+    picture = torch.randn(2, 3, *size, requires_grad=True)
+    expected = torch.nn.functional.max_pool2d(picture, 3, 2, 1)
+    if size == (11, 11):
+        assert torch.equal(expected, torch.nn.functional.adaptive_max_pool2d(picture, 6))
+    d_out = torch.randn_like(expected)
+    expected.backward(d_out)
+
+    def lane(x: Tensor) -> Array:
+        return kernels.array(x.detach().permute(0, 2, 3, 1).contiguous()[None])
+
+    out, place = kernels.pool(lane(picture))
+    d_x = kernels.d_pool(lane(picture), place, lane(d_out))
+    assert torch.equal(kernels.tensor(out), kernels.tensor(lane(expected)))
+    torch.testing.assert_close(kernels.tensor(d_x), kernels.tensor(lane(picture.grad)))
 
 
 def test_the_best_action_is_the_first_of_the_largest_or_the_first_nan(kernels: Kernels) -> None:
@@ -837,7 +969,7 @@ def test_a_square_of_nothing_counts_as_hardly_anything(kernels: Kernels, method:
     if method == "adam":
         kernels.adam(params, g, mean, square, 1.0, 0.0, 0.0, 1e-20, 1)
     else:
-        kernels.rmsprop(params, g, square, 1.0, 0.0, 1e-20)
+        kernels.rmsprop(params, g, square, mean[:, :0], 1.0, 0.0, 1e-20, 0.0)
     np.testing.assert_allclose(kernels.numpy(params), [[-1, -0.1, 0.1, 0]], rtol=1e-5)
     assert kernels.numpy(square)[0, 0] == 4
 
@@ -864,7 +996,10 @@ def test_a_row_is_stored_by_hand(kernels: Kernels) -> None:
     obs = np.array([[1, 2], [3, 4], [5, 255]], np.uint8)
     over = np.array([True, False, False]), np.array([False, True, False])
     reward = np.array([0.5, -2.0, 1e6])
-    kernels.store(pairs, numbers, ends, 1, 0.75, obs, np.array([7, 0, 399]), reward, obs - 1, *over)
+    slots = kernels.place(np.arange(3))
+    kernels.store(
+        pairs, numbers, ends, slots, 1, 0.75, obs, np.array([7, 0, 399]), reward, obs - 1, *over
+    )
     assert pairs[:, 0].tolist() == [[[0, 0], [0, 0]]] * 3
     assert pairs[:, 1].tolist() == [[[1, 2], [0, 1]], [[3, 4], [2, 3]], [[5, 255], [4, 254]]]
     assert numbers[:, 1].tolist() == [[7, 0.5, 0], [0, -2, 0.75], [399, 1e6, 0.75]]

@@ -28,21 +28,29 @@ def test_seeds_in_a_row_are_a_range_and_a_long_list_is_cut(seeds: list[int], tex
 
 def test_the_default_run_fits_a_terminal() -> None:
     choices = CHOICES | {"algo": "dqn", "buffer": "uniform"}
-    line = headline("CartPole-v1", None, choices, [12, 34, 56, 78, 90], "cpu", "compiled")
+    line = headline("CartPole-v1", None, choices, [12, 34, 56, 78, 90], "cpu", "compiled", 0)
     assert line == ("CartPole-v1  dqn uniform mlp hard  5 seeds: 12, 34, 56, 78, 90  cpu, compiled")
     assert len(line) <= 80
 
 
 def test_a_name_stands_for_the_choices() -> None:
-    line = headline("CartPole-v1", "berta/dqn", CHOICES, [7], "cuda (NVIDIA H100)", "torch")
+    line = headline("CartPole-v1", "berta/dqn", CHOICES, [7], "cuda (NVIDIA H100)", "torch", 0)
     assert line == "CartPole-v1  berta/dqn  seed 7  cuda (NVIDIA H100), torch"
 
 
 def test_a_name_stays_on_the_line() -> None:
-    line = headline("CartPole-v1", "two\nlines" + "x" * 100, CHOICES, [7], "cpu", "compiled")
+    line = headline("CartPole-v1", "two\nlines" + "x" * 100, CHOICES, [7], "cpu", "compiled", 0)
     assert "\n" not in line and len(line) < 100
 
 
 def test_a_run_without_known_choices_has_a_line_too() -> None:
-    line = headline("Mine-v0", None, {}, [7], "cpu", "torch")
+    line = headline("Mine-v0", None, {}, [7], "cpu", "torch", 0)
     assert line == "Mine-v0  seed 7  cpu, torch"
+
+
+@pytest.mark.parametrize(
+    ("replay", "ending"),
+    [(999_999_999, "cpu, torch"), (21_231_000_000, "cpu, torch  replay up to 21.2 GB")],
+)
+def test_much_memory_is_said_before_it_is_taken(replay: int, ending: str) -> None:
+    assert headline("Mine-v0", None, {}, [7], "cpu", "torch", replay).endswith(ending)

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from dqn_cli.events import Diagnosis, Episode, Evaluated
 from dqn_cli.network.mlp import MLP
-from dqn_cli.saving.checkpoint import FORMAT, Checkpoint, dump, dump_lane, load, load_lane
-from dqn_cli.state import Best, Known, Lane
+from dqn_cli.saving import blocks
+from dqn_cli.saving.checkpoint import Checkpoint, dump, dump_lane, load, load_lane
+from dqn_cli.saving.tensors import FORMAT
+from dqn_cli.state import Best, Known, Lane, Rows
 
 SAVED = Checkpoint(
     seed=2**63 - 1,
@@ -193,6 +195,7 @@ LANE = Lane(
         ),
     ],
     learner={"online": torch.rand(3, 5)[1], "buffer.added": torch.tensor(123)},
+    rows=Rows(3, 5, 8, lambda first, stop: {"x": torch.arange(9.0)[first:stop]}, dict),
 )
 LANE_BYTES = dump_lane(LANE)
 
@@ -215,6 +218,8 @@ def test_a_lane_comes_back_to_the_bit_and_takes_nothing_else_along(tmp_path: Pat
             assert loaded.known.return_ == 11.0
         assert loaded.learner.keys() == lane.learner.keys()
         assert all(torch.equal(loaded.learner[name], lane.learner[name]) for name in lane.learner)
+        assert loaded.rows[:3] == (3, 5, 8) and loaded.rows.rest() == {}
+        assert loaded.rows.take(3, 5)["x"].tolist() == [3.0, 4.0]
         if lane.best is not None:
             assert loaded.best[:3] == lane.best[:3]
             assert loaded.best.params.tobytes() == lane.best.params.tobytes()
@@ -234,7 +239,15 @@ def lane_values(**changed: object) -> bytes:
     known = {"actions": torch.arange(11), "obs": torch.ones(4), "return_": 11.0}
     waiting = [{"row": WAITS._asdict(), "params": torch.zeros(5)}]
     parts = {"best": best, "known": known, "waiting": waiting}
-    return saved({**LANE._asdict(), **parts, **changed})
+    rows = blocks.plain(LANE.rows, ())
+    return saved({**LANE._asdict(), **parts, "rows": rows, **changed})
+
+
+def rows_values(**changed: object) -> bytes:
+    return lane_values(rows={**blocks.plain(LANE.rows, ()), **changed})
+
+
+FILED = {"file": "seed_1_rows_1.pt", "first": 3, "stop": 5, "crc": 0}
 
 
 NO_LANE = {
@@ -266,6 +279,16 @@ NO_LANE = {
     "what waits has a diagnosis of texts": lane_values(waiting=waits(diagnosis={"age": "7"})),
     "what waits has an unknown diagnosis": lane_values(waiting=waits(diagnosis={"luck": 7.0})),
     "what waits has parameters of numbers": lane_values(waiting=waits(params=3)),
+    "rows of numbers": lane_values(rows=3),
+    "rows without a first one": lane_values(rows={}),
+    "rows before the first one": rows_values(first=-1),
+    "rows that take no room": rows_values(row_bytes=0),
+    "rows that are not there": rows_values(stop=2**24),
+    "rows twice": rows_values(blocks=[FILED]),
+    "rows of numbers in a block": rows_values(open=[{"x": 3}]),
+    "rows in another folder": rows_values(blocks=[{**FILED, "file": "../x.pt"}], open=[]),
+    "rows in a file that begins too late": rows_values(blocks=[{**FILED, "first": 4}], open=[]),
+    "a storage of numbers": rows_values(rest={"x": 3}),
     "a best of numbers": lane_values(best=3),
     "a best without parameters": lane_values(best={"score": 0.1, "episode": 6, "step": 101}),
     "a best score that is none": lane_values(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dqn_cli.events import Saved, Tick
+from dqn_cli.saving.blocks import Blocks
 from dqn_cli.saving.save import checkpointed, save
 from dqn_cli.training import build
 
@@ -21,7 +22,7 @@ def test_no_checkpoint_is_written_twice_under_one_name(compose, tmp_path: Path) 
     (tmp_path / "checkpoints").mkdir()
     loop = build.loop(compose(*SMALL[:-2], "seed=[1,2]", "episodes=100"))
     files = []
-    for event in checkpointed(loop, tmp_path, 1e-9):
+    for event in checkpointed(loop, tmp_path, 1e-9, {}):
         if isinstance(event, Saved):
             files.append(event.file)
         if isinstance(event, Tick) and event.step == 512:
@@ -35,6 +36,6 @@ def test_nothing_is_saved_of_a_network_or_target_that_is_no_numbers(
 ) -> None:
     (tmp_path / "checkpoints").mkdir()
     lane = build.loop(compose(*SMALL[:-2], "seed=1")).lane(0)
-    assert len(list(save(lane, tmp_path))) == 1
+    assert len(list(save(lane, tmp_path, Blocks(tmp_path, {})))) == 1
     lane.learner[name][3] = math.nan
-    assert not list(save(lane, tmp_path))
+    assert not list(save(lane, tmp_path, Blocks(tmp_path, {})))

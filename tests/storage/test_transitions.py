@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dqn_cli.kernels.kernels import Array, Kernels
-from dqn_cli.state import stack
 from dqn_cli.storage.transitions import Transitions
 from dqn_cli.types import Batch, Space, Step
 
@@ -20,18 +19,21 @@ def drawn(stored: Transitions, index: Array, weight: Array) -> Batch:
 
 def rows_at(stored: Transitions, *positions: int) -> Batch:
     """The same positions of every lane."""
-    index = np.tile(np.array(positions), (len(stored.numbers), 1))
+    index = np.tile(np.array(positions), (len(stored.own), 1))
     return drawn(stored, index, np.ones(index.shape, np.float32))
 
 
-def held(stored: Transitions) -> list[bytes]:
-    """All that there is."""
-    arrays = stored.pairs, stored.numbers, stored.ends
-    return [stored.kernels.numpy(array).tobytes() for array in arrays]
+def held(stored: Transitions) -> list[list[bytes]]:
+    """All that there is of each lane."""
+    rows = [stored.rows(lane) for lane in range(len(stored.own))]
+    return [
+        [array.numpy().tobytes() for array in lane.take(lane.first, lane.stop).values()]
+        for lane in rows
+    ]
 
 
 def test_the_oldest_row_is_overwritten(kernels, space, row) -> None:
-    stored = Transitions(2, space(), 3, 0.9, 1, kernels)
+    stored = Transitions(range(2), space(), 3, 0.9, 1, kernels)
     positions, sizes = [], []
     for k in range(5):
         positions.append(stored.add(row(k, [0, 1])))
@@ -42,7 +44,7 @@ def test_the_oldest_row_is_overwritten(kernels, space, row) -> None:
 
 
 def test_a_row_comes_back_whole_and_in_its_own_lane(kernels, space, row) -> None:
-    stored = Transitions(3, space(), 7, 0.9, 1, kernels)
+    stored = Transitions(range(3), space(), 7, 0.9, 1, kernels)
     for k in range(7):
         stored.add(row(k, [0, 1, 2]))
     index = np.array([[6, 0], [5, 5], [1, 2]])
@@ -60,7 +62,7 @@ def test_a_row_comes_back_whole_and_in_its_own_lane(kernels, space, row) -> None
 
 def test_truncation_is_not_termination(kernels, space, row) -> None:
     """Trap: a time limit that cuts the bootstrap. Only what terminated has discount 0."""
-    stored = Transitions(2, space(), 4, 0.9, 1, kernels)
+    stored = Transitions(range(2), space(), 4, 0.9, 1, kernels)
     stored.add(row(0, [0, 1]))
     stored.add(row(1, [0, 1], truncated=True)._replace(terminated=np.array([True, False])))
     torch.testing.assert_close(rows_at(stored, 0, 1).discount, torch.tensor([[0.9, 0], [0.9, 0.9]]))
@@ -68,7 +70,7 @@ def test_truncation_is_not_termination(kernels, space, row) -> None:
 
 def test_terminal_next_obs_lost_by_shared_storage(kernels, space, row) -> None:
     """Trap: the last row's successor replaced by the next episode's first observation."""
-    stored = Transitions(1, space(), 4, 0.9, 1, kernels)
+    stored = Transitions(range(1), space(), 4, 0.9, 1, kernels)
     stored.add(row(1, [0], ended=True))  # ends in 1.5
     stored.add(row(50, [0]))  # another episode begins with 50
     assert rows_at(stored, 0, 1).next_obs[0].tolist() == [[1.5, -0.5], [50.5, -49.5]]
@@ -76,7 +78,7 @@ def test_terminal_next_obs_lost_by_shared_storage(kernels, space, row) -> None:
 
 def test_rows_are_copies(kernels, space, row) -> None:
     """Environments may hand out the same array again and again."""
-    stored = Transitions(1, space(), 2, 0.9, 1, kernels)
+    stored = Transitions(range(1), space(), 2, 0.9, 1, kernels)
     step = row(7, [0])
     stored.add(step)
     for array in step:
@@ -91,7 +93,7 @@ def test_rows_are_copies(kernels, space, row) -> None:
 
 def test_dtypes_bytes_stay_bytes_and_actions_do_not_overflow(kernels, space) -> None:
     """Trap: float pictures take four times the room, and an int8 action ends at 127."""
-    stored = Transitions(1, space((2, 3), 400, np.uint8), 2, 0.9, 1, kernels)
+    stored = Transitions(range(1), space((2, 3), 400, np.uint8), 2, 0.9, 1, kernels)
     picture = np.arange(250, 256, dtype=np.uint8).reshape(1, 2, 3)
     no = np.array([False])
     stored.add(Step(picture, np.array([399]), np.array([0.1]), picture - 5, no, no))
@@ -99,7 +101,7 @@ def test_dtypes_bytes_stay_bytes_and_actions_do_not_overflow(kernels, space) -> 
     assert batch.obs.dtype == batch.next_obs.dtype == torch.uint8
     assert batch.action.dtype == torch.int64
     assert batch.reward.dtype == batch.discount.dtype == torch.float32
-    assert stored.kernels.numpy(stored.pairs).dtype == np.uint8
+    assert stored.kernels.numpy(stored.columns["pairs"]).dtype == np.uint8
     assert batch.obs.tolist() == [[[[250, 251, 252], [253, 254, 255]]]]
     assert batch.next_obs.tolist() == [[[[245, 246, 247], [248, 249, 250]]]]
     assert batch.action.item() == 399
@@ -107,7 +109,7 @@ def test_dtypes_bytes_stay_bytes_and_actions_do_not_overflow(kernels, space) -> 
 
 @pytest.mark.parametrize("shape", [(), (1,), (2, 3, 4)])
 def test_any_shape_of_observation(kernels, space, shape: tuple[int, ...]) -> None:
-    stored = Transitions(2, space(shape), 3, 0.9, 1, kernels)
+    stored = Transitions(range(2), space(shape), 3, 0.9, 1, kernels)
     obs = np.random.default_rng(0).random((2, *shape)).astype(np.float32)
     no = np.zeros(2, np.bool_)
     stored.add(Step(obs, np.zeros(2, np.int64), np.zeros(2), obs + 1, no, no))
@@ -115,7 +117,7 @@ def test_any_shape_of_observation(kernels, space, shape: tuple[int, ...]) -> Non
 
 
 def test_keep_keeps_the_rows_of_these_lanes_and_goes_on(kernels, space, row) -> None:
-    stored = Transitions(3, space(), 3, 0.9, 1, kernels)
+    stored = Transitions(range(3), space(), 3, 0.9, 1, kernels)
     for k in range(4):
         stored.add(row(k, [0, 1, 2]))
     stored.keep([2, 0])
@@ -125,10 +127,10 @@ def test_keep_keeps_the_rows_of_these_lanes_and_goes_on(kernels, space, row) -> 
 
 def test_what_is_taken_out_of_a_storage_goes_on_in_another(kernels, space, row) -> None:
     for n in (0, 2, 3, 4, 8):  # empty, not full, full, overwritten
-        stored, other = (Transitions(lanes, space(), 3, 0.9, 1, kernels) for lanes in (3, 1))
+        stored, other = (Transitions(range(lanes), space(), 3, 0.9, 1, kernels) for lanes in (3, 1))
         for k in range(n):
             stored.add(row(k, [0, 1, 2], ended=k == 1, truncated=k == 6))
-        other.load(2, stack([stored.state(2), stored.state(0)]), n)
+        other.load(n, [stored.rows(2), stored.rows(0)])
         assert len(other) == len(stored)
         for k in (n, n + 1):
             assert stored.add(row(k, [0, 1, 2])) == other.add(row(k, [2, 0]))
@@ -139,25 +141,44 @@ def test_what_is_taken_out_of_a_storage_goes_on_in_another(kernels, space, row) 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("pairs", torch.zeros(1, 4, 2, 2), "pairs: expected"),  # other rows than were added
-        ("pairs", torch.zeros(1, 3, 2, 3), "pairs: expected"),
-        ("numbers", torch.zeros(1, 3, 3, dtype=torch.float64), "numbers: expected"),
-        ("numbers", torch.full((1, 3, 3), 3.0), "numbers: expected actions"),
-        ("numbers", torch.full((1, 3, 3), 0.5), "numbers: expected actions"),
-        ("numbers", torch.full((1, 3, 3), torch.nan), "numbers: expected actions"),
-        ("ends", torch.zeros(1, 2, dtype=torch.bool), "ends: expected"),
-        ("ends", torch.zeros(1, 3), "ends: expected"),
+        ("pairs", torch.zeros(4, 2, 2), "pairs: expected"),  # other rows than were added
+        ("pairs", torch.zeros(3, 2, 3), "pairs: expected"),
+        ("numbers", torch.zeros(3, 3, dtype=torch.float64), "numbers: expected"),
+        ("numbers", torch.full((3, 3), 3.0), "numbers: expected actions"),
+        ("numbers", torch.full((3, 3), 0.5), "numbers: expected actions"),
+        ("numbers", torch.full((3, 3), torch.nan), "numbers: expected actions"),
+        ("ends", torch.zeros(2, dtype=torch.bool), "ends: expected"),
+        ("ends", torch.zeros(3), "ends: expected"),
     ],
 )
 def test_what_is_no_storage_of_this_kind_is_refused(
     kernels, space, row, name, value, words
 ) -> None:
-    stored = Transitions(1, space(2, 3), 5, 0.9, 1, kernels)
+    stored = Transitions(range(1), space(2, 3), 5, 0.9, 1, kernels)
     for k in range(3):
         stored.add(row(k, [0]))
-    state = stack([stored.state(0)]) | {name: value}
+    rows = stored.rows(0)
+    state = rows.take(0, 3) | {name: value}
     with pytest.raises(ValueError, match=words):
-        stored.load(1, state, 3)
+        stored.load(3, [rows._replace(take=lambda first, stop: state)])
+    with pytest.raises(ValueError, match="rows: expected 0 to 4, found 0 to 3"):
+        stored.load(4, [rows])
+
+
+def test_a_lane_that_joins_moves_none_that_is_there(kernels, space, row) -> None:
+    """Trap: the others' replay is copied, or given to another lane."""
+    stored = Transitions(range(3), space(), 4, 0.9, 1, kernels)
+    for k in range(6):
+        stored.add(row(k, [0, 1, 2]))
+    state = stored.rows(2).take(2, 6)
+    rows = stored.rows(2)._replace(take=lambda first, stop: state)
+    stored.keep([0])
+    column = stored.columns["pairs"]
+    stored.load(6, [None, rows])
+    assert stored.columns["pairs"] is column
+    for k in (6, 7):
+        stored.add(row(k, [0, 2]))
+    assert rows_at(stored, 0, 1, 2, 3).reward.tolist() == [[4, 5, 6, 7], [204, 205, 206, 207]]
 
 
 # Over n steps. Row k has the observation k and leads to k + 0.5.
@@ -176,7 +197,7 @@ def stepped(
 ) -> Transitions:
     """A storage that took these rewards [T, S], each with how its row ended [T, S]."""
     obs_space = Space((), np.dtype(np.float32), 3)
-    stored = Transitions(len(rewards[0]), obs_space, capacity, gamma, n_step, kernels)
+    stored = Transitions(range(len(rewards[0])), obs_space, capacity, gamma, n_step, kernels)
     for k, (reward, end) in enumerate(zip(rewards, ends, strict=True)):
         obs = np.full(len(reward), k, np.float32)
         over = np.array(end) == TERMINATED, np.array(end) == TRUNCATED
@@ -295,7 +316,7 @@ def test_like_the_slow_one_wherever_episodes_end(
     stored, kept = (stepped(kernels, rewards, ends, n_step, 0.5, capacity) for _ in range(2))
     kept.keep(order)
     loaded = stepped(kernels, rewards[:1], ends[:1], n_step, 0.5, capacity)
-    loaded.load(2, stack([stored.state(lane) for lane in order]), len(rewards))
+    loaded.load(len(rewards), [stored.rows(lane) for lane in order])
     for storage, lanes in ((stored, [0, 1]), (kept, order), (loaded, order)):
         batch = rows_at(storage, *range(len(storage)))
         for place, lane in enumerate(lanes):

@@ -103,6 +103,7 @@ RUN = ("seeds", "space", "gamma", "batch_size", "device", "kernels")
 PROMISED = {
     **{"env": (), "device": (), "algo": RUN, "network": (*RUN, "atoms")},
     **dict.fromkeys(("buffer", "target", "exploration", "optimizer"), (*RUN, "atoms", "params")),
+    "storage": (*RUN, "atoms", "params", "capacity", "n_step"),
 }
 
 
@@ -130,6 +131,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
 
 
 SMALL = ("seed=[5,7]", "network.hidden=[8]", "gamma=0.75", "batch_size=9", "device=cpu")
+SMALL += ("buffer.capacity=70", "n_step=3")
 
 
 def test_every_group_is_given_all_that_it_is_promised(compose, asked) -> None:
@@ -139,7 +141,7 @@ def test_every_group_is_given_all_that_it_is_promised(compose, asked) -> None:
     expected = {
         **{"seeds": [5, 7], "space": loop.env.space, "gamma": 0.75, "batch_size": 9, "atoms": 1},
         **{"device": torch.device("cpu"), "params": loop.learner.online},
-        "kernels": compiled,
+        **{"kernels": compiled, "capacity": 70, "n_step": 3},
     }
     assert isinstance(loop.env.space, Space)
     for group, names in PROMISED.items():

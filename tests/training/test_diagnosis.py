@@ -102,7 +102,9 @@ def test_where_a_quantile_stands(count: int, percent: int, place: int) -> None:
 def test_a_target_network_is_what_the_next_state_is_worth_by(learner) -> None:
     one = learner([2.0])
     one.target_params = one.target_params + 10
-    one.replay.storage.numbers[:, :, 2] = 0.5  # it goes on: 2 + 0.5 * (13 + 10 * (3 + 4))
+    one.replay.storage.columns["numbers"][:, :, 2] = (
+        0.5  # it goes on: 2 + 0.5 * (13 + 10 * (3 + 4))
+    )
     assert diagnosed(one).td_max == 2 + 0.5 * (3 + 10 + 70) - 1
 
 

@@ -97,7 +97,7 @@ def test_an_open_episode_that_diverges_ends_at_the_next_tick(compose, tmp_path: 
     config = compose(*SMALL[:-2], "seed=[1,2]", "env.id=Acrobot-v1", "episodes=2", LONG)
     loop = build.loop(config)
     told = []
-    for event in checkpointed(loop, tmp_path, 1e-9):
+    for event in checkpointed(loop, tmp_path, 1e-9, {}):
         told.append(event)
         if isinstance(event, Tick) and event.step == 256:
             loop.learner.online[0] = math.inf

@@ -46,7 +46,9 @@ class Given:
     def state(self, lane: int) -> State:
         return {}
 
-    def load(self, seeds: Sequence[int], state: State, step: int, updates: int) -> None:
+    def load(
+        self, seeds: Sequence[int], state: State, step: int, updates: int, rows: Sequence[None]
+    ) -> None:
         """It has no state."""
 
 
@@ -470,7 +472,7 @@ def test_noise_goes_on_for_lanes_that_stay_and_for_those_taken_up(noisy) -> None
     two, other = noisy([7, 3]), noisy([5])
     two.learn(1)
     given_to(two)
-    other.load([3, 7], stack([two.state(1), two.state(0)]), 1)
+    other.load([3, 7], stack([two.state(1), two.state(0)]), 1, [None, None])
     other.replay.keep([0, 0])
     two.keep([1])
     for one, seeds in ((two, [3]), (other, [3, 7])):

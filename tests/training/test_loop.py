@@ -91,7 +91,7 @@ def stored(compose, q_values) -> Callable[..., Stored]:
         greedy = q_values(loop.learner.network, params, batch.obs).argmax(-1).numpy()
         events.close()
         arrays = [kernels.numpy(array) for array in (batch.obs, batch.action, batch.discount)]
-        return Stored(*arrays, greedy, kernels.numpy(storage.ends))
+        return Stored(*arrays, greedy, kernels.numpy(storage.columns["ends"]))
 
     return run
 
