@@ -68,5 +68,8 @@ def test_trains_and_plots_anywhere(scripts: Path, tmp_path: Path) -> None:
     tiny = "seed=[1,2] episodes=2 network.hidden=[16] eval.episodes=1 device=cpu"
     run(scripts / "dqn-train", *tiny.split(), "hydra.run.dir=run", cwd=tmp_path)
     assert (tmp_path / "run/scores/seed_1.csv").is_file()
+    sweep = ("-m", *tiny.split(), "gamma=0.9,0.8", "hydra.sweep.dir=sweep")
+    run(scripts / "dqn-train", *sweep, cwd=tmp_path)  # by a plugin, which Hydra must find
+    assert "2 finished" in run(scripts / "dqn-train", "resume=sweep", cwd=tmp_path)
     run(scripts / "dqn-plot", "run", "-o", "c.png", cwd=tmp_path)
     assert (tmp_path / "c.png").stat().st_size > 0

@@ -32,6 +32,7 @@ def run_of_sweep(composed: DictConfig, settings: HydraConf, directory: Path) -> 
     """Train a job of a sweep. Whatever happens to it, other jobs go on: it is said at once, in the
     job's log and in its directory."""
     from dqn_cli.results.files import Held
+    from dqn_cli.training.signals import warned
 
     stops = OmegaConf.select(settings.sweeper, "stop_at_failure")
     if stops and sweeps.failed_since(directory.parent):
@@ -40,19 +41,27 @@ def run_of_sweep(composed: DictConfig, settings: HydraConf, directory: Path) -> 
     if is_launched() and composed.device.get("name") in ("auto", "cuda"):
         gpus.take_one()
     jobs = begin_job(settings, directory)
-    try:
-        ready = prepare_job(composed, directory, settings.overrides.task)
-        jobs.finish(run(ready, settings, directory, jobs) or NOTHING)
-        sweeps.forget_failures(directory)
-    except Held as error:
-        jobs.leave(str(error))
-    except KeyboardInterrupt:
-        if not is_launched():
-            raise
-        jobs.leave("stopped")  # a launcher would take the exception for its own end
-    except Exception as error:
-        log.exception("failed")
-        line = " ".join(str(error).split()) or type(error).__name__
-        jobs.fail(line)
-        current().failed[directory.name] = line
-        sweeps.report_failure(directory, line)
+    with warned() as warnings:
+        try:
+            ready = prepare_job(composed, directory, settings.overrides.task)
+            if warnings:
+                raise KeyboardInterrupt
+            jobs.finish(run(ready, settings, directory, jobs) or NOTHING)
+            sweeps.forget_failures(directory)
+        except Held as error:
+            jobs.leave(str(error))
+        except KeyboardInterrupt:
+            if not is_launched():
+                raise
+            jobs.leave("stopped")  # a launcher would take the exception for its own end
+        except Exception as error:
+            log.exception("failed")
+            line = " ".join(str(error).split()) or type(error).__name__
+            jobs.fail(line)
+            current().failed[directory.name] = line
+            sweeps.report_failure(directory, line)
+    for call in warnings[:1]:
+        try:
+            call()
+        except Exception as error:  # that it will not be put back into the queue
+            log.info("%s", error)

@@ -6,6 +6,8 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from types import FrameType
 
 
 class Stopped(KeyboardInterrupt):
@@ -40,6 +42,32 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
         yield received
     finally:
         for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def warned() -> Iterator[list[Callable[[], None]]]:
+    """Take SIGUSR1 and SIGUSR2 for SIGTERM where somebody else handles them, as submitit does: its
+    job is about to reach its time limit. What is yielded has a call of that handler then, which may
+    put the job back into the queue and end the process: to be made when the run has stopped."""
+    calls: list[Callable[[], None]] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGUSR1", "SIGUSR2"):
+            number = getattr(signal, name, None)  # Windows has none
+            if number is not None and callable(theirs := signal.getsignal(number)):
+                before[number] = theirs
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        calls.append(partial(before[number], number, frame))
+        signal.raise_signal(signal.SIGTERM)
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield calls
+    finally:
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 

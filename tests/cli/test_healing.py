@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -85,6 +86,7 @@ def cut(run: Path) -> None:
     summary.write_text(summary.read_text().replace('"finished"', '"running"'))
 
 
+@pytest.mark.long
 def test_what_happens_to_each_job_is_said(dqn_train) -> None:
     assert dqn_train(*SWEEP).code == 0
     cut(job("gamma=0.8"))
@@ -99,6 +101,7 @@ def test_what_happens_to_each_job_is_said(dqn_train) -> None:
     assert said[3].startswith("job 2/2  gamma=0.7  finished")
 
 
+@pytest.mark.long
 def test_a_job_that_was_killed_before_it_wrote_anything(dqn_train, every, whole: Bytes) -> None:
     assert dqn_train(*SWEEP).code == 0
     shutil.rmtree(job("gamma=0.8"))
@@ -131,6 +134,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return plan
 
 
+@pytest.mark.long
 def test_a_failed_job_is_tried_again_and_told(dqn_train, breaking, every, whole: Bytes) -> None:
     breaking(1)
     first = dqn_train(*SWEEP)
@@ -149,6 +153,7 @@ def test_a_failed_job_is_tried_again_and_told(dqn_train, breaking, every, whole:
     assert not job("gamma=0.9").joinpath("failures.txt").exists()
 
 
+@pytest.mark.long
 def test_a_job_that_fails_each_time_is_tried_so_often(dqn_train) -> None:
     line = ("-m", *TINY, "batch_size=0", "hydra.sweep.dir=sweep", "hydra.sweeper.tries=2")
     name = ""
@@ -167,6 +172,7 @@ def test_a_job_that_fails_each_time_is_tried_so_often(dqn_train) -> None:
     assert f"{name} failed 2 of 3 times, and is tried again" in more.out
 
 
+@pytest.mark.long
 def test_no_job_starts_after_a_failure_if_that_is_asked_for(dqn_train) -> None:
     stop = (*SWEEP, "batch_size=0,8", "hydra.sweeper.stop_at_failure=true")
     done = dqn_train(*stop)
@@ -207,6 +213,7 @@ def test_a_run_of_other_settings_under_the_same_name_is_refused(dqn_train, tmp_p
     assert Path("sweep/sweep.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.long
 def test_a_job_that_another_process_has_is_left_to_it(dqn_train, every, whole: Bytes) -> None:
     assert dqn_train(*SWEEP).code == 0
     cut(job("gamma=0.8"))
@@ -219,6 +226,7 @@ def test_a_job_that_another_process_has_is_left_to_it(dqn_train, every, whole: B
     assert every("sweep") == whole
 
 
+@pytest.mark.long
 def test_a_job_that_another_process_takes_meanwhile_is_left_to_it(
     dqn_train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +247,7 @@ def test_a_job_that_another_process_takes_meanwhile_is_left_to_it(
     assert done.code == 1 and not list(Path("sweep").glob("*/failures.txt"))
 
 
+@pytest.mark.long
 def test_a_finished_run_needs_no_checkpoints_to_be_left_alone(
     dqn_train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +261,47 @@ def test_a_finished_run_needs_no_checkpoints_to_be_left_alone(
     assert (done.code, done.err) == (0, "")
     assert done.out.count("nothing left to do") == 3
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="Windows has no such signal")
+def test_a_job_that_is_warned_of_its_time_limit_stops_and_then_its_launcher_is_called(
+    dqn_train, every, whole: Bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """submitit handles SIGUSR2: it puts the job back into the queue, and ends the process. In the
+    middle of an update that would tear it."""
+    seen: list[str] = []
+    requeued = ValueError("not requeued")
+
+    def theirs(number: int, _: object) -> None:
+        seen.append(json.loads((job("gamma=0.9") / "summary.json").read_text())["status"])
+        raise requeued
+
+    step, count = GymRow.step, 0
+
+    def warned(self, rows, action):
+        nonlocal count
+        count += 1
+        if count == 100:
+            signal.raise_signal(signal.SIGUSR2)
+        return step(self, rows, action)
+
+    before = signal.signal(signal.SIGUSR2, theirs)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("dqn_cli.env.gym.row_for", lambda env: None)
+            patch.setattr("dqn_cli.cli.job.is_launched", lambda: True)
+            patch.setattr(GymRow, "step", warned)
+            done = dqn_train(*SWEEP)
+        assert signal.getsignal(signal.SIGUSR2) is theirs
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert "gamma=0.9  left: stopped" in done.out
+    assert seen == ["interrupted"]
+    assert sorted(states("sweep")) == ["finished", "finished", "interrupted"]
+    assert not list(Path("sweep").glob("*/failures.txt"))
+    assert dqn_train(*SWEEP).code == 0
+    assert every("sweep") == whole
 
 
 @pytest.mark.slow
@@ -288,6 +338,7 @@ def test_a_sweep_that_was_moved_goes_on(dqn_train, killed_at, every, whole: Byte
     assert not Path("sweep").exists()
 
 
+@pytest.mark.long
 def test_what_may_change_when_a_sweep_goes_on(dqn_train) -> None:
     assert dqn_train(*SWEEP).code == 0
     done = dqn_train("resume=sweep", "gamma=0.5")
@@ -310,6 +361,7 @@ def recorded(*more: str) -> None:
     path.write_text(json.dumps(record))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "more",
     [

@@ -117,6 +117,7 @@ def test_no_packing_changes_a_byte_or_what_is_pooled(
     assert len(names("auto")) == 2 and len(names("1")) == 6 and len(names("2")) == 4
 
 
+@pytest.mark.long
 def test_a_name_has_what_is_swept_and_seeds_only_where_they_tell_jobs_apart(dqn_train) -> None:
     line = ("-m", *TINY, "batch_size=0", "gamma=0.9,0.8")
     dqn_train(*line, "seed=range(0,5)")
@@ -144,6 +145,7 @@ def test_a_name_does_not_depend_on_how_a_command_is_written() -> None:
     assert len(set(swept)) == 2 and swept[0].startswith("steps=1_")
 
 
+@pytest.mark.long
 def test_a_sweep_keeps_its_packing(dqn_train) -> None:
     line = ("-m", *TINY, "batch_size=0", "seed=range(0,6)", "hydra.sweeper.seeds_per_job=2")
     dqn_train(*line)
