@@ -5,7 +5,7 @@ SHARED := -n 2 --dist worksteal
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: train plot play test test-slow check golden bench reproduction images lint clean
+.PHONY: train plot play test test-slow test-gpu check golden bench reproduction images lint clean
 
 train plot play: $(READY)
 	@$(BIN)/dqn-$@ $(ARGS)
@@ -16,10 +16,14 @@ test: $(READY)
 
 # What to run before a commit, three minutes: without the long tests.
 check: lint
-	$(BIN)/pytest $(SHARED) -m "not slow and not long" $(PYTEST_ARGS)
+	$(BIN)/pytest $(SHARED) -m "not slow and not long and not gpu" $(PYTEST_ARGS)
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+# On a machine with an NVIDIA GPU, and with a PyTorch for it.
+test-gpu: $(READY)
+	$(BIN)/pytest -m gpu $(PYTEST_ARGS)
 
 # The score files that the tests compare bytes with: after a change that is meant to move them.
 golden: $(READY)

@@ -1271,8 +1271,8 @@ MUTANTS = [
     ),
     Mutant(
         "training/learner.py",
-        "tick = self.count * FORWARDS + self.forwards",
-        "tick = self.count * FORWARDS",
+        "self.count * FORWARDS + forward",
+        "self.count * FORWARDS",
         "training/test_learner.py::test_every_forward_of_every_update_has_noise_of_its_own",
     ),
     Mutant(
@@ -1289,8 +1289,8 @@ MUTANTS = [
     ),
     Mutant(
         "training/policy.py",
-        "place(self.noise.floats(step))",
-        "place(self.noise.floats(0))",
+        "else self.noise.floats(step)",
+        "else self.noise.floats(0)",
         "training/test_policy.py::test_training_acts_with_noise_of_each_step_and_the_greedy_network_has_none",
     ),
     Mutant(

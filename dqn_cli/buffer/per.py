@@ -52,22 +52,38 @@ class Prioritized:
         self.beta = (beta, beta_end, beta_steps)
         self.epsilon = epsilon
         self.normalize = normalize
+        self._record()
+
+    def _record(self) -> None:
+        """Anew where the arrays are others."""
+        self._added, self._drawn, self._updated = (
+            self.kernels.recorded(function, 0) for function in (self._add, self._draw, self._update)
+        )
 
     def added(self, position: int) -> None:
         self.rows = max(self.rows, position + 1)
-        index = self.kernels.place(np.full((len(self.largest), 1), position))
+        self._added(np.full((len(self.largest), 1), position))
+
+    def _add(self, index: Array) -> None:
         self.tree.set(index, self.largest[:, None] ** self.alpha)
 
     def draw(self, rows: int, step: int) -> tuple[Array, Array]:
-        uniform = self.kernels.place(self.draws.at(self.samples))
+        uniform = self.draws.at(self.samples)
         self.samples += 1
+        drawn: tuple[Array, Array] = self._drawn(uniform, annealed(*self.beta, step))
+        return drawn
+
+    def _draw(self, uniform: Array, beta: float) -> tuple[Array, Array]:
         # A value is its row's probability times the total, which cancels out of the weights.
         index, value, rarest = self.tree.draw(uniform)
         if self.normalize == "buffer":
             rarest = self.tree.least
-        return index, self.kernels.importance(value, rarest, annealed(*self.beta, step))
+        return index, self.kernels.importance(value, rarest, beta)
 
     def update(self, index: Array, priority: Array) -> None:
+        self._updated(index, priority)
+
+    def _update(self, index: Array, priority: Array) -> None:
         self.tree.set(index, self.kernels.rank(priority, self.largest, self.epsilon, self.alpha))
 
     def chances(self, lane: int, index: NDArray[np.int64], step: int) -> Chances:
@@ -78,6 +94,7 @@ class Prioritized:
         self.tree.keep(lanes)
         self.draws.keep(lanes)
         self.largest = self.largest[list(lanes)]
+        self._record()
 
     def state(self, lane: int) -> State:
         return {
@@ -98,3 +115,4 @@ class Prioritized:
         self.largest = self.kernels.place(largest.numpy())
         self.draws = Stream(seeds, "replay", self.draws.shape)
         self.samples = updates
+        self._record()

@@ -11,7 +11,7 @@ only then does the compiler make vector instructions of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import numba
@@ -57,6 +57,10 @@ def place(x: Array) -> Array:
 
 def numpy(x: Array) -> Array:
     return x
+
+
+def recorded(function: F, state: int, parts: Sequence[object] = ()) -> F:
+    return function
 
 
 def floats(x: Array) -> Array:

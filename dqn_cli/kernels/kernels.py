@@ -9,6 +9,7 @@ indexes and does arithmetic needs none of this: arrays and tensors write it alik
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -54,6 +55,14 @@ class Kernels(Protocol):
 
     def floats(self, x: Array) -> Array:
         """As float32, in the order of memory that the kernels want."""
+
+    def recorded(
+        self, function: Callable[..., Any], state: int, parts: Sequence[object] = ()
+    ) -> Callable[..., Any]:
+        """`function` of arrays, which may be given as NumPy's, and numbers, on a GPU as one graph
+        (graph.py): its first `state` arguments are what it changes, or reads where it lies. A
+        user's own among the `parts` that it calls may do something else each time: then it is no
+        graph."""
 
     # Layers. `params` [S, P] holds a chain of linear layers from column `first` on, each its weight
     # [in, out] and then its bias; `widths` [L + 1] are their sizes. The first `activated` of them

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dqn_cli.kernels.graph import Graph, placing, pure
 from dqn_cli.kernels.kernels import BLOCK, NO_ACTIVATION
 
 LARGEST = 1e30
@@ -27,6 +29,7 @@ class Torch:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self._put = self.recorded(put, 4)
 
     def array(self, x: Tensor) -> Tensor:
         return x
@@ -43,6 +46,13 @@ class Torch:
 
     def floats(self, x: Tensor) -> Tensor:
         return x.float()
+
+    def recorded(
+        self, function: Callable[..., Any], state: int, parts: Sequence[object] = ()
+    ) -> Callable[..., Any]:
+        if self.device.type == "cuda" and all(map(pure, parts)):
+            return Graph(function, state, self.device)
+        return placing(function, self.device)
 
     def forward(
         self,
@@ -125,11 +135,7 @@ class Torch:
         if not through:
             return torch.zeros_like(x)
         d_rows = product(d_sum, weight.transpose(1, 2))
-        pixels = d_rows.view(*out.shape[:4], kernel * kernel, x.shape[-1]).unbind(4)
-        d_framed = torch.zeros_like(framed(x, padding))
-        for place, d_pixel in zip(places(d_framed, kernel, stride), pixels, strict=True):
-            d_framed[place] += d_pixel
-        return inside(d_framed, padding)
+        return scattered(d_rows.view(*rows.shape), x, kernel, stride, padding)
 
     def pool(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = framed(x, 1, -torch.inf)
@@ -264,16 +270,17 @@ class Torch:
         grad: Tensor,
         mean: Tensor,
         square: Tensor,
-        lr: float,
+        lr: float | Tensor,
         beta1: float,
         beta2: float,
         eps: float,
-        steps: int,
+        steps: int | Tensor,
     ) -> None:
         lerp(mean, grad, 1 - beta1)
         square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        denominator = root(square).div_(math.sqrt(1 - beta2**steps)).add_(eps)
-        params.addcdiv_(mean, denominator, value=-lr / (1 - beta1**steps))
+        unbias = 1 - beta2**steps
+        scale = unbias.sqrt() if isinstance(unbias, Tensor) else math.sqrt(unbias)
+        move(params, mean, root(square).div_(scale).add_(eps), -lr / (1 - beta1**steps))
 
     def rmsprop(
         self,
@@ -281,7 +288,7 @@ class Torch:
         grad: Tensor,
         square: Tensor,
         mean: Tensor,
-        lr: float,
+        lr: float | Tensor,
         alpha: float,
         eps: float,
         in_root: float,
@@ -292,7 +299,7 @@ class Torch:
             square = square.addcmul(mean, mean, value=-1)
         if in_root:
             square = square + in_root
-        params.addcdiv_(grad, root(square).add_(eps), value=-lr)
+        move(params, grad, root(square).add_(eps), -lr)
 
     def polyak(self, target: Tensor, online: Tensor, tau: float) -> None:
         lerp(target, online, tau)
@@ -312,10 +319,9 @@ class Torch:
         terminated: NDArray[np.bool_],
         truncated: NDArray[np.bool_],
     ) -> None:
-        pairs[slots, position] = self.place(np.stack([obs, next_obs], 1))
-        row = np.stack([action, reward, gamma * ~terminated], 1)
-        numbers[slots, position] = self.place(row.astype(np.float32))
-        ends[slots, position] = self.place(terminated | truncated)
+        pair = np.stack([obs, next_obs], 1)
+        row = np.stack([action, reward, gamma * ~terminated], 1).astype(np.float32)
+        self._put(pairs, numbers, ends, slots, pair, row, terminated | truncated, position)
 
     def gather(
         self,
@@ -324,7 +330,7 @@ class Torch:
         ends: Tensor,
         slots: Tensor,
         index: Tensor,
-        newest: int,
+        newest: int | Tensor,
         n_step: int,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         obs, next_obs = rows(pairs, slots, index).unbind(2)
@@ -344,7 +350,7 @@ class Torch:
         ends: Tensor,
         slots: Tensor,
         index: Tensor,
-        stored: int,
+        stored: int | Tensor,
         stack: int,
         n_step: int,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -414,7 +420,7 @@ class Torch:
         value = leaves.gather(1, index)
         return index, value, value.amin(-1)
 
-    def importance(self, value: Tensor, rarest: Tensor, beta: float) -> Tensor:
+    def importance(self, value: Tensor, rarest: Tensor, beta: float | Tensor) -> Tensor:
         return ((rarest.unsqueeze(-1) / value) ** beta).float()
 
     def rank(self, priority: Tensor, largest: Tensor, epsilon: float, alpha: float) -> Tensor:
@@ -450,7 +456,24 @@ def inside(x: Tensor, padding: int) -> Tensor:
 def windows(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
     """The windows [S, N, H', W', kernel * kernel * C] of pictures x [S, N, H, W, C]."""
     x = framed(x, padding)
+    if x.is_cuda and not traced():  # one operation instead of one for each pixel of the kernel
+        found = x.unfold(2, kernel, stride).unfold(3, kernel, stride)
+        return found.permute(0, 1, 2, 3, 5, 6, 4).flatten(4)
     return torch.stack([x[place] for place in places(x, kernel, stride)], 4).flatten(4)
+
+
+def scattered(rows: Tensor, x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+    """What `windows` of pictures like x have, summed where they have the same pixel."""
+    lanes, count, height, width, channels = x.shape
+    pixels = rows.view(*rows.shape[:4], kernel * kernel, channels)
+    if x.is_cuda:
+        columns = pixels.permute(0, 1, 5, 4, 2, 3).reshape(lanes * count, channels * kernel**2, -1)
+        d_x = torch.nn.functional.fold(columns, (height, width), kernel, 1, padding, stride)
+        return d_x.view(lanes, count, channels, height, width).permute(0, 1, 3, 4, 2).contiguous()
+    d_framed = torch.zeros_like(framed(x, padding))
+    for place, d_pixel in zip(places(d_framed, kernel, stride), pixels.unbind(4), strict=True):
+        d_framed[place] += d_pixel
+    return inside(d_framed, padding)
 
 
 def places(x: Tensor, kernel: int, stride: int) -> list[tuple[slice, ...]]:
@@ -507,6 +530,14 @@ def lerp(start: Tensor, end: Tensor, share: float) -> None:
         start.lerp_(end, share)
 
 
+def move(params: Tensor, step: Tensor, divisor: Tensor, scale: float | Tensor) -> None:
+    """params += scale * step / divisor."""
+    if isinstance(scale, Tensor):
+        params.add_(step.mul(scale).div_(divisor))
+    else:
+        params.addcdiv_(step, divisor, value=scale)
+
+
 def root(square: Tensor) -> Tensor:
     """The square root of numbers >= 0, as an optimizer divides by it (after adding its eps).
 
@@ -514,6 +545,21 @@ def root(square: Tensor) -> Tensor:
     parameters without a gradient are full of them.
     """
     return square.clamp(min=1e-30).sqrt_()
+
+
+def put(
+    pairs: Tensor,
+    numbers: Tensor,
+    ends: Tensor,
+    slots: Tensor,
+    pair: Tensor,
+    row: Tensor,
+    end: Tensor,
+    position: int | Tensor,
+) -> None:
+    pairs[slots, position] = pair
+    numbers[slots, position] = row
+    ends[slots, position] = end
 
 
 def rows(storage: Tensor, slots: Tensor, index: Tensor) -> Tensor:
@@ -524,7 +570,7 @@ def rows(storage: Tensor, slots: Tensor, index: Tensor) -> Tensor:
 
 
 def window(
-    numbers: Tensor, ends: Tensor, slots: Tensor, index: Tensor, newest: int, n_step: int
+    numbers: Tensor, ends: Tensor, slots: Tensor, index: Tensor, newest: int | Tensor, n_step: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Action, reward and discount of the transitions over up to n_step rows, and the last rows."""
     action, reward, discount = rows(numbers, slots, index).unbind(2)

@@ -41,13 +41,18 @@ class Adam:
         self.beta1 = beta1
         self.beta2 = beta2
         self.eps = eps
+        self._recorded = kernels.recorded(self._move, 4)
 
     def step(self, params: Array, grad: Array, step: int) -> None:
         lr = annealed(*self.lr, step)
         self.steps += 1
-        self.kernels.adam(
-            params, grad, self.mean, self.square, lr, self.beta1, self.beta2, self.eps, self.steps
-        )
+        self._recorded(params, grad, self.mean, self.square, lr, self.steps)
+
+    def _move(
+        self, params: Array, grad: Array, mean: Array, square: Array, lr: float, steps: int
+    ) -> None:
+        keys = self.beta1, self.beta2, self.eps
+        self.kernels.adam(params, grad, mean, square, lr, *keys, steps)
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.mean = self.mean[list(lanes)]

@@ -49,11 +49,15 @@ class RMSprop:
         self.lr = (lr, lr_end, lr_steps)
         self.alpha = alpha
         self.eps, self.in_root = (0.0, eps) if eps_in_root else (eps, 0.0)
+        self._recorded = kernels.recorded(self._move, 4)
 
     def step(self, params: Array, grad: Array, step: int) -> None:
         lr = annealed(*self.lr, step)
-        state = self.square, self.mean
-        self.kernels.rmsprop(params, grad, *state, lr, self.alpha, self.eps, self.in_root)
+        self._recorded(params, grad, self.square, self.mean, lr)
+
+    def _move(self, params: Array, grad: Array, square: Array, mean: Array, lr: float) -> None:
+        keys = self.alpha, self.eps, self.in_root
+        self.kernels.rmsprop(params, grad, square, mean, lr, *keys)
 
     def keep(self, lanes: Sequence[int]) -> None:
         self.square = self.square[list(lanes)]

@@ -63,6 +63,8 @@ class Frames(Ring):
         self.gamma = gamma
         self.n_step = n_step
         self.stack = stack
+        self._recorded = kernels.recorded(self._gather, 8)
+        self._written = kernels.recorded(self._write, len(columns) + 1)
 
     def _make(self, lanes: int) -> None:
         super()._make(lanes)
@@ -95,18 +97,27 @@ class Frames(Ring):
         self.back[self.own] = np.where(begins, 0, more)
         self.next_obs[self.own] = next_obs
         row = np.stack([step.action, step.reward, self.gamma * ~step.terminated], 1)
-        for name, at, values in (
-            ("frames", number, obs[:, -1]),
-            ("frames", number + 1, next_obs[:, -1]),
-            ("numbers", position, row.astype(np.float32)),
-            ("ends", position, step.terminated | step.truncated),
-            ("episode", position, self.episode[self.own]),
-            ("back", position, self.back[self.own]),
-        ):
-            column = self.columns[name]
-            column[self.slots, at % column.shape[1]] = self.kernels.place(values)
+        values = (
+            row.astype(np.float32),
+            step.terminated | step.truncated,
+            self.episode[self.own],
+            self.back[self.own],
+        )
+        held, frames = self.columns["frames"].shape[1], (obs[:, -1], next_obs[:, -1])
+        places = position, number % held, (number + 1) % held
+        self._written(*self.columns.values(), self.slots, *frames, *values, *places)
         self.stored += 1
         return position
+
+    def _write(self, frames: Array, *given: Any) -> None:
+        """given: the other columns; the slots; for each slot a frame, the next one, and what goes
+        into each other column; and where."""
+        others = len(self.kinds) - 1
+        columns, (slots, frame, following) = given[:others], given[others : others + 3]
+        values, (position, number, next_number) = given[others + 3 : -3], given[-3:]
+        frames[slots, number], frames[slots, next_number] = frame, following
+        for column, value in zip(columns, values, strict=True):
+            column[slots, position] = value
 
     def _begin(self, slot: int, obs: NDArray[Any]) -> None:
         """Begin another episode with this observation [stack, F]."""
@@ -145,7 +156,8 @@ class Frames(Ring):
 
     def gather(self, index: Array, weight: Array, lanes: slice = ALL) -> Batch:
         """The transitions of `lanes` that begin at `index` [S, B], weighted by `weight` [S, B]."""
-        obs, action, reward, next_obs, discount = self.kernels.gather_stacks(
+        gather = self._recorded if lanes == ALL else self._gather
+        obs, action, reward, next_obs, discount = gather(
             self.columns["frames"],
             self.lasts,
             self.blank,
@@ -156,13 +168,15 @@ class Frames(Ring):
             self.slots[lanes],
             index,
             self.stored,
-            self.stack,
-            self.n_step,
         )
         shape = (*index.shape, *self.space.obs_shape)
         return Batch(
             obs.reshape(shape), action, reward, next_obs.reshape(shape), discount, weight, index
         )
+
+    def _gather(self, *given: Any) -> Any:
+        gather: Any = self.kernels.gather_stacks
+        return gather(*given, self.stack, self.n_step)
 
     # A lane in a file
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,7 @@ class Transitions(Ring):
         self.space = space
         self.gamma = gamma
         self.n_step = n_step
+        self._recorded = kernels.recorded(self._gather, 4)
 
     def add(self, step: Step) -> int:
         """Store one row for every lane; returns its position."""
@@ -70,19 +72,19 @@ class Transitions(Ring):
 
     def gather(self, index: Array, weight: Array, lanes: slice = ALL) -> Batch:
         """The transitions of `lanes` that begin at `index` [S, B], weighted by `weight` [S, B]."""
-        obs, action, reward, next_obs, discount = self.kernels.gather(
-            self.columns["pairs"],
-            self.columns["numbers"],
-            self.columns["ends"],
-            self.slots[lanes],
-            index,
-            self.newest,
-            self.n_step,
+        gather = self._recorded if lanes == ALL else self._gather
+        columns = (self.columns[name] for name in ("pairs", "numbers", "ends"))
+        obs, action, reward, next_obs, discount = gather(
+            *columns, self.slots[lanes], index, self.newest
         )
         shape = (*index.shape, *self.space.obs_shape)
         return Batch(
             obs.reshape(shape), action, reward, next_obs.reshape(shape), discount, weight, index
         )
+
+    def _gather(self, *given: Any) -> Any:
+        gather: Any = self.kernels.gather
+        return gather(*given, self.n_step)
 
     def _put(self, slot: int, first: int, stop: int, state: State) -> None:
         super()._put(slot, first, stop, state)

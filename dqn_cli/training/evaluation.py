@@ -268,6 +268,7 @@ def greedy_returns(
     returns, discounted = np.zeros((2, networks * episodes))  # [K * E]: one axis is quicker
     cut = np.zeros((networks, episodes), np.bool_)
     obs: NDArray[Any] | None = None  # [K, E, *obs]
+    q_values = greedy.recorded()
     for start in range(0, episodes, at_once):
         group = range(start, min(start + at_once, episodes))
         open_ = np.zeros((networks, episodes), np.bool_)
@@ -292,7 +293,7 @@ def greedy_returns(
                 break
             length += 1
             with torch.no_grad():
-                q = greedy.q(weights, obs[playing])  # [playing, E, A]
+                q = q_values(weights, obs[playing])  # [playing, E, A]
             actions = q.argmax(-1)
             if length == 1:
                 start_q[:, group] = q.max(-1)[:, group]

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dqn_cli.kernels.kernels import Array, Kernels
@@ -20,7 +21,7 @@ from dqn_cli.seeding import Stream
 from dqn_cli.state import Rows, State, nested, take, within
 from dqn_cli.training.contract import FORWARDS
 from dqn_cli.training.replay import Replay
-from dqn_cli.types import Algo, Batch, Inputs, Loss, Network, Optimizer, Output, Target
+from dqn_cli.types import Algo, Batch, Inputs, Loss, Network, Optimizer, Output, Target, Weights
 
 
 class Trial(NamedTuple):
@@ -78,7 +79,8 @@ class Learner:
             kernels.place(np.zeros((len(online), batch_size), np.float32)) for _ in range(2)
         )
         self.count = 0  # updates made
-        self.forwards = 0  # of the present update
+        self.forwards = 1  # of the latest update
+        self._recorded = kernels.recorded(self._gradient, 5, (network, algo))
         self.reported = [0] * len(online)  # the count when each lane last reported
         self._draw_noise(seeds)
         self._split()
@@ -92,16 +94,46 @@ class Learner:
 
     def update(self, step: int) -> None:
         batch = self.replay.sample(step)
-        self.forwards = 0
-        now, pullback = self.network.vjp(self.weights, self._inputs(batch.obs))
+        noises = [self._noise(forward) for forward in range(self.forwards)] if self.noise else []
+        where = self.weights, self.target_weights, self.grads, self.loss_sum, self.q_sum
+        priority = self._recorded(*where, *batch, *noises)
+        self.optimizer.step(self.online, self.grad, step)
+        self.replay.update(batch.index, priority)
+        self.count += 1
 
-        def online(obs: Array) -> Output:
-            return self.network.forward(self.weights, self._inputs(obs))
+    def _gradient(
+        self,
+        weights: Weights,
+        target_weights: Weights,
+        grads: Weights,
+        loss_sum: Array,
+        q_sum: Array,
+        *given: Array,
+    ) -> Array:
+        """Write the clipped gradient of a batch and add up its losses and Q-values; the priorities.
+        given: what the batch has, and then the noise of as many forwards as the latest update had;
+        no two share theirs."""
+        fields = len(Batch._fields)
+        batch, noises = Batch(*given[:fields]), given[fields:]
+        forwards = 0
 
-        def target(obs: Array) -> Output:
-            return self.network.forward(self.target_weights, self._inputs(obs))
+        def inputs(obs: Array) -> Inputs:
+            nonlocal forwards
+            forward, forwards = forwards, forwards + 1
+            if self.noise is None:
+                return Inputs(obs)
+            if forward < len(noises):
+                return Inputs(obs, noises[forward])
+            return Inputs(obs, self.kernels.place(self._noise(forward)))
 
-        loss = self.algo.loss(now, online, target, batch)
+        now, pullback = self.network.vjp(weights, inputs(batch.obs))
+        loss = self.algo.loss(
+            now,
+            lambda obs: self.network.forward(weights, inputs(obs)),
+            lambda obs: self.network.forward(target_weights, inputs(obs)),
+            batch,
+        )
+        self.forwards = forwards
         pullback(
             self.kernels.weigh(
                 batch.weight,
@@ -109,18 +141,16 @@ class Learner:
                 loss.d_values,
                 loss.q,
                 self.divisor,
-                self.loss_sum,
-                self.q_sum,
+                loss_sum,
+                q_sum,
             ),
-            self.grads,
+            grads,
         )
         if self.grad_clip_value is not None:
             self.kernels.clip_value(self.grad, self.grad_clip_value)
         if self.grad_clip_norm is not None:
             self.kernels.clip_norm(self.grad, self.grad_clip_norm)
-        self.optimizer.step(self.online, self.grad, step)
-        self.replay.update(batch.index, loss.priority)
-        self.count += 1
+        return loss.priority
 
     def trial(self, lane: int, batch: Batch) -> Trial:
         """What one lane's update with these rows [1, n] would be, were it made: without noise, and
@@ -140,17 +170,14 @@ class Learner:
         pullback(loss.d_values, self.network.split(grad))
         return Trial(now, loss, online[0], grad[0])
 
-    def _inputs(self, obs: Array) -> Inputs:
-        """Observations, with noise that no other forward has."""
-        if self.noise is None:
-            return Inputs(obs)
-        if self.forwards == FORWARDS:
+    def _noise(self, forward: int) -> NDArray[np.float32]:
+        """What this forward of the present update has, and no other."""
+        if forward == FORWARDS:
             raise RuntimeError(
                 f"algo: more than {FORWARDS - 1} forwards besides that of the samples"
             )
-        tick = self.count * FORWARDS + self.forwards
-        self.forwards += 1
-        return Inputs(obs, self.kernels.place(self.noise.floats(tick)))
+        assert self.noise is not None
+        return self.noise.floats(self.count * FORWARDS + forward)
 
     def params(self, lane: int) -> Tensor:
         """A lane's online parameters [P], as they are now and will not stay."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,25 @@ class Greedy:
         self, weights: Weights, obs: NDArray[Any], noise: Array | None = None
     ) -> NDArray[np.float32]:
         """Q-values [S, N, A] of observations [S, N, *obs]."""
-        output = self.network.forward(weights, Inputs(self.kernels.place(obs), noise))
-        found: NDArray[np.float32] = self.kernels.numpy(self.algo.q(output.values))
+        found: NDArray[np.float32] = self.kernels.numpy(
+            self._values(weights, self.kernels.place(obs), noise)
+        )
         return found
+
+    def _values(self, weights: Weights, obs: Array, noise: Array | None) -> Array:
+        return self.algo.q(self.network.forward(weights, Inputs(obs, noise)).values)
+
+    def recorded(self) -> Callable[..., NDArray[np.float32]]:
+        """`q`, for many calls with the same networks and shapes; noise may be NumPy's, too."""
+        values = self.kernels.recorded(self._values, 1, (self.network, self.algo))
+
+        def q(
+            weights: Weights, obs: NDArray[Any], noise: NDArray[np.float32] | None = None
+        ) -> NDArray[np.float32]:
+            found: NDArray[np.float32] = self.kernels.numpy(values(weights, obs, noise))
+            return found
+
+        return q
 
     def actions(self, weights: Weights, obs: NDArray[Any]) -> NDArray[np.int64]:
         """The first of the best actions [S, N] for observations [S, N, *obs]."""
@@ -52,6 +68,7 @@ class Exploring:
         self, greedy: Greedy, exploration: Exploration, seeds: Sequence[int], actions: int
     ) -> None:
         self.greedy = greedy
+        self.q = greedy.recorded()
         self.exploration = exploration
         self.actions = actions
         self.reseed(seeds)
@@ -69,9 +86,8 @@ class Exploring:
         of each seed."""
 
         def q() -> NDArray[np.float32]:
-            place = self.greedy.kernels.place
-            noise = None if self.noise is None else place(self.noise.floats(step))
-            return self.greedy.q(weights, obs[:, None], noise)[:, 0]
+            noise = None if self.noise is None else self.noise.floats(step)
+            return self.q(weights, obs[:, None], noise)[:, 0]
 
         return self.exploration.act(q, self.actions, self.uniforms.at(step), step, episode)
 
