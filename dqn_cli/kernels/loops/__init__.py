@@ -1,0 +1,1 @@
+"""The compiled kernels, a file for each thing that they compute; compiled.py lists them."""
