@@ -687,7 +687,7 @@ MUTANTS = [
         "test_golden.py::test_the_scores_of_a_small_run[everything]",
     ),
     Mutant(
-        "kernels/torch.py",
+        "kernels/tensors.py",
         "square.clamp(min=1e-30).sqrt_()",
         "square.clamp(min=1e-20).sqrt_()",
         "kernels/test_kernels.py::test_a_square_of_nothing_counts_as_hardly_anything",

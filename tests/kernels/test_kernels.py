@@ -30,7 +30,8 @@ from dqn_cli.kernels.kernels import (
     Kernels,
     load,
 )
-from dqn_cli.kernels.torch import TORCH, product
+from dqn_cli.kernels.tensors import product
+from dqn_cli.kernels.torch import TORCH
 
 LANES = 4
 KEYS = {**ACTIVATIONS, "none": NO_ACTIVATION}

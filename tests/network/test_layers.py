@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from dqn_cli.kernels.kernels import ACTIVATIONS, Activation, Kernels
-from dqn_cli.kernels.torch import TORCH, layers
+from dqn_cli.kernels.tensors import layers
+from dqn_cli.kernels.torch import TORCH
 from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.layers import Chain, Linear, Stack
 from dqn_cli.network.mlp import MLP
