@@ -21,7 +21,7 @@ from dqn_cli.kernels.kernels import Array, Kernels
 from dqn_cli.kernels.torch import TORCH
 from dqn_cli.state import State, take
 from dqn_cli.storage.ring import Column, Ring
-from dqn_cli.storage.transitions import ALL, check_actions
+from dqn_cli.storage.transitions import ALL, check_actions, shaped
 from dqn_cli.types import Batch, Count, Space, Step
 
 EPISODES = 64  # that the tables have room for, to begin with
@@ -157,26 +157,14 @@ class Frames(Ring):
     def gather(self, index: Array, weight: Array, lanes: slice = ALL) -> Batch:
         """The transitions of `lanes` that begin at `index` [S, B], weighted by `weight` [S, B]."""
         gather = self._recorded if lanes == ALL else self._gather
-        obs, action, reward, next_obs, discount = gather(
-            self.columns["frames"],
-            self.lasts,
-            self.blank,
-            self.columns["episode"],
-            self.columns["back"],
-            self.columns["numbers"],
-            self.columns["ends"],
-            self.slots[lanes],
-            index,
-            self.stored,
-        )
-        shape = (*index.shape, *self.space.obs_shape)
-        return Batch(
-            obs.reshape(shape), action, reward, next_obs.reshape(shape), discount, weight, index
-        )
+        names = "episode", "back", "numbers", "ends"
+        rest = (self.columns[name] for name in names)
+        held = self.columns["frames"], self.lasts, self.blank, *rest, self.slots[lanes]
+        return Batch(*gather(*held, index, self.stored), weight=weight, index=index)
 
     def _gather(self, *given: Any) -> Any:
         gather: Any = self.kernels.gather_stacks
-        return gather(*given, self.stack, self.n_step)
+        return shaped(self.space, *gather(*given, self.stack, self.n_step))
 
     # A lane in a file
 

@@ -74,21 +74,25 @@ class Transitions(Ring):
         """The transitions of `lanes` that begin at `index` [S, B], weighted by `weight` [S, B]."""
         gather = self._recorded if lanes == ALL else self._gather
         columns = (self.columns[name] for name in ("pairs", "numbers", "ends"))
-        obs, action, reward, next_obs, discount = gather(
-            *columns, self.slots[lanes], index, self.newest
-        )
-        shape = (*index.shape, *self.space.obs_shape)
         return Batch(
-            obs.reshape(shape), action, reward, next_obs.reshape(shape), discount, weight, index
+            *gather(*columns, self.slots[lanes], index, self.newest), weight=weight, index=index
         )
 
     def _gather(self, *given: Any) -> Any:
         gather: Any = self.kernels.gather
-        return gather(*given, self.n_step)
+        return shaped(self.space, *gather(*given, self.n_step))
 
     def _put(self, slot: int, first: int, stop: int, state: State) -> None:
         super()._put(slot, first, stop, state)
         check_actions(state["numbers"], self.space)
+
+
+def shaped(
+    space: Space, obs: Array, action: Array, reward: Array, next_obs: Array, discount: Array
+) -> tuple[Array, Array, Array, Array, Array]:
+    """The same, with observations [S, B, *obs]."""
+    shape = (*action.shape, *space.obs_shape)
+    return obs.reshape(shape), action, reward, next_obs.reshape(shape), discount
 
 
 def check_actions(numbers: Array, space: Space) -> None:
