@@ -160,7 +160,8 @@ class Frames(Ring):
         names = "episode", "back", "numbers", "ends"
         rest = (self.columns[name] for name in names)
         held = self.columns["frames"], self.lasts, self.blank, *rest, self.slots[lanes]
-        return Batch(*gather(*held, index, self.stored), weight=weight, index=index)
+        obs, action, reward, next_obs, discount = gather(*held, index, self.stored)
+        return Batch(obs, action, reward, next_obs, discount, weight, index)
 
     def _gather(self, *given: Any) -> Any:
         gather: Any = self.kernels.gather_stacks

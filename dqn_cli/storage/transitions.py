@@ -74,9 +74,10 @@ class Transitions(Ring):
         """The transitions of `lanes` that begin at `index` [S, B], weighted by `weight` [S, B]."""
         gather = self._recorded if lanes == ALL else self._gather
         columns = (self.columns[name] for name in ("pairs", "numbers", "ends"))
-        return Batch(
-            *gather(*columns, self.slots[lanes], index, self.newest), weight=weight, index=index
+        obs, action, reward, next_obs, discount = gather(
+            *columns, self.slots[lanes], index, self.newest
         )
+        return Batch(obs, action, reward, next_obs, discount, weight, index)
 
     def _gather(self, *given: Any) -> Any:
         gather: Any = self.kernels.gather
