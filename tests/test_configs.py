@@ -338,14 +338,14 @@ def fresh(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setattr("dqn_cli.training.run.draw", lambda *_: None)
     with tempfile.TemporaryDirectory() as folder:
         source = workers.share_out(config, build.loop(config), {})
-        train(config, source, Path(folder), {}, None, Jobs(None, live=False))
+        train(config, source, Path(folder), {}, [], None, Jobs(None, live=False))
         return read_summary(Path(folder))["seeds"]
 
 
 def reported(config: Config, _: pytest.MonkeyPatch) -> object:
     with tempfile.TemporaryDirectory() as folder:
         source = workers.share_out(config, build.loop(config), {})
-        train(config, source, Path(folder), {}, None, Jobs(None, live=False))
+        train(config, source, Path(folder), {}, [], None, Jobs(None, live=False))
         return (Path(folder) / "report.html").exists()
 
 
