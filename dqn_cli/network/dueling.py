@@ -42,7 +42,7 @@ class Dueling(Stack):
         for stream, outputs in (("value", atoms), ("advantage", space.actions * atoms)):
             names = [*(f"{stream}.hidden.{i}" for i in range(len(streams))), stream]
             layers += linear(names, [shared[-1], *streams, outputs], picture)
-        super().__init__([*self.torso.layers, *layers], kernels)
+        super().__init__(layers, kernels, self.torso)
         first = len(self.torso.layers)
         fork = first + len(hidden)
         second = fork + len(streams) + 1

@@ -57,7 +57,7 @@ class Implicit(Stack):
         layers.append(Linear("phi", cosines, psi[-1]))
         names = [*(f"head.{i}" for i in range(len(head))), "q"]
         layers += linear(names, [psi[-1], *head, space.actions])
-        super().__init__([*self.torso.layers, *layers], kernels)
+        super().__init__(layers, kernels, self.torso)
         first = len(self.torso.layers)
         fork = first + len(hidden)
         self.psi = Chain(self, slice(first, fork), activation, closed=True)

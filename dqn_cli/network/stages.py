@@ -16,6 +16,11 @@ class Stage(Protocol):
     def layers(self) -> Sequence[Convolution]:
         """Whose parameters lie one after the other."""
 
+    @property
+    def followed(self) -> Sequence[bool]:
+        """Of each of them, whether what comes out of it goes through the activation and nowhere
+        else."""
+
     def size(self, picture: Picture) -> Picture:
         """Height, width and channels of what comes out of such pictures."""
 
@@ -36,6 +41,7 @@ class Convolve:
         self.kernels = kernels
         self.layer = layer
         self.layers = [layer]
+        self.followed = [activation != NO_ACTIVATION]
         self.activation = activation
         self.window = layer.kernel, layer.stride, layer.padding, activation
 
@@ -59,6 +65,7 @@ class Pool:
     """The largest of 3 x 3 pixels, at every other one: half the height and width, rounded up."""
 
     layers: Sequence[Convolution] = ()
+    followed: Sequence[bool] = ()
 
     def __init__(self, kernels: Kernels) -> None:
         self.kernels = kernels
@@ -80,6 +87,7 @@ class Pool:
 
 class Activate:
     layers: Sequence[Convolution] = ()
+    followed: Sequence[bool] = ()
 
     def __init__(self, kernels: Kernels, activation: int) -> None:
         self.kernels = kernels
@@ -108,6 +116,7 @@ class Residual:
             for i, following in enumerate((activation, NO_ACTIVATION))
         )
         self.layers = [self.second.layer, self.third.layer]
+        self.followed = [True, False]
 
     def size(self, picture: Picture) -> Picture:
         return picture

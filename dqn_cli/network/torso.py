@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple
 
+import numpy as np
 from annotated_types import Len
+from numpy.typing import NDArray
 
 from dqn_cli.kernels.kernels import ACTIVATIONS, Activation, Array, Kernels
-from dqn_cli.network.layers import Convolution, Picture
+from dqn_cli.network.layers import Convolution, Picture, biases
 from dqn_cli.network.observations import features, rows, scaled
 from dqn_cli.network.stages import Activate, Convolve, Pool, Stage, section
 from dqn_cli.types import Count, Space, Weights
@@ -55,6 +57,7 @@ class Torso:
         if parts:
             self.picture = self._build(parts, f"convolutions={convolutions}", activation)
         self.layers = [layer for stage in self.stages for layer in stage.layers]
+        self.activation = activation
         height, width, channels = self.picture or (1, 1, features(space))
         self.features = height * width * channels
 
@@ -83,6 +86,15 @@ class Torso:
         if bare:
             self.stages.append(Activate(self.kernels, key))
         return size
+
+    def rectified(self) -> NDArray[np.int64]:
+        """The columns of the biases of its ReLU units, which are channels. One of a section that
+        goes round the activation of a residual block is not silenced by it, and counts for the
+        activation after the last section alone."""
+        if self.activation != "relu" or not self.layers:
+            return np.empty(0, np.int64)
+        *followed, last = (each for stage in self.stages for each in stage.followed)
+        return biases(self.layers, [*followed, last or isinstance(self.stages[-1], Activate)], 0)
 
     @property
     def learns(self) -> bool:
