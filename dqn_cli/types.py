@@ -79,6 +79,7 @@ class Noise(NamedTuple):
 
     shape: tuple[int, ...]
     normal: bool  # from the standard normal distribution, else uniform in [0, 1)
+    uniform: int = 0  # so many of them are uniform: the last of a shape (n,) that is normal
 
 
 class Inputs(NamedTuple):

@@ -63,6 +63,11 @@ def floats(x: Array) -> Array:
     return x.astype(np.float32, order="C", copy=False)
 
 
+def product(a: Array, b: Array) -> Array:
+    found: Array = np.matmul(a, b)
+    return found
+
+
 # Layers
 
 

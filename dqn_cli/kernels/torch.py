@@ -44,6 +44,9 @@ class Torch:
     def floats(self, x: Tensor) -> Tensor:
         return x.float()
 
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        return product(a, b)
+
     def forward(
         self,
         params: Tensor,
