@@ -892,8 +892,8 @@ MUTANTS = [
     ),
     Mutant(
         "env/gym.py",
-        "first, second = play(), play()",
-        "first = second = play()",
+        "(steps, first), (_, second) = play(), play()",
+        "(steps, first), (_, second) = (played := play()), played",
         "env/test_door.py::test_every_odd_environment_leads_to_its_line[OwnRandomness]",
     ),
     Mutant(
@@ -1313,8 +1313,8 @@ MUTANTS = [
     ),
     Mutant(
         "seeding.py",
-        "draws.standard_normal if self.normal",
-        "draws.random if self.normal",
+        "return draws.standard_normal((self.block, *self.shape))",
+        "return draws.random((self.block, *self.shape))  # as the others",
         "test_golden.py::test_the_numbers_of_a_network_s_noise",
     ),
     Mutant(

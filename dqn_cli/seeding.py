@@ -50,12 +50,14 @@ class Stream:
         shape: tuple[int, ...],
         block: int = 256,
         normal: bool = False,
+        uniform: int = 0,
     ) -> None:
         self.seeds = list(seeds)
         self.name = name
         self.shape = shape
         self.block = block
         self.normal = normal
+        self.uniform = uniform  # as in Noise
         self._number = -1
         self._numbers: NDArray[np.float64] = np.empty(0)
 
@@ -64,18 +66,25 @@ class Stream:
         if number != self._number:
             self._numbers = np.empty((self.block, len(self.seeds), *self.shape))
             for lane, seed in enumerate(self.seeds):
-                draws = generator(seed, self.name, number)
-                draw = draws.standard_normal if self.normal else draws.random
-                self._numbers[:, lane] = draw((self.block, *self.shape))
+                self._numbers[:, lane] = self._drawn(generator(seed, self.name, number))
             self._number = number
         row: NDArray[np.float64] = self._numbers[offset]
         return row
+
+    def _drawn(self, draws: np.random.Generator) -> NDArray[np.float64]:
+        """One lane's numbers of a block [block, *shape]."""
+        if not self.normal:
+            return draws.random((self.block, *self.shape))
+        if not self.uniform:
+            return draws.standard_normal((self.block, *self.shape))
+        normal = draws.standard_normal((self.block, self.shape[0] - self.uniform))
+        return np.concatenate([normal, draws.random((self.block, self.uniform))], axis=1)
 
     @classmethod
     def of(cls, noise: Noise, seeds: Sequence[int], name: str) -> Stream:
         """The random numbers that a network asks for."""
         block = max(NUMBERS_AT_ONCE // math.prod(noise.shape), 1)
-        return cls(seeds, name, noise.shape, block, noise.normal)
+        return cls(seeds, name, noise.shape, block, noise.normal, noise.uniform)
 
     def floats(self, tick: int) -> NDArray[np.float32]:
         """The numbers of a tick as float32."""

@@ -79,6 +79,7 @@ class Noise(NamedTuple):
 
     shape: tuple[int, ...]
     normal: bool  # from the standard normal distribution, else uniform in [0, 1)
+    uniform: int = 0  # so many of them are uniform: the last of a shape (n,) that is normal
 
 
 class Inputs(NamedTuple):
@@ -335,7 +336,8 @@ class Rehearsal(NamedTuple):
     """What the first steps of an episode show of an environment."""
 
     notes: list[str]  # what cannot be promised of it
-    rewards: tuple[float, float]  # the smallest and the largest seen
+    rewards: tuple[float, float]  # the smallest and the largest that is learned from
+    steps: Sequence[Step] = ()  # of one row, as replay is to hold them
 
 
 class EnvMaker(Protocol):
@@ -358,7 +360,7 @@ class EnvMaker(Protocol):
         """The environment's own action for one of 0 .. A-1."""
 
     def rehearse(self) -> Rehearsal:
-        """Play a few steps, twice the same."""
+        """Play a few steps, twice the same. EnvError as of `Envs`: then no run begins."""
 
 
 class Device(Protocol):

@@ -31,6 +31,10 @@ ROOMS = {
     "noisy c51": ("network=noisy_dueling", "network.hidden=[9]", "algo=c51"),
     "quantiles": ("algo=qr", "network.hidden=[9]"),
     "implicit": ("algo=iqn", "network.hidden=[9]", "network.head=[5]"),
+    "noisy streams of quantiles": (
+        *("algo=munchausen_iqn", "network=noisy_implicit", "network.hidden=[]"),
+        *("network.head=[5]", "network.aggregate=mean"),
+    ),
     "bytes": ("env=gridworld", "network.hidden=[9]"),
     "pictures": ("env=gridworld", "network=minatar", "network.hidden=[9]"),
     "pictures, dueling": (
@@ -43,7 +47,7 @@ ROOMS = {
     ),
     "pictures, sections and pools": (
         *("env=gridworld", "network=impala", "network.hidden=[9]"),
-        "network.convolutions=[[4,3,1,1],[4],[3],pool]",
+        "network.convolutions=[[4,3,1,1],[4],[3,spectral_norm],pool]",
     ),
     "choices": ("env.id=FrozenLake-v1", "network.hidden=[9]"),
 }

@@ -81,7 +81,7 @@ def chosen(name: str) -> list[str]:
     file = [f"{group}={choice}"] if choice else []
     if name == "network/module":
         return [*file, "network.module=of_test_configs.Net", "buffer.capacity=20"]
-    if name == "network/implicit":
+    if name in ("network/implicit", "network/noisy_implicit"):
         file.append("algo=iqn")
     if name.startswith("env/atari/"):
         file.append("env.kwargs.size=8")  # for a network without convolutions
@@ -338,14 +338,14 @@ def fresh(config: Config, monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setattr("dqn_cli.training.run.draw", lambda *_: None)
     with tempfile.TemporaryDirectory() as folder:
         source = workers.share_out(config, build.loop(config), {})
-        train(config, source, Path(folder), {}, None, Jobs(None, live=False))
+        train(config, source, Path(folder), {}, [], None, Jobs(None, live=False))
         return read_summary(Path(folder))["seeds"]
 
 
 def reported(config: Config, _: pytest.MonkeyPatch) -> object:
     with tempfile.TemporaryDirectory() as folder:
         source = workers.share_out(config, build.loop(config), {})
-        train(config, source, Path(folder), {}, None, Jobs(None, live=False))
+        train(config, source, Path(folder), {}, [], None, Jobs(None, live=False))
         return (Path(folder) / "report.html").exists()
 
 
@@ -467,6 +467,12 @@ TRIES: dict[str, dict[str, Try]] = {
         "l0": Try(-0.01, training),
         "loss": Try("huber", training),
     },
+    "algo/munchausen_iqn": {
+        "alpha": Try(0.5, training),
+        "tau": Try(0.5, training),
+        "l0": Try(-0.01, training),
+        "kappa": Try(0.1, training),
+    },
     "algo/nfq": {
         "double": Try(True, training, ("target=hard", "target.every_steps=5")),
         "loss": Try("huber", training),
@@ -525,6 +531,17 @@ TRIES: dict[str, dict[str, Try]] = {
         "fractions": Try(8, training),
         "cosines": Try(16, training),
         "activation": Try("tanh", training),
+        "aggregate": Try("mean", training),
+    },
+    "network/noisy_implicit": {
+        "convolutions": CONVOLUTIONS,
+        "hidden": Try([8, 8], training),
+        "head": Try([8], training),
+        "fractions": Try(8, training),
+        "cosines": Try(16, training),
+        "activation": Try("tanh", training),
+        "aggregate": Try("mean", training),
+        "sigma0": Try(0.1, training),
     },
     "network/module": {
         "module": Try("of_test_configs.Other", training),

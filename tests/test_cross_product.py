@@ -28,7 +28,7 @@ TURNS = {
     for group in ("exploration", "optimizer")
 }
 # Algorithms that learn from fractions, and networks that choose them: only with each other.
-FRACTIONS = {"iqn", "implicit"}
+FRACTIONS = {"iqn", "munchausen_iqn", "implicit", "noisy_implicit"}
 PICTURES = {"cnn", "minatar", "impala"}  # networks that take no vectors
 SMALL = (
     *("seed=[1,2]", "episodes=null", "steps=24", "learning_starts=8", "update_every=4"),

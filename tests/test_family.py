@@ -27,6 +27,11 @@ FAMILY = {
         *("algo=iqn", "algo.double=true", "network.hidden=[17]", "network.head=[9]"),
         *("network.fractions=5", "network.cosines=13"),
     ),
+    "beyond the rainbow": (
+        *("algo=munchausen_iqn", "network=noisy_implicit", "network.aggregate=mean"),
+        *("network.hidden=[]", "network.head=[9]", "network.fractions=5", "network.cosines=13"),
+        *("buffer=per", "n_step=3", "exploration=linear"),
+    ),
     "munchausen": ("algo=munchausen", "network=noisy", "network.hidden=[33]", "n_step=2"),
     "module": ("network=module", "network.module=parts.Net", "algo=qr", "algo.quantiles=5"),
     "boltzmann": ("exploration=boltzmann", "network.hidden=[33]"),

@@ -140,3 +140,15 @@ def test_init_is_a_function_of_seed_and_name_within_its_bound() -> None:
     assert np.array_equal(weight, uniform_init(3, "init.a", (40, 50), 0.5))
     for other in [(4, "init.a"), (3, "init.b")]:
         assert not np.array_equal(weight, uniform_init(*other, (40, 50), 0.5))
+
+
+def test_normal_numbers_and_uniform_ones_behind_them() -> None:
+    """One stream of both, a lane's the same in any company and at any time."""
+    stream = Stream([1, 2, 3], "test", (40,), block=8, normal=True, uniform=30)
+    drawn = np.stack([stream.at(tick) for tick in range(20)])
+    normal, uniform = drawn[..., :10], drawn[..., 10:]
+    assert uniform.min() >= 0 and uniform.max() < 1 and abs(uniform.mean() - 0.5) < 0.05
+    assert normal.min() < -1 and abs(normal.std() - 1) < 0.2
+    assert len(np.unique(drawn)) == drawn.size
+    alone = Stream([2], "test", (40,), block=8, normal=True, uniform=30)
+    assert (alone.at(13)[0] == drawn[13, 1]).all()

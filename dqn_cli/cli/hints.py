@@ -139,12 +139,17 @@ def choices(group: str) -> list[str]:
 
 
 def no_such(group: str, choice: str, there: Sequence[str]) -> str:
+    """Which choices there are; of a folder that is there, those in it."""
+    folder = choice.partition("/")[0]
+    inside = [name for name in there if name.startswith(f"{folder}/")]
     if group == "env" and is_gymnasium_id(choice):
         meant = f"a Gymnasium id is chosen by env.id={choice}; "
     else:
         alike = difflib.get_close_matches(choice, there, 1, 0.8)
         meant = f"did you mean {alike[0]}? " if alike and len(there) > 10 else ""
-    return f"{group}={choice}: no such choice; {meant}there are {', '.join(sorted(there))}"
+    return (
+        f"{group}={choice}: no such choice; {meant}there are {', '.join(sorted(inside or there))}"
+    )
 
 
 def is_gymnasium_id(name: str) -> bool:

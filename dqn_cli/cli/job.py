@@ -25,7 +25,8 @@ def run(ready: Prepared, settings: HydraConf, directory: Path, jobs: Jobs | None
         if ready.source is None:
             return None
         choices = dict(settings.runtime.choices)
-        return train(ready.config, ready.source, directory, choices, ready.resumed, jobs)
+        said = ready.notes, ready.resumed, jobs
+        return train(ready.config, ready.source, directory, choices, *said)
 
 
 def run_of_sweep(composed: DictConfig, settings: HydraConf, directory: Path) -> None:

@@ -29,6 +29,7 @@ class Prepared(NamedTuple):
 
     config: Config
     source: Alone | Workers | None  # of its events; None: nothing is left to do
+    notes: list[str]  # what the user should know
     resumed: Resumed | None
     claim: AbstractContextManager[object]  # to be held while it trains: it locks the directory
 
@@ -39,7 +40,6 @@ def prepare(composed: DictConfig, directory: Path, overrides: Sequence[str]) -> 
     from dqn_cli import config
     from dqn_cli.results.files import claimed
     from dqn_cli.results.writer import holds_run
-    from dqn_cli.training import build, workers
 
     _say_if_compiled()
     command, values = config.command(values_of(composed))
@@ -56,8 +56,8 @@ def prepare(composed: DictConfig, directory: Path, overrides: Sequence[str]) -> 
     place = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not (place.is_dir() and os.access(place, os.W_OK)):
         raise config.BadInput(f"{directory}: cannot be made, {place} is no directory to write in")
-    source = workers.share_out(checked, build.loop(checked), {})
-    return Prepared(checked, source, None, claimed(directory.absolute()))
+    source, notes = _rehearsed(checked)
+    return Prepared(checked, source, notes, None, claimed(directory.absolute()))
 
 
 def values_of(composed: DictConfig) -> dict[str, Any]:
@@ -91,7 +91,6 @@ def prepare_job(composed: DictConfig, directory: Path, overrides: Sequence[str])
     from dqn_cli.results.files import claimed
     from dqn_cli.results.status import is_done
     from dqn_cli.results.writer import holds_run
-    from dqn_cli.training import build, workers
 
     _say_if_compiled()
     checked = settled(composed, overrides)
@@ -100,10 +99,20 @@ def prepare_job(composed: DictConfig, directory: Path, overrides: Sequence[str])
         if holds_run(directory):
             longer = check_unchanged(directory, checked)
             if is_done(directory) and not longer:
-                return Prepared(checked, None, None, claim.pop_all())
+                return Prepared(checked, None, [], None, claim.pop_all())
             return _going_on(directory, _may_change(checked), True, claim)
-        source = workers.share_out(checked, build.loop(checked), {})
-        return Prepared(checked, source, None, claim.pop_all())
+        source, notes = _rehearsed(checked)
+        return Prepared(checked, source, notes, None, claim.pop_all())
+
+
+def _rehearsed(checked: Config) -> tuple[Alone | Workers, list[str]]:
+    """What trains a new run, and notes on it."""
+    from dqn_cli.training import build, workers
+    from dqn_cli.training.rehearsal import rehearsed
+
+    loop = build.loop(checked)
+    notes = rehearsed(checked, loop)
+    return workers.share_out(checked, loop, {}), notes
 
 
 def check_unchanged(directory: Path, checked: Config) -> bool:
@@ -175,7 +184,7 @@ def _going_on(
         share = checked.model_copy(update={"seed": resumed.open})
         files = {s: file for s in resumed.open if (file := resumed.seeds[s].file) is not None}
         source = workers.share_out(share, build.loop(share), files)
-    return Prepared(checked, source, resumed, claim.pop_all())
+    return Prepared(checked, source, resumed.notes, resumed, claim.pop_all())
 
 
 def _may_change(checked: Config) -> dict[str, Any]:

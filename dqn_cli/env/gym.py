@@ -22,7 +22,7 @@ from dqn_cli.env.cartpole import CartPoleRow
 from dqn_cli.env.mountaincar import MountainCarRow
 from dqn_cli.env.row import Row
 from dqn_cli.env.spaces import FLOAT, LARGEST, encoder, kind_of
-from dqn_cli.types import EnvError, Envs, Learned, Rehearsal, Space
+from dqn_cli.types import EnvError, Envs, Learned, Rehearsal, Space, Step
 
 FPS = 30.0  # of an environment that names none
 REHEARSED = 8  # steps in which an environment shows whether it repeats itself
@@ -124,39 +124,45 @@ class Gym:
 
     def rehearse(self) -> Rehearsal:
         """What cannot be promised of this environment, seen by playing the first steps of one
-        episode twice. What else is wrong with it is for the run to find, where it happens."""
+        episode twice."""
         row, where = GymRow(self, 1, {}), np.zeros(1, np.int64)
 
-        def play() -> list[NDArray[Any]]:
-            seen: list[NDArray[Any]] = [row.reset(0, 0)[None]]
+        def play() -> tuple[list[Step], list[bytes]]:
+            """The steps as they are learned from, and all that was seen."""
+            obs = row.reset(0, 0)[None]
+            steps, seen = [], [obs.tobytes()]
             for number in range(REHEARSED):
-                found = row.step(where, where + number % self.space.actions)
-                seen += found
-                if found[2] | found[3]:
+                action = where + number % self.space.actions
+                found = row.step(where, action)
+                seen += [part.tobytes() for part in found]
+                next_obs, reward, terminated, truncated = found
+                reward, worthless = row.learned or (reward, terminated)
+                steps.append(Step(obs, action, reward, next_obs, worthless, truncated))
+                obs = next_obs
+                if terminated | truncated:
                     break
-            return seen
+            return steps, seen
 
-        notes, rewards = [], (0.0, 0.0)
         try:
-            first, second = play(), play()
-            seen = np.concatenate(first[2::4])
-            rewards = (float(seen.min()), float(seen.max()))
-            if [part.tobytes() for part in first] != [part.tobytes() for part in second]:
-                notes.append(
-                    "the same seed and actions lead elsewhere: a rerun, resume and dqn-play "
-                    "--scored do not give the same scores"
-                )
-            largest = max(np.abs(obs).max(initial=0) for obs in (first[0], *first[1::4]))
-            if self.space.obs_dtype == FLOAT and largest >= LARGEST:
-                notes.append(
-                    f"observations reach {largest:.4g}, where float32 has only one number in "
-                    f"{np.spacing(np.float32(largest)):g}: scale them (env.wrappers)"
-                )
+            (steps, first), (_, second) = play(), play()
         except EnvError:
-            pass
-        return Rehearsal(
-            [f"environment {self.id}: {note}" for note in [*notes, *row.close()]], rewards
-        )
+            row.close()
+            raise
+        notes = []
+        if first != second:
+            notes.append(
+                "the same seed and actions lead elsewhere: a rerun, resume and dqn-play "
+                "--scored do not give the same scores"
+            )
+        largest = max(np.abs(obs).max(initial=0) for step in steps for obs in (step[0], step[3]))
+        if self.space.obs_dtype == FLOAT and largest >= LARGEST:
+            notes.append(
+                f"observations reach {largest:.4g}, where float32 has only one number in "
+                f"{np.spacing(np.float32(largest)):g}: scale them (env.wrappers)"
+            )
+        notes = [f"environment {self.id}: {note}" for note in [*notes, *row.close()]]
+        rewards = [float(step.reward[0]) for step in steps]
+        return Rehearsal(notes, (min(rewards), max(rewards)), steps)
 
 
 def wrapper(number: int, keys: dict[str, Any]) -> functools.partial[Any]:

@@ -64,6 +64,9 @@ class Kernels(Protocol):
         user's own among the `parts` that it calls may do something else each time: then it is no
         graph."""
 
+    def product(self, a: Array, b: Array) -> Array:
+        """The matrix products [S, N, M] of a [S, N, K] and b [S, K, M]."""
+
     # Layers. `params` [S, P] holds a chain of linear layers from column `first` on, each its weight
     # [in, out] and then its bias; `widths` [L + 1] are their sizes. The first `activated` of them
     # are followed by the activation.

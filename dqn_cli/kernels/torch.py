@@ -75,6 +75,9 @@ class Torch:
             return Graph(function, state, self.device)
         return placing(function, self.device)
 
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        return product(a, b)
+
     def forward(
         self,
         params: Tensor,

@@ -27,7 +27,7 @@ class CNN(Stack):
         self.torso = Torso(space, kernels, convolutions, activation)
         names = [*(f"hidden.{i}" for i in range(len(hidden))), "q"]
         widths = [self.torso.features, *hidden, space.actions * atoms]
-        super().__init__([*self.torso.layers, *linear(names, widths, self.torso.picture)], kernels)
+        super().__init__(linear(names, widths, self.torso.picture), kernels, self.torso)
         after = slice(len(self.torso.layers), None)
         self.chain = Chain(self, after, activation, closed=False)
 

@@ -9,12 +9,14 @@ with i = 0 .. n-1 as in equation 4. psi are the convolutions and hidden layers.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dqn_cli.kernels.kernels import Activation, Array, Kernels
+from dqn_cli.kernels.kernels import Activation, Aggregate, Array, Kernels
 from dqn_cli.kernels.torch import TORCH
+from dqn_cli.network.dueling import Fork
 from dqn_cli.network.layers import Chain, Linear, Stack, linear
 from dqn_cli.network.torso import Convolutions, Torso
 from dqn_cli.types import Count, Inputs, Noise, Output, Pullback, Space, Weights
@@ -27,7 +29,7 @@ def cosines(fraction: Tensor, count: int) -> Tensor:
 
 class Implicit(Stack):
     """obs -> convolutions -> hidden -> psi [D]; K fractions -> phi [K, D]; their product -> head
-    -> values [A, K].
+    -> values [A, K]. With `aggregate` the head is two streams, as in network/dueling.py.
 
     The fractions are drawn anew for every row of a forward; without noise they are the middles of K
     equal parts of [0, 1]. Without hidden layers, phi and head are named as they lie, channels last.
@@ -45,6 +47,7 @@ class Implicit(Stack):
         fractions: Count,
         cosines: Count,
         activation: Activation,
+        aggregate: Aggregate | None,
     ) -> None:
         if atoms != 1:
             raise ValueError(f"fractions={fractions}: the algorithm has {atoms} atoms of its own")
@@ -55,14 +58,22 @@ class Implicit(Stack):
         psi = [self.torso.features, *hidden]
         layers = linear([f"hidden.{i}" for i in range(len(hidden))], psi, self.torso.picture)
         layers.append(Linear("phi", cosines, psi[-1]))
-        names = [*(f"head.{i}" for i in range(len(head))), "q"]
-        layers += linear(names, [psi[-1], *head, space.actions])
-        super().__init__([*self.torso.layers, *layers], kernels)
+        self.without_noise = len(self.torso.layers) + len(layers)  # those before the head
+        if aggregate is None:
+            names = [*(f"head.{i}" for i in range(len(head))), "q"]
+            layers += linear(names, [psi[-1], *head, space.actions])
+        else:
+            layers += Fork.layers(psi[-1], head, (space.actions, 1), None)
+        super().__init__(layers, kernels, self.torso)
         first = len(self.torso.layers)
         fork = first + len(hidden)
         self.psi = Chain(self, slice(first, fork), activation, closed=True)
         self.phi = Chain(self, slice(fork, fork + 1), "relu", closed=True)
-        self.head = Chain(self, slice(fork + 1, None), activation, closed=False)
+        self.head: Chain | Fork
+        if aggregate is None:
+            self.head = Chain(self, slice(fork + 1, None), activation, closed=False)
+        else:
+            self.head = Fork(self, fork + 1, space.actions, activation, aggregate)
 
     def noise(self, rows: int) -> Noise:
         return Noise((rows, self.fractions), normal=False)
@@ -84,7 +95,7 @@ class Implicit(Stack):
         psi = self.psi.forward(weights, seen.rows)
         phi = self.phi.forward(weights, self.kernels.array(cosine))
         state, part = psi.out[:, :, None], phi.out.reshape(wide)
-        head = self.head.forward(weights, (state * part).reshape(long))
+        head: Any = self.head.forward(weights, (state * part).reshape(long))
         values = head.out.reshape(wide).swapaxes(2, 3)  # [S, N, A, K]
 
         def pullback(d_values: Array, grad: Weights) -> None:

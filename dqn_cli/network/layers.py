@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -84,12 +84,40 @@ def linear(names: Iterable[str], widths: list[int], picture: Picture | None = No
     return [layers[0]._replace(picture=picture), *layers[1:]] if layers else []
 
 
-class Stack:
-    """The layers of a network, one after the other in a row of parameters."""
+def biases(
+    layers: Iterable[Linear | Convolution], chosen: Iterable[bool], first: int
+) -> NDArray[np.int64]:
+    """The columns of the biases of the chosen ones of layers that lie from column `first` on."""
+    columns, at = [np.empty(0, np.int64)], first
+    for layer, counts in zip(layers, chosen, strict=True):
+        at += layer.size
+        columns += [np.arange(at - layer.outputs, at)] * counts
+    return np.concatenate(columns)
 
-    def __init__(self, layers: Sequence[Linear | Convolution], kernels: Kernels) -> None:
-        self.layers = list(layers)
+
+class Front(Protocol):
+    """What may stand before the fully connected layers."""
+
+    @property
+    def layers(self) -> Sequence[Convolution]: ...
+
+    def rectified(self) -> NDArray[np.int64]:
+        """The columns of parameters that are biases of its ReLU units."""
+
+
+class Stack:
+    """The layers of a network, those of its front first, one after the other in a row of
+    parameters."""
+
+    def __init__(
+        self,
+        layers: Sequence[Linear | Convolution],
+        kernels: Kernels,
+        front: Front | None = None,
+    ) -> None:
+        self.layers: list[Linear | Convolution] = [*(front.layers if front else ()), *layers]
         self.kernels = kernels
+        self.front = front
         self.chains: list[Chain] = []
 
     def init(self, seeds: Sequence[int]) -> Tensor:
@@ -116,12 +144,13 @@ class Stack:
     @cached_property
     def rectified(self) -> NDArray[np.int64]:
         """The columns of parameters that are biases of ReLU units."""
-        none = np.empty(0, np.int64)
-        return np.concatenate([none, *(chain.rectified() for chain in self.chains)])
+        first = self.front.rectified() if self.front else np.empty(0, np.int64)
+        return np.concatenate([first, *(chain.rectified() for chain in self.chains)])
 
     def dead_units(self, grad: Array) -> float | None:
         """The share of ReLU units without a gradient: it is 0 to the bit where no sample activates
-        the unit (Sokar et al. 2023: dormant, threshold 0). None without ReLU units."""
+        the unit, a channel of a convolution anywhere in the picture (Sokar et al. 2023: dormant,
+        threshold 0). None without ReLU units."""
         if not len(self.rectified):
             return None
         return float((self.kernels.numpy(grad)[self.rectified] == 0).mean())
@@ -165,7 +194,7 @@ class Chain:
     """Neighbouring layers of a stack, an activation after each; after the last only if `closed`."""
 
     def __init__(self, stack: Stack, layers: slice, activation: Activation, closed: bool) -> None:
-        chosen = stack.layers[layers]
+        chosen = self.layers = stack.layers[layers]
         before = stack.layers[: layers.start]
         self.kernels = stack.kernels
         self.first = sum(layer.size for layer in before) if layers.start else 0
@@ -178,11 +207,10 @@ class Chain:
 
     def rectified(self) -> NDArray[np.int64]:
         """The columns of the biases of its ReLU units."""
-        columns, at = [np.empty(0, np.int64)], self.first
-        for inputs, outputs in pairwise(self.widths[: self.activated + 1].tolist()):
-            at += (inputs + 1) * outputs
-            columns.append(np.arange(at - outputs, at))
-        return np.concatenate(columns if self.activation == ACTIVATIONS["relu"] else columns[:1])
+        if self.activation != ACTIVATIONS["relu"]:
+            return np.empty(0, np.int64)
+        followed = (i < self.activated for i in range(len(self.layers)))
+        return biases(self.layers, followed, self.first)
 
     def forward(self, weights: Weights, x: Array) -> Activations:
         if not len(self.widths):

@@ -5,6 +5,8 @@ its own for each weight and bias, and explores by factorised noise (equations 10
     f(x) = sign(x) sqrt(|x|),   e standard normal
 
 One noise of a lane serves all rows of a forward. Without noise the network is that of the means.
+Of an implicit quantile network the head alone is noisy, as in "Beyond the Rainbow" (Clark et al.
+2024).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from dqn_cli.kernels.kernels import Activation, Aggregate, Array, Kernels
 from dqn_cli.kernels.torch import TORCH
 from dqn_cli.network.cnn import CNN
 from dqn_cli.network.dueling import Dueling
+from dqn_cli.network.implicit import Implicit
 from dqn_cli.network.layers import Stack
 from dqn_cli.network.torso import Convolutions
 from dqn_cli.types import (
@@ -38,19 +41,20 @@ SPREAD = "_spread"  # after the name of the mean
 
 
 class Noisy:
-    """A row of parameters is that of `base`, whose fully connected layers are the means, and then
-    their spreads, laid out alike. These begin at sigma0 / sqrt(inputs) of their layer. Convolutions
-    are without noise, as in the paper."""
+    """A row of parameters is that of `base`, whose layers but the first few `without` noise are the
+    means, and then their spreads, laid out alike. These begin at sigma0 / sqrt(inputs) of their
+    layer. Convolutions are without noise, as in the paper."""
 
-    def __init__(self, base: CNN | Dueling, sigma0: float) -> None:
+    def __init__(self, base: CNN | Dueling | Implicit, without: int, sigma0: float) -> None:
         self.base = base
         self.sigma0 = sigma0
         self.kernels = base.kernels
-        self.first = sum(layer.size for layer in base.torso.layers)  # the column where noise begins
+        self.first = sum(layer.size for layer in base.layers[:without])  # where noise begins
         self.width = sum(layer.size for layer in base.layers)  # the column where spreads begin
-        self.spreads = Stack(base.layers[len(base.torso.layers) :], base.kernels)
+        self.spreads = Stack(base.layers[without:], base.kernels)
         layers = self.spreads.layers
         self.sizes = np.array([(layer.inputs, layer.outputs) for layer in layers], np.int64)
+        self.factors = int(self.sizes.sum())  # numbers of noise
 
     def init(self, seeds: Sequence[int]) -> Tensor:
         mean = self.base.init(seeds)
@@ -66,7 +70,10 @@ class Noisy:
         return params
 
     def noise(self, rows: int) -> Noise:
-        return Noise((int(self.sizes.sum()),), normal=True)
+        """That of the weights, followed by what the base asks for."""
+        own = self.base.noise(rows)
+        more = 0 if own is None else math.prod(own.shape)
+        return Noise((self.factors + more,), normal=True, uniform=more)
 
     def forward(self, weights: Weights, inputs: Inputs) -> Output:
         return self.vjp(weights, inputs)[0]
@@ -80,15 +87,23 @@ class Noisy:
                 grad[:, self.width :] = 0
 
             return output, means
-        noise = self.kernels.factors(inputs.noise)
+        obs, (drawn, rest) = inputs.obs, self._parts(inputs.noise)
+        noise = self.kernels.factors(drawn)
         noisy = self.kernels.noisy(weights, self.first, noise, self.sizes)
-        output, pullback = self.base.vjp(noisy, inputs)
+        own = self.base.noise(obs.shape[1])
+        asked = None if own is None else rest.reshape(len(rest), *own.shape)
+        output, pullback = self.base.vjp(noisy, Inputs(obs, asked))
 
         def both(d_values: Array, grad: Weights) -> None:
             pullback(d_values, grad)  # a weight's derivative by its mean is 1
             self.kernels.d_noisy(grad, self.first, noise, self.sizes)
 
         return output, both
+
+    def _parts(self, noise: Array) -> tuple[Array, Array]:
+        """The numbers for the weights, and those for the base."""
+        floats, at = self.kernels.floats, self.factors
+        return floats(noise[:, :at]), floats(noise[:, at:])
 
     def dead_units(self, grad: Array) -> float | None:
         return self.base.dead_units(grad)
@@ -124,7 +139,7 @@ class NoisyMLP(Noisy):
             hidden=hidden,
             activation=activation,
         )
-        super().__init__(base, sigma0)
+        super().__init__(base, len(base.torso.layers), sigma0)
 
 
 class NoisyDueling(Noisy):
@@ -153,4 +168,35 @@ class NoisyDueling(Noisy):
             aggregate=aggregate,
             trunk_gradient=trunk_gradient,
         )
-        super().__init__(base, sigma0)
+        super().__init__(base, len(base.torso.layers), sigma0)
+
+
+class NoisyImplicit(Noisy):
+    def __init__(
+        self,
+        space: Space,
+        atoms: int,
+        kernels: Kernels = TORCH,
+        *,
+        convolutions: Convolutions,
+        hidden: list[Count],
+        head: list[Count],
+        fractions: Count,
+        cosines: Count,
+        activation: Activation,
+        aggregate: Aggregate | None,
+        sigma0: Positive,
+    ) -> None:
+        base = Implicit(
+            space,
+            atoms,
+            kernels,
+            convolutions=convolutions,
+            hidden=hidden,
+            head=head,
+            fractions=fractions,
+            cosines=cosines,
+            activation=activation,
+            aggregate=aggregate,
+        )
+        super().__init__(base, base.without_noise, sigma0)

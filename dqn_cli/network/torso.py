@@ -8,17 +8,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from annotated_types import Len
+import numpy as np
+from annotated_types import Len, Predicate
+from numpy.typing import NDArray
 
 from dqn_cli.kernels.kernels import ACTIVATIONS, Activation, Array, Kernels
-from dqn_cli.network.layers import Convolution, Picture
+from dqn_cli.network.layers import Convolution, Picture, biases
 from dqn_cli.network.observations import features, rows, scaled
 from dqn_cli.network.stages import Activate, Convolve, Pool, Stage, section
 from dqn_cli.types import Count, Space, Weights
 
+
+def in_order(part: list[int | str]) -> bool:
+    return isinstance(part[0], int) and part[1] == "spectral_norm"
+
+
 Layer = Annotated[list[Count], Len(3, 4)]  # channels out, size of the kernel, stride, padding
 Section = Annotated[list[Count], Len(1, 1)]  # channels of a section of IMPALA's
-Part = Layer | Section | Literal["pool"]
+Word = Literal["spectral_norm"]  # after the channels of a section: its blocks have it
+Spectral = Annotated[list[Count | Word], Len(2, 2), Predicate(in_order)]
+Part = Layer | Section | Spectral | Literal["pool"]
 Convolutions = Literal["nature", "dopamine", "minatar", "impala"] | list[Part]
 PUBLISHED: dict[str, list[Part]] = {
     "nature": [[32, 8, 4], [64, 4, 2], [64, 3, 1]],  # Mnih et al. 2015
@@ -55,6 +64,7 @@ class Torso:
         if parts:
             self.picture = self._build(parts, f"convolutions={convolutions}", activation)
         self.layers = [layer for stage in self.stages for layer in stage.layers]
+        self.activation = activation
         height, width, channels = self.picture or (1, 1, features(space))
         self.features = height * width * channels
 
@@ -64,8 +74,9 @@ class Torso:
         for i, part in enumerate(parts):
             if part == "pool":
                 stages: list[Stage] = [Pool(self.kernels)]
-            elif len(part) == 1:
-                stages = section(self.kernels, f"section.{i}", size[2], int(part[0]), key)
+            elif len(part) < 3:
+                channels, spectral = int(part[0]), len(part) == 2
+                stages = section(self.kernels, f"section.{i}", size[2], channels, key, spectral)
                 bare = True
             else:
                 outputs, kernel, stride, padding = map(int, [*part, 0][:4])
@@ -83,6 +94,15 @@ class Torso:
         if bare:
             self.stages.append(Activate(self.kernels, key))
         return size
+
+    def rectified(self) -> NDArray[np.int64]:
+        """The columns of the biases of its ReLU units, which are channels. One of a section that
+        goes round the activation of a residual block is not silenced by it, and counts for the
+        activation after the last section alone."""
+        if self.activation != "relu" or not self.layers:
+            return np.empty(0, np.int64)
+        *followed, last = (each for stage in self.stages for each in stage.followed)
+        return biases(self.layers, [*followed, last or isinstance(self.stages[-1], Activate)], 0)
 
     @property
     def learns(self) -> bool:

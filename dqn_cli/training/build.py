@@ -66,15 +66,7 @@ def loop(config: Config) -> Loop:
 
 
 def _loop(config: Config, env: EnvMaker, kernels: Kernels, notes: list[str]) -> Loop:
-    seeds = config.seeds
-    offers = {
-        "seeds": seeds,
-        "space": env.space,
-        "gamma": config.gamma,
-        "batch_size": config.batch_size,
-        "device": kernels.device,
-        "kernels": kernels,
-    }
+    seeds, offers = config.seeds, on_offer(config, env, kernels)
     algo = part(config, "algo", **offers)
     offers["atoms"] = algo.atoms or 1
     network = part(config, "network", **offers)
@@ -123,6 +115,18 @@ def _loop(config: Config, env: EnvMaker, kernels: Kernels, notes: list[str]) -> 
     )
 
 
+def on_offer(config: Config, env: EnvMaker, kernels: Kernels) -> dict[str, Any]:
+    """What an algorithm may ask for; the groups that are built after it are offered more."""
+    return {
+        "seeds": config.seeds,
+        "space": env.space,
+        "gamma": config.gamma,
+        "batch_size": config.batch_size,
+        "device": kernels.device,
+        "kernels": kernels,
+    }
+
+
 def stored(config: Config, capacity: int, offers: Mapping[str, Any]) -> Storage:
     """A storage of so many rows; offers as for `part`."""
     made: Storage = part(config, "storage", **offers, capacity=capacity, n_step=config.n_step)
@@ -149,14 +153,7 @@ def replay(config: Config, offers: Mapping[str, Any], max_steps: int | None) -> 
 
 def greedy(config: Config, env: EnvMaker, kernels: Kernels) -> Greedy:
     """What plays the run's networks."""
-    offers = {
-        "seeds": config.seeds,
-        "space": env.space,
-        "gamma": config.gamma,
-        "batch_size": config.batch_size,
-        "device": kernels.device,
-        "kernels": kernels,
-    }
+    offers = on_offer(config, env, kernels)
     algo = part(config, "algo", **offers)
     return Greedy(part(config, "network", **offers, atoms=algo.atoms or 1), algo, kernels)
 

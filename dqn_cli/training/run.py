@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
 import torch
 from omegaconf import OmegaConf
 
@@ -46,7 +45,7 @@ from dqn_cli.training import build
 from dqn_cli.training.evaluation import fresh_scores
 from dqn_cli.training.signals import Stopped, stopped_by_signals
 from dqn_cli.training.workers import Alone, Workers
-from dqn_cli.types import Advises, EnvError
+from dqn_cli.types import EnvError
 
 log = logging.getLogger("dqn_cli")
 
@@ -56,11 +55,13 @@ def train(
     source: Alone | Workers,
     directory: Path,
     choices: dict[str, str],
+    found: Sequence[str],
     resumed: Resumed | None,
     jobs: Jobs | None,
 ) -> str:
     """Run `source` to its end, hand its events to the loggers, and draw the run's figure. Returns
-    the last scores, for people. `jobs` is the sweep that the run is a job of, which prints less.
+    the last scores, for people. `found`: notes on what was found out before it begins. `jobs` is
+    the sweep that the run is a job of, which prints less.
 
     Raises Stopped after a signal; RunError if an environment, a process or the disk fails;
     AllDiverged if every seed diverged. The run directory is complete up to then either way.
@@ -68,7 +69,6 @@ def train(
     build.part(config, "device").apply()
     log.info("seeds %s into %s", config.seeds, directory)
     env = source.env
-    found = resumed.notes if resumed else rehearsed(source)
     notes = dict.fromkeys([*found, *env.notes])
     for reason in source.notes:
         log.info(reason)
@@ -134,24 +134,6 @@ def train(
     if len(run.diverged) == len(config.seeds):
         raise AllDiverged("every seed diverged: their losses or Q-values are not finite")
     return display.outcome
-
-
-def rehearsed(source: Alone | Workers) -> list[str]:
-    """Notes on what a few steps of the environment show, for it and for the algorithm; and on a
-    network and an exploration that both explore."""
-    notes, rewards = source.env.rehearse()
-    algo, network = source.greedy.algo, source.greedy.network
-    if isinstance(algo, Advises):
-        notes = [*notes, *algo.notes(rewards)]
-    noise = network.noise(1)
-    epsilon = source.exploring.exploration.epsilon(0, np.ones(1, np.int64))
-    if noise is not None and noise.normal and (epsilon is None or np.any(epsilon > 0)):
-        notes = [
-            *notes,
-            "network: it explores by its own noise, and the exploration adds random actions; "
-            "exploration=greedy adds none",
-        ]
-    return notes
 
 
 def name_of(device: torch.device) -> str:

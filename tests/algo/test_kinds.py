@@ -9,6 +9,7 @@ from dqn_cli.algo.c51 import C51
 from dqn_cli.algo.dqn import DQN
 from dqn_cli.algo.iqn import IQN
 from dqn_cli.algo.munchausen import Munchausen
+from dqn_cli.algo.munchausen_iqn import MunchausenIQN
 from dqn_cli.algo.qr import QR
 from dqn_cli.kernels.kernels import Array, Kernels
 from dqn_cli.kernels.torch import TORCH
@@ -19,6 +20,7 @@ ALGOS = {
     "c51": (C51, (0.9,), {"atoms": 7, "low": -3.0, "high": 3.0, "double": True}),
     "qr": (QR, (), {"quantiles": 7, "kappa": 1.0, "double": True}),
     "iqn": (IQN, (), {"kappa": 1.0, "double": True}),
+    "munchausen_iqn": (MunchausenIQN, (), {"alpha": 0.9, "tau": 0.5, "l0": -1.0, "kappa": 1.0}),
     "munchausen": (Munchausen, (), {"alpha": 0.9, "tau": 0.03, "l0": -1.0, "loss": "mse"}),
 }
 

@@ -23,7 +23,9 @@ LINES = {
     "n_step=200000 buffer.capacity=1000": "n_step=200000: the replay holds 1000 rows",
     "n_step=3 buffer=latest batch_size=1": "n_step=3: the replay holds 1 rows",
     "algo=dqnn": "algo=dqnn: no such choice; there are c51, ddqn, dqn",
-    "experiment=berta": "experiment=berta: no such choice; there are atari/btr, atari/c51,",
+    "experiment=berta": "experiment=berta: no such choice; there are berta/ddqn, berta/dqn",
+    "env=minatar": "env=minatar: no such choice; there are minatar/asterix, minatar",
+    "experiment=breta": "experiment=breta: no such choice; there are atari/btr, atari/c51,",
     "experiment=berta/dqn algo=nfq": "experiment=berta/dqn algo=nfq: each sets keys of the whole",
     "experiment=berta/ddq": "experiment=berta/ddq: no such choice; did you mean berta/ddqn?",
     "experiment=[berta/dqn,berta/per]": "experiment=berta/dqn experiment=berta/per: each sets keys",
@@ -70,6 +72,7 @@ LINES = {
     "steps=null": "episodes=null steps=null: one of them must be a number",
     f"buffer.capacity={FAR}": "buffer.capacity",
     "buffer.capacity=1000000000000000": "buffer.capacity=1000000000000000: 5 seeds do not fit",
+    "storage=frames": "storage.stack=4: an observation is no stack of 4 frames that moves on",
     # environments
     "env.id=Pendulum-v1": "env.id=Pendulum-v1: its action space is Box",
     "env.id=Nope-v0": "env.id=Nope-v0: Environment `Nope` doesn't exist",

@@ -11,12 +11,12 @@ F32, F64, U8, I64 = np.float32, np.float64, np.uint8, np.int64
 
 
 class Odd(gymnasium.Env):
-    """Eight steps along a line: action 1 leads up and is worth 1, action 0 leads down."""
+    """Twelve steps along a line: action 1 leads up and is worth 1, action 0 leads down."""
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
     seen: Any = Box(-10, 10, (3,), F32)
     acted: Any = Discrete(2)
-    length = 8
+    length = 12
 
     def __init__(self, render_mode: str | None = None) -> None:
         self.render_mode = render_mode
@@ -40,8 +40,8 @@ class Odd(gymnasium.Env):
 
 
 def late(wrong: Any, right: Any, odd: Odd) -> Any:
-    """Wrong from the third step on: the first look at an environment does not show it."""
-    return wrong if odd.time >= 3 else right
+    """Wrong from the tenth step on: the first steps of an environment do not show it."""
+    return wrong if odd.time >= 10 else right
 
 
 # What is taken
@@ -84,9 +84,9 @@ class NoAxis(Odd):
 
 
 class Whole(Odd):
-    """a Box of int64 within -10 and 10"""
+    """a Box of int64 within -20 and 20"""
 
-    seen = Box(-10, 10, (3,), I64)
+    seen = Box(-20, 20, (3,), I64)
 
     def look(self) -> Any:
         return np.full(3, self.place, I64)
@@ -122,7 +122,7 @@ class Bits(Odd):
 class Choices(Odd):
     """MultiDiscrete observations"""
 
-    seen = MultiDiscrete([30, 9])
+    seen = MultiDiscrete([30, 13])
 
     def look(self) -> Any:
         return np.array([15 + self.place, self.time])
@@ -131,7 +131,7 @@ class Choices(Odd):
 class Named(Odd):
     """a Dict with a text in it"""
 
-    seen = Dict(place=Box(-10, 10, (1,), F32), time=Discrete(9), mission=Text(20))
+    seen = Dict(place=Box(-10, 10, (1,), F32), time=Discrete(13), mission=Text(20))
 
     def look(self) -> Any:
         return {"place": np.array([self.place], F32), "time": self.time, "mission": "go up"}
@@ -231,39 +231,11 @@ class ClosesBadly(Odd):
 # What ends the run
 
 
-class ObsShort(Odd):
-    """(1,) where (3,) is declared"""
-
-    def look(self) -> Any:
-        return np.array([self.place], F32)
-
-
 class ObsRow(Odd):
-    """(1, 3) where (3,) is declared, from the third step on"""
+    """(1, 3) where (3,) is declared, from the tenth step on"""
 
     def look(self) -> Any:
         return late(np.zeros((1, 3), F32), np.zeros(3, F32), self)
-
-
-class ObsLong(Odd):
-    """(4,) where (3,) is declared"""
-
-    def look(self) -> Any:
-        return np.zeros(4, F32)
-
-
-class ObsNumber(Odd):
-    """a number where (3,) is declared"""
-
-    def look(self) -> Any:
-        return 1.0
-
-
-class ObsRagged(Odd):
-    """rows of unequal length"""
-
-    def look(self) -> Any:
-        return [1.0, np.zeros(2)]
 
 
 class ObsNone(Odd):
@@ -273,15 +245,8 @@ class ObsNone(Odd):
         return late(None, np.zeros(3, F32), self)
 
 
-class ObsText(Odd):
-    """numbers as text"""
-
-    def look(self) -> Any:
-        return np.array(["1", "2", "3"])
-
-
 class ObsNan(Odd):
-    """a NaN, from the third step on"""
+    """a NaN, from the tenth step on"""
 
     def look(self) -> Any:
         return np.array([0, 0, late(np.nan, 0, self)], F32)
@@ -294,15 +259,6 @@ class ObsHuge(Odd):
 
     def look(self) -> Any:
         return np.array([0, 0, late(1e300, 0, self)])
-
-
-class FloatsAsBytes(Odd):
-    """floats from 0 to 1 in a space of bytes"""
-
-    seen = Box(0, 255, (3,), U8)
-
-    def look(self) -> Any:
-        return np.full(3, 0.5)
 
 
 class BytesBeyond(Odd):
@@ -332,26 +288,8 @@ class PlaceOutside(Odd):
         return late(-1, 3, self)
 
 
-class KeyMissing(Odd):
-    """a Dict without one of its parts"""
-
-    seen = Dict(place=Box(-10, 10, (1,), F32), time=Discrete(9))
-
-    def look(self) -> Any:
-        return {"place": np.array([self.place], F32)}
-
-
-class PartWrong(Odd):
-    """a Dict with a part of another shape"""
-
-    seen = Dict(place=Box(-10, 10, (1,), F32), time=Discrete(9))
-
-    def look(self) -> Any:
-        return {"place": np.array([self.place, 1], F32), "time": 1}
-
-
 class RewardNone(Odd):
-    """no reward in the third step"""
+    """no reward in the tenth step"""
 
     def reward(self, action: Any) -> Any:
         return late(None, 1.0, self)
@@ -369,6 +307,78 @@ class RewardInfinite(Odd):
 
     def reward(self, action: Any) -> Any:
         return late(-np.inf, 1.0, self)
+
+
+class Raises(Odd):
+    """an exception in the tenth step"""
+
+    def reward(self, action: Any) -> Any:
+        return 1 / late(0, 1, self)
+
+
+# What is refused
+
+
+class ObsShort(Odd):
+    """(1,) where (3,) is declared"""
+
+    def look(self) -> Any:
+        return np.array([self.place], F32)
+
+
+class ObsLong(Odd):
+    """(4,) where (3,) is declared"""
+
+    def look(self) -> Any:
+        return np.zeros(4, F32)
+
+
+class ObsNumber(Odd):
+    """a number where (3,) is declared"""
+
+    def look(self) -> Any:
+        return 1.0
+
+
+class ObsRagged(Odd):
+    """rows of unequal length"""
+
+    def look(self) -> Any:
+        return [1.0, np.zeros(2)]
+
+
+class ObsText(Odd):
+    """numbers as text"""
+
+    def look(self) -> Any:
+        return np.array(["1", "2", "3"])
+
+
+class FloatsAsBytes(Odd):
+    """floats from 0 to 1 in a space of bytes"""
+
+    seen = Box(0, 255, (3,), U8)
+
+    def look(self) -> Any:
+        return np.full(3, 0.5)
+
+
+class KeyMissing(Odd):
+    """a Dict without one of its parts"""
+
+    seen = Dict(place=Box(-10, 10, (1,), F32), time=Discrete(9))
+
+    def look(self) -> Any:
+        return {"place": np.array([self.place], F32)}
+
+
+class PartWrong(Odd):
+    """a Dict with a part of another shape"""
+
+    seen = Dict(place=Box(-10, 10, (1,), F32), time=Discrete(9))
+
+    def look(self) -> Any:
+        return {"place": np.array([self.place, 1], F32), "time": 1}
 
 
 class RewardTwo(Odd):
@@ -438,16 +448,6 @@ class NoSeed(Odd):
 
     def reset(self) -> Any:  # type: ignore[override]
         return super().reset()
-
-
-class Raises(Odd):
-    """an exception in the third step"""
-
-    def reward(self, action: Any) -> Any:
-        return 1 / late(0, 1, self)
-
-
-# What is refused
 
 
 class TwoActions(Odd):

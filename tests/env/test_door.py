@@ -54,3 +54,13 @@ def test_every_odd_environment_leads_to_its_line(dqn_train, name: str) -> None:
     outcome = outcomes.pop()
     row = f"| `{name}`: {ODD[name].__doc__} | {outcome} |"
     assert row in DOCUMENT, row
+
+
+def test_what_cannot_begin_leaves_nothing_behind(dqn_train, tmp_path: Path) -> None:
+    done = dqn_train(
+        *("env.import=odd_environments", "env.id=Odd/ObsShort", "hydra.run.dir=run"), *SMALL
+    )
+    line = "environment Odd/ObsShort failed in its first steps: reset gave an observation of shape"
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith(f"dqn-train: {line} (1,) where")
+    assert list(tmp_path.iterdir()) == []

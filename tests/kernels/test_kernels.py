@@ -520,9 +520,22 @@ def ranking(alpha: float, dtype: str) -> Case:
     return Case(f"rank {alpha} of {dtype}", given, run, exact=False, rtol=1e-12, atol=0)
 
 
+def multiplying(n: int, k: int, m: int) -> Case:
+    """Of matrices that lie in memory as they are, and across."""
+    draw = generator(n, k, m)
+    given: Arrays = {"a": normal(draw, LANES, n, k), "b": normal(draw, LANES, m, k)}
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        found = kernels.product(x["a"], x["b"].swapaxes(1, 2))
+        return numpy(kernels, found=found, a=x["a"], b=x["b"])
+
+    return Case(f"product of {n} x {k} x {m}", given, run)
+
+
 SIZES = (1, 16, 47, 545)
 CASES = [
     *CHAINS,
+    *(multiplying(*size) for size in ((1, 576, 1), (64, 576, 64), (576, 64, 1), (576, 1, 64))),
     *CONVOLUTIONS,
     *(pooling(*shape) for shape in ((2, 6, 5, 3), (3, 11, 11, 17), (1, 1, 1, 1), (2, 2, 1, 4))),
     *(activating(kind, *shape) for kind in KEYS for shape in ((7,), (2, 5, 4, 33))),

@@ -48,7 +48,7 @@ NETWORKS: dict[str, Callable[..., CNN | Dueling | Implicit | Noisy]] = {
 }
 IMPLICIT = {
     name: lambda k, hidden=hidden: Implicit(
-        PICTURE, 1, k, **KEYS, hidden=hidden, head=[5], fractions=4, cosines=6
+        PICTURE, 1, k, **KEYS, hidden=hidden, head=[5], fractions=4, cosines=6, aggregate=None
     )
     for name, hidden in (("implicit", [7]), ("implicit, no hidden layer", []))
 }

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized
 
 from dqn_cli.kernels.kernels import Kernels
 from dqn_cli.kernels.torch import TORCH
 from dqn_cli.network.cnn import CNN
 from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.implicit import Implicit
-from dqn_cli.network.noisy import NoisyDueling
+from dqn_cli.network.noisy import Noisy, NoisyDueling, NoisyImplicit
+from dqn_cli.network.spectral import spectrum
 from dqn_cli.network.torso import Convolutions, Torso
 from dqn_cli.types import Inputs, Space
 
@@ -22,12 +25,18 @@ SMALL: Convolutions = [[4], [3]]
 KEYS = {"convolutions": SMALL, "activation": "relu"}
 STREAMS = {"hidden": [], "streams": [7], "aggregate": "mean", "trunk_gradient": 1.0}
 
-NETWORKS: dict[str, Callable[[Kernels], CNN | Dueling | NoisyDueling | Implicit]] = {
+NETWORKS: dict[str, Callable[[Kernels], CNN | Dueling | Noisy | Implicit]] = {
     "cnn": lambda k: CNN(PICTURE, 2, k, **KEYS, hidden=[7]),
     "dueling": lambda k: Dueling(PICTURE, 2, k, **KEYS, **STREAMS),
     "noisy dueling": lambda k: NoisyDueling(PICTURE, 2, k, **KEYS, **STREAMS, sigma0=0.5),
     "implicit": lambda k: Implicit(
-        PICTURE, 1, k, **KEYS, hidden=[], head=[5], fractions=4, cosines=6
+        PICTURE, 1, k, **KEYS, hidden=[], head=[5], fractions=4, cosines=6, aggregate=None
+    ),
+    "implicit, noisy, dueling, spectral norm": lambda k: NoisyImplicit(
+        *(PICTURE, 1, k),
+        convolutions=[[4, "spectral_norm"], "pool"],
+        **{"hidden": [], "head": [5], "fractions": 4, "cosines": 6},
+        **{"activation": "relu", "aggregate": "mean", "sigma0": 0.5},
     ),
     "convolutions before, between and after, and pools": lambda k: CNN(
         PICTURE,
@@ -36,6 +45,9 @@ NETWORKS: dict[str, Callable[[Kernels], CNN | Dueling | NoisyDueling | Implicit]
         convolutions=[[3, 3, 1, 1], [4], "pool", [5, 3, 2, 2], [2], [3, 1, 1], "pool"],
         hidden=[],
         activation="tanh",
+    ),
+    "spectral norm": lambda k: CNN(
+        PICTURE, 1, k, convolutions=[[4, "spectral_norm"], [3]], hidden=[7], activation="relu"
     ),
     "ends in a pool": lambda k: CNN(
         PICTURE, 1, k, convolutions=[[4], "pool"], hidden=[7], activation="tanh"
@@ -89,7 +101,55 @@ def test_every_lane_equals_a_network_of_pytorchs_layers(kernels: Kernels, comput
             torch.testing.assert_close(ours, parameter.grad, rtol=1e-4, atol=1e-5)
 
 
-def noise(net: CNN | Dueling | NoisyDueling | Implicit, lanes: int, rows: int) -> Tensor | None:
+def test_spectral_norm_is_that_of_pytorch(kernels: Kernels, compute) -> None:
+    """Values and gradients, where its iteration has found the singular vectors. Trap: a gradient
+    that takes the largest singular value for a constant."""
+    parts: Convolutions = [[4, "spectral_norm"], [3, "spectral_norm"]]
+    net = CNN(PICTURE, 1, kernels, convolutions=parts, hidden=[7], activation="relu")
+    params, obs = net.init([0, 1]), drawn(PICTURE, 2, 4)
+    d_values = torch.randn(2, 4, 3, 1, generator=torch.Generator().manual_seed(1))
+    found = compute(net, params, obs, d_values=d_values)
+    for lane in range(2):
+        theirs, named = impala([4, 3], 2, 3 * 4 * 3, 7, 3), net.named(params[lane])
+        names = list(theirs.state_dict())
+        theirs.load_state_dict(dict(zip(names, named.values(), strict=True)))
+        for block in theirs:
+            if isinstance(block, Block):
+                for i in (1, 3):
+                    spectral_norm(block.layers[i], n_power_iterations=2000)
+        expected = theirs(obs[lane] / 255)
+        torch.testing.assert_close(found.values[lane, :, :, 0], expected, rtol=1e-4, atol=1e-6)
+        (expected * d_values[lane, :, :, 0]).sum().backward()
+        grads = net.named(found.grad[lane]).values()
+        for name, ours in zip(names, grads, strict=True):
+            place, _, kind = name.rpartition(".")
+            layer = theirs.get_submodule(place)
+            normal = kind == "weight" and is_parametrized(layer)
+            own = layer.parametrizations.weight.original if normal else getattr(layer, kind)
+            torch.testing.assert_close(ours, own.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_no_weight_of_a_block_stretches_a_window(kernels: Kernels) -> None:
+    """Each is divided by its largest singular value: here 3, and of no weight at all by 1."""
+    weight = np.zeros((3, 9, 2), np.float32)
+    weight[0] = np.linalg.qr(np.random.default_rng(0).standard_normal((9, 2)))[0] * [2, 3]
+    weight[1, 4] = 5e-5, 12e-5
+    found = spectrum(kernels, kernels.place(weight))
+    largest = kernels.numpy(found.largest)[:, 0, 0]
+    assert largest == pytest.approx([3, 13e-5, 0], rel=1e-5)
+    assert np.abs(kernels.numpy(found.right)[:2, :, 0]) == pytest.approx(
+        np.array([[0, 1], [5 / 13, 12 / 13]]), abs=1e-3
+    )
+
+
+def test_new_weights_are_measured_to_a_thousandth(kernels: Kernels) -> None:
+    """As wide as in "Beyond the Rainbow"."""
+    weight = np.random.default_rng(0).uniform(-1, 1, (9, 576, 64)).astype(np.float32)
+    found = kernels.numpy(spectrum(kernels, kernels.place(weight)).largest)[:, 0, 0]
+    assert found == pytest.approx(np.linalg.norm(weight, 2, axis=(1, 2)), rel=1e-3)
+
+
+def noise(net: CNN | Dueling | Noisy | Implicit, lanes: int, rows: int) -> Tensor | None:
     shape = net.noise(rows)
     draw = torch.Generator().manual_seed(3)
     return None if shape is None else torch.rand(lanes, *shape.shape, generator=draw)

@@ -19,10 +19,11 @@ SIZES = [  # obs, hidden, head, fractions, cosines, actions
 
 
 def made(
-    kernels, space, obs, hidden, head, fractions, count, actions, activation="relu"
+    kernels, space, obs, hidden, head, fractions, count, actions, activation="relu", aggregate=None
 ) -> Implicit:
     keys = {"hidden": hidden, "head": head, "fractions": fractions, "cosines": count}
-    return Implicit(space(obs, actions), 1, kernels, convolutions=[], **keys, activation=activation)
+    keys |= {"activation": activation, "aggregate": aggregate}
+    return Implicit(space(obs, actions), 1, kernels, convolutions=[], **keys)
 
 
 def by_hand(net: Implicit, row: Tensor, x: Tensor, tau: Tensor, activation: str) -> Tensor:
@@ -38,10 +39,19 @@ def by_hand(net: Implicit, row: Tensor, x: Tensor, tau: Tensor, activation: str)
         x = act(layer(x, name))
     i = torch.arange(named["phi.weight"].shape[1])
     phi = layer((math.pi * i * tau.unsqueeze(-1)).cos(), "phi").relu()  # [N, K, D]
-    y = x.unsqueeze(1) * phi
-    for name in (name for name in names if name.startswith("head")):
-        y = act(layer(y, name))
-    return layer(y, "q").transpose(1, 2)
+    y = x.unsqueeze(1) * phi  # [N, K, D]
+
+    def end(name: str, hidden: str) -> Tensor:
+        z = y
+        for inner in (inner for inner in names if inner.startswith(hidden)):
+            z = act(layer(z, inner))
+        return layer(z, name)
+
+    if "q" in names:
+        return end("q", "head").transpose(1, 2)
+    advantage = end("advantage", "advantage.hidden")  # [N, K, A]
+    value = end("value", "value.hidden")
+    return (value + advantage - advantage.mean(-1, keepdim=True)).transpose(1, 2)
 
 
 def test_the_cosines_are_counted_from_0() -> None:
@@ -50,12 +60,14 @@ def test_the_cosines_are_counted_from_0() -> None:
     assert cosines(torch.tensor([0.0, 1.0]), 3).tolist() == [[1, 1, 1], [1, -1, 1]]
 
 
+@pytest.mark.parametrize("aggregate", [None, "mean"])
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("sizes", SIZES)
 def test_values_and_gradient_are_equation_4_s(
-    kernels: Kernels, space, compute, sizes, activation: str
+    kernels: Kernels, space, compute, sizes, activation: str, aggregate: str | None
 ) -> None:
-    net = made(kernels, space, *sizes, activation)
+    """With two streams, the mean is over the actions of one fraction."""
+    net = made(kernels, space, *sizes, activation, aggregate)
     obs, *_, count, _, actions = sizes
     params = net.init([0, 1])
     draw = torch.Generator().manual_seed(0)
@@ -151,4 +163,5 @@ def test_atoms_of_an_algorithm_s_own_are_refused(space) -> None:
             fractions=8,
             cosines=4,
             activation="relu",
+            aggregate=None,
         )

@@ -12,7 +12,8 @@ from dqn_cli.kernels.kernels import Array, Kernels
 from dqn_cli.kernels.torch import TORCH
 from dqn_cli.network.cnn import CNN
 from dqn_cli.network.dueling import Dueling
-from dqn_cli.network.noisy import Noisy, NoisyDueling, NoisyMLP
+from dqn_cli.network.implicit import Implicit
+from dqn_cli.network.noisy import Noisy, NoisyDueling, NoisyImplicit, NoisyMLP
 from dqn_cli.seeding import Stream
 from dqn_cli.training import build
 from dqn_cli.types import Inputs
@@ -259,3 +260,40 @@ def test_noise_is_counted_on_where_a_learner_is_taken_up(compose) -> None:
     assert len(first) == len(second) > 100
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
     assert not any(np.array_equal(one, other) for one, other in pairwise(first))
+
+
+IMPLICIT = {
+    **{"convolutions": [], "hidden": [9], "head": [7], "fractions": 4, "cosines": 6},
+    **{"activation": "relu", "aggregate": "mean"},
+}
+
+
+def test_of_an_implicit_network_the_head_alone_is_noisy(kernels: Kernels, space) -> None:
+    net = NoisyImplicit(space(5, 3), 1, kernels, **IMPLICIT, sigma0=0.5)
+    named = net.named(net.init([1])[0])
+    spreads = {name.removesuffix("_spread") for name in named if name.endswith("_spread")}
+    streams = [
+        f"{stream}{layer}" for stream in ("value", "advantage") for layer in (".hidden.0", "")
+    ]
+    assert spreads == {f"{layer}.{kind}" for layer in streams for kind in ("weight", "bias")}
+    assert torch.equal(net.flat(named), net.init([1])[0])
+
+
+def test_noise_and_fractions_are_drawn_together(kernels: Kernels, space, compute) -> None:
+    """The fractions of every row lie behind the noise of the weights; with spreads of 0 it is the
+    network without noise, at these fractions. Its gradient by the means is that one's."""
+    net = NoisyImplicit(space(5, 3), 1, kernels, **IMPLICIT, sigma0=0.5)
+    base = Implicit(space(5, 3), 1, kernels, **IMPLICIT)
+    asked = net.noise(6)
+    weights = 2 * (9 + 7) + (7 + 1) + (7 + 3)
+    assert asked == ((weights + 6 * 4,), True, 6 * 4)
+    params, x = net.init([1, 2]), torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0))
+    drawn = torch.from_numpy(Stream.of(asked, [1, 2], "test").floats(3))
+    fractions = drawn[:, weights:].reshape(2, 6, 4).contiguous()
+    found, still = params.clone(), params[:, : net.width].contiguous()
+    found[:, net.width :] = 0
+    ours, theirs = compute(net, found, x, drawn), compute(base, still, x, fractions)
+    assert torch.equal(ours.fractions, fractions)
+    assert torch.equal(ours.values, theirs.values)
+    assert torch.equal(ours.grad[:, : net.width], theirs.grad)
+    assert not torch.equal(compute(net, params, x, drawn).values, theirs.values)

@@ -15,6 +15,7 @@ from dqn_cli.buffer.per import Prioritized
 from dqn_cli.buffer.per_rank import RankPrioritized
 from dqn_cli.buffer.uniform import Uniform
 from dqn_cli.events import Diagnosis, Episode, Evaluated, Finished
+from dqn_cli.network.cnn import CNN
 from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.mlp import MLP
 from dqn_cli.optimizer.adam import Adam
@@ -182,10 +183,14 @@ def test_a_unit_that_no_row_activates_is_dead(space, kernels, activation, share)
     assert dead(network, named, kernels) == share
 
 
-def dead(network: Any, named: dict[str, torch.Tensor], kernels: Any) -> float | None:
+def dead(
+    network: Any, named: dict[str, torch.Tensor], kernels: Any, shape: tuple[int, ...] = (2,)
+) -> float | None:
     params = kernels.place(network.flat(named)[None].numpy())
     grad = params * 0 + 7
-    output, pullback = network.vjp(params, Inputs(kernels.place(np.ones((1, 6, 2), np.float32))))
+    obs = np.ones((1, 6, *shape), np.float32)
+    obs[0, 5, 0] = 9  # in one row, somewhere in it
+    output, pullback = network.vjp(params, Inputs(kernels.place(obs)))
     pullback(output.values + 1, grad)
     found: float | None = network.dead_units(grad[0])
     return found
@@ -202,6 +207,34 @@ def test_dead_units_of_a_trunk_and_its_streams(space, kernels) -> None:
     named["hidden.0.bias"][1] = named["value.hidden.0.bias"][0] = -99
     named["value.hidden.0.bias"][2] = -99
     assert dead(network, named, kernels) == pytest.approx(3 / 10)
+
+
+@pytest.mark.parametrize(("activation", "share"), [("relu", 4 / 10), ("tanh", None)])
+def test_a_channel_that_is_active_nowhere_in_the_picture_is_dead(
+    space, kernels, activation, share
+) -> None:
+    """Two of four (-9 is more than 4 pixels of 0.1 to 0.9), one of three, and one of three hidden
+    units. A channel that is active in a corner of one row is not."""
+    network = CNN(
+        space((4, 4, 1), 2), 1, kernels,
+        convolutions=[[4, 2, 1], "pool", [3, 2, 1]], hidden=[3], activation=activation,
+    )  # fmt: skip
+    named = {name: value * 0 + 0.1 for name, value in network.named(network.init([5])[0]).items()}
+    named["convolution.0.bias"][:] = torch.tensor([1.0, -9.0, -0.5, -9.0])
+    named["convolution.2.bias"][1] = named["hidden.0.bias"][2] = -99
+    assert dead(network, named, kernels, (4, 4, 1)) == share
+
+
+def test_dead_channels_of_residual_blocks(space, kernels) -> None:
+    """Those inside the two blocks, one of two in the first; and one of the two that come out of the
+    last section. What goes round a block counts for none: the channel that the first one raises."""
+    network = CNN(space((4, 4, 1), 2), 1, kernels, convolutions=[[2]], hidden=[], activation="relu")
+    named = {name: value * 0 + 0.1 for name, value in network.named(network.init([5])[0]).items()}
+    named["section.0.convolution.bias"][1] = -99
+    named["section.0.residual.0.0.bias"][0] = -99
+    named["section.0.residual.0.1.bias"][1] = 200
+    named["section.0.residual.1.1.bias"][0] = -999
+    assert dead(network, named, kernels, (4, 4, 1)) == 2 / 6
 
 
 def test_entropies_are_of_the_best_action(learner, space, kernels) -> None:
