@@ -43,7 +43,7 @@ def write_best(search: Path, study: Study, best: Trial) -> str:
         "# @package _global_\n"
         f"# The best of {done} finished trials, number {best.number}: {number(best.value)} "
         f"({study.aim}).\n"
-        "# Luck made it the best, too: what it is worth these seeds say, which the search did not use.\n"
+        "# Luck made it the best, too: what it is worth, these seeds say, which are fresh.\n"
     )
     body = {"defaults": defaults, **values}
     text = head + yaml.safe_dump(body, sort_keys=False, allow_unicode=True, default_flow_style=None)

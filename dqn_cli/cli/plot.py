@@ -63,6 +63,8 @@ def compare(args: Namespace) -> str:
         if not args.html:
             return _trials(study, args)
     runs = [read_run(path, args.x == "seconds") for path in find_runs(args.directories)]
+    if study is not None:
+        runs = trials.named(runs, study)
     runs = where(runs, dict(args.where))
     if args.diagnose:
         if len(runs) > 1:

@@ -6,11 +6,11 @@ instant goes on, and any number of processes may work on it.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 import math
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -285,7 +285,7 @@ def _storage(directory: Path) -> RDBStorage:
 
 def installed() -> None:
     """BadInput if Optuna, which is an extra, is not."""
-    if importlib.util.find_spec("optuna") is None:
+    if find_spec("optuna") is None:
         raise BadInput("hydra/sweeper=search: needs Optuna; pip install 'dqn-cli[search]'")
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from dqn_cli.results.intervals import iqm, quiet, t_interval
+from dqn_cli.results.intervals import iqm, t_interval
 from dqn_cli.results.reader import Run
 from dqn_cli.results.stats import FloatArray
 from dqn_cli.results.variants import variants
@@ -104,7 +104,7 @@ def _height(curve: Curve, lowest: float) -> float:
     if curve.diverged is not None:
         x, y = [*x, curve.diverged], [*y, lowest]
     x, y = [*x, max(curve.end, x[-1])], [*y, y[-1]]
-    with quiet:
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite returns
         area = float(np.trapezoid(y, x))
     return area / float(x[-1])
 

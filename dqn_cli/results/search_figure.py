@@ -90,10 +90,12 @@ def _draw(
 
 def _importance(axes: Axes, study: Study, look: Look) -> None:
     keys, shares = list(study.importance), list(study.importance.values())
-    axes.barh(range(len(keys)), shares, 0.6, color=look.colour(0), alpha=0.7)
-    axes.set_yticks(range(len(keys)), [style.plain(key) for key in keys])
+    axes.barh(range(len(keys)), shares, 0.8, color=look.colour(0), alpha=0.35)
+    for row, key in enumerate(keys):  # inside, so that the panels stay equally wide
+        axes.text(max(shares) / 50, row, style.plain(key), va="center")
+    axes.set_yticks([])
     axes.set_ylim(len(keys) - 0.5, -0.5)
-    axes.grid(axis="y", visible=False)
+    axes.grid(visible=False)
     axes.set_xlabel("importance (PED-ANOVA)")
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from dqn_cli.results.files import write_atomic
 from dqn_cli.results.labels import text
+from dqn_cli.results.reader import Run
 from dqn_cli.results.report import number
 from dqn_cli.results.schema import STUDY, ResultError, one_line
 from dqn_cli.results.table import Format, csv_text, render
@@ -63,6 +66,18 @@ class Study(NamedTuple):
 def job_of(number: int) -> str:
     """The name of a trial's directory."""
     return f"trial_{number:04d}"
+
+
+def named(runs: Sequence[Run], study: Study) -> list[Run]:
+    """The runs of its trials, which are called by their numbers: most of their keys differ, and two
+    of the same values are two trials."""
+    names = {job_of(trial.number): f"trial {trial.number}" for trial in study.trials}
+    return [
+        replace(
+            run, config={**run.config, "name": names.get(run.path.name, run.config.get("name"))}
+        )
+        for run in runs
+    ]
 
 
 def write_study(directory: Path, study: Study) -> None:

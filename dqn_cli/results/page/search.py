@@ -21,7 +21,8 @@ NAMES = 8  # values of a choice that are named
 def search_section(study: Study) -> Html:
     """All of it, below a heading."""
     finished, pruned = with_value(study, "finished", "diverged"), with_value(study, "pruned")
-    words = [element("p", line, kind="quiet") for line in summary(study)]
+    said = summary(study._replace(importance={}))  # which has a heading of its own
+    words = [element("p", line, kind="quiet") for line in said]
     if not finished:
         return join(words)
     best, ring = lines(study), "ring: pruned, its value then; " if pruned else ""
@@ -38,7 +39,7 @@ def search_section(study: Study) -> Html:
             "div", *(_slice(study, key, finished, pruned) for key in _keys(study)), kind="slices"
         ),
     ]
-    return join(parts)
+    return element("div", *parts, kind="search")
 
 
 def _keys(study: Study) -> list[str]:
@@ -107,9 +108,10 @@ def _plot(up: _Up, marks: Sequence[Html], under: Sequence[tuple[str, str]]) -> H
     for tick in up.ticks:
         ground.append(element("line", x1=0, x2="100%", y1=up(tick), y2=up(tick), kind="grid"))
         ground.append(element("text", number(tick), x=0, y=up(tick) - 3))
-    names = [
-        element("text", name, x=place, y=HEIGHT - 2, text_anchor="middle") for place, name in under
-    ]
+    names = []
+    for i, (place, name) in enumerate(under):
+        side = "start" if i == 0 else "end" if i == len(under) - 1 else "middle"
+        names.append(element("text", name, x=place, y=HEIGHT - 2, text_anchor=side))
     svg = element("svg", join([*ground, *marks, *names]), kind="c0", height=HEIGHT)
     return element("div", svg, kind="trials")
 
