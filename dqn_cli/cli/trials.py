@@ -99,7 +99,7 @@ class Trials:
         with self._alone():
             self._settle()
             taken = [
-                Taken(trial.number, trial.params)
+                Taken(trial.number, self._params(trial))
                 for trial in self._open()
                 if trial.number not in done and self._is_left(trial)
             ][:at_most]
@@ -135,6 +135,14 @@ class Trials:
 
     def _open(self) -> list[FrozenTrial]:
         return [trial for trial in self._all() if not trial.state.is_finished()]
+
+    def _params(self, trial: FrozenTrial) -> dict[str, Any]:
+        """BadInput if they are not of this space: the file may be from elsewhere, and by a key
+        that is not searched a run could be anything."""
+        if trial.distributions != self.distributions:
+            place = self.directory / STORAGE
+            raise BadInput(f"{place}: trial {trial.number} has other keys than the search")
+        return dict(trial.params)
 
     def _is_left(self, trial: FrozenTrial) -> bool:
         one = job(self.directory / job_of(trial.number))
@@ -209,8 +217,9 @@ def pruning(directory: Path, keys: Keys) -> Callable[[int, float], bool] | None:
     trial_id = study.get_trials(deepcopy=False)[number]._trial_id
 
     def hopeless(percent: int, value: float) -> bool:
-        if percent in storage.get_trial(trial_id).intermediate_values:
-            return False  # it was asked before the run was cut
+        known = storage.get_trial(trial_id).intermediate_values
+        if known and percent < max(known):
+            return False  # it was asked before the run was cut, and the run went on
         try:
             storage.set_trial_intermediate_value(trial_id, percent, value)
         except optuna.exceptions.UpdateFinishedTrialError:

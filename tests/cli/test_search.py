@@ -20,6 +20,7 @@ from hydra.plugins.sweeper import Sweeper
 from dqn_cli.cli import trials
 from dqn_cli.cli.space import Space
 from dqn_cli.cli.trials import Keys, Trials, pruning
+from dqn_cli.config import BadInput
 from dqn_cli.env.gym import GymRow
 from dqn_cli.results.files import claimed
 from dqn_cli.results.objective import Objective, of_run
@@ -236,7 +237,7 @@ def test_the_median_pruner_compares_trials_at_equal_parts_of_their_runs(tmp_path
     study.ask(distributions)
     high = pruning(tmp_path / "trial_0006", keys())
     assert high is not None and not high(30, 231.0)
-    assert not high(30, 0.0)  # asked before the run was cut, which is not asked again
+    assert not high(10, 0.0) and not high(30, 231.0)  # asked again, since the run was cut
     assert pruning(tmp_path / "trial_0006", keys(pruner="none")) is None
 
 
@@ -271,6 +272,16 @@ def test_a_trial_that_another_process_runs_is_left_to_it(tmp_path: Path) -> None
     with claimed(tmp_path / job_of(first.number)):
         assert [taken.number for taken in some(tmp_path, trials=2).take(5, [])] == [1]
     assert [taken.number for taken in some(tmp_path, trials=2).take(5, [1])] == [0]
+
+
+def test_trap_a_study_from_elsewhere_has_no_keys_of_its_own(tmp_path: Path) -> None:
+    """A trial that is running in it would be gone on with, and could import anything."""
+    from optuna.distributions import CategoricalDistribution
+
+    one = some(tmp_path)
+    one.study.ask({"env.import": CategoricalDistribution(["evil"])})
+    with pytest.raises(BadInput, match="trial 0 has other keys than the search"):
+        some(tmp_path).take(1, [])
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def _slice(study: Study, key: str, finished: list[Trial], pruned: list[Trial]) -
     elif factors:
         under = [(along(math.log10(x)), number(x)) for x in (min(at), max(at))]
     else:
-        under = [(along(tick), number(tick)) for tick in along.ticks(3)]
+        under = [(along(tick), number(tick)) for tick in along.ticks(4)]
     return element("figure", element("figcaption", key), _plot(up, marks, under))
 
 
