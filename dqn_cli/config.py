@@ -87,6 +87,8 @@ class Command(Strict):
 
     resume: Annotated[str, Field(min_length=1)] | None
     trust: bool
+    objective: Literal["final", "auc", "best"]
+    over_seeds: Literal["mean", "iqm", "lower"]
 
 
 class Config(Strict):

@@ -1,4 +1,4 @@
-"""The sweeper of dqn-train as a plugin: Hydra takes plugins from this package only."""
+"""The sweepers of dqn-train as plugins: Hydra takes plugins from this package only."""
 
 from __future__ import annotations
 
@@ -32,3 +32,14 @@ class DQNSweeper(Sweeper):
         assert self.config and self.launcher and self.hydra_context
         loader = self.hydra_context.config_loader
         return sweep(self.config, self.launcher, loader, self.keys, arguments)
+
+
+class SearchSweeper(DQNSweeper):
+    """Launch trials that Optuna proposes; the keys are those of conf/hydra/sweeper/search.yaml."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from dqn_cli.cli.search import search
+
+        assert self.config and self.launcher and self.hydra_context
+        loader = self.hydra_context.config_loader
+        return search(self.config, self.launcher, loader, self.keys, arguments)

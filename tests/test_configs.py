@@ -609,7 +609,7 @@ def leaves(values: Values, prefix: str = "") -> Iterator[str]:
 
 
 def keys(name: str) -> set[str]:
-    # resume and trust are about the command: test_resume.py tries them
+    # these are about the command: test_resume.py and cli/test_search.py try them
     of_command = ("defaults", "hydra", *Command.model_fields)
     skipped = of_command if name == "config" else ("_target_",)
     content = RESIDENTS.get(name, CONTENT[name])

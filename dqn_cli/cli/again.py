@@ -17,7 +17,7 @@ PLACE = "hydra.sweep.dir"
 MULTIRUN = ("-m", "--multirun")
 # What a recorded command may have Hydra do without `trust=true`.
 PLAIN = re.compile(
-    r"hydra\.mode=MULTIRUN|hydra/(launcher|sweeper)=[\w/]+"
+    r"hydra\.mode=MULTIRUN|hydra/(launcher|sweeper|sweeper/space)=[\w/]+"
     r"|hydra\.(launcher|sweeper)\.[a-z]\w*=[\w.:+-]*"
 )
 

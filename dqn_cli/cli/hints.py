@@ -100,6 +100,9 @@ def explain(error: Exception) -> str:
         group, _, choice = name.rpartition("/")
         if group == "hydra/launcher":
             return launcher(choice)
+        if group.startswith("hydra/sweeper"):
+            there = [name for name in choices(group) if "/" not in name]
+            return no_such(group, choice, there)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, choice = error.missing_cfg_file.partition("/")
         return no_such(group, choice, choices(group))

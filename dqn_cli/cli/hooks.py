@@ -77,7 +77,7 @@ def begin_job(settings: HydraConf, directory: Path) -> Jobs:
     if this.jobs is None and settings.launcher._target_ == LOCAL:
         this.jobs = Jobs(None, live=not is_launched())
     jobs = this.jobs or Jobs(None, live=False)
-    words = " ".join(naming.varied(settings.overrides.task, this.swept))
+    words = " ".join(map(naming.short, naming.varied(settings.overrides.task, this.swept)))
     words = directory.name if this.swept is None else words
     again = (directory / CONFIG).is_file()
     jobs.start(settings.job.num, words, "goes on" if again else "starts")

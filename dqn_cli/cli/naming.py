@@ -43,6 +43,13 @@ def job_name(overrides: Sequence[str], swept: Collection[str] | None = None) -> 
     return f"{slug(','.join(said))}_{digest[:DIGITS]}"
 
 
+def short(override: str) -> str:
+    """The override with a number of many digits rounded to four, for people."""
+    key, _, value = override.partition("=")
+    long = re.fullmatch(r"-?\d*\.\d{6,}(e-?\d+)?", value)
+    return f"{key}={float(value):.4g}" if long else override
+
+
 def readable(override: str) -> str:
     """The override without quotes, and with a list of seeds written as ranges."""
     key, _, value = override.partition("=")

@@ -44,12 +44,12 @@ def plan(
 ) -> tuple[list[Planned], int | None]:
     """The jobs, each once, and how many seeds train together (None: all)."""
     parser = OverridesParser.create()
-    parsed = parser.parse_overrides(_spelled_out(arguments, config))
+    parsed = parser.parse_overrides(spelled_out(arguments, config))
     others = [o for o in parsed if o.get_key_element() != "seed"]
     size = None
     if (seeds := seeds_of(parsed)) is not None:
         variants = len(BasicSweeper.split_arguments(others, None)[0])
-        size = _seeds_per_job(keys, before, len(seeds), variants, _at_once(config))
+        size = _seeds_per_job(keys, before, len(seeds), variants, at_once(config))
         lines = [*(str(o.input_line) for o in others), packed(seeds, size)]
         parsed = parser.parse_overrides(lines)
     last = {o.get_key_element(): o for o in parsed}  # of a key that is given twice
@@ -59,7 +59,7 @@ def plan(
     return [Planned(name, overrides) for name, overrides in jobs.items()], size
 
 
-def _spelled_out(arguments: Sequence[str], config: DictConfig) -> list[str]:
+def spelled_out(arguments: Sequence[str], config: DictConfig) -> list[str]:
     """The overrides, with each glob replaced by the choices that it matches. Exits with code 2 if a
     glob matches none."""
     sources = config.hydra.runtime.config_sources
@@ -72,7 +72,7 @@ def _spelled_out(arguments: Sequence[str], config: DictConfig) -> list[str]:
 
 
 def _seeds_per_job(
-    keys: Keys, before: Sweep | None, seeds: int, variants: int, at_once: int
+    keys: Keys, before: Sweep | None, seeds: int, variants: int, together: int
 ) -> int | None:
     """By hydra.sweeper.seeds_per_job. A sweep that goes on keeps its jobs as they are."""
     wanted = keys.seeds_per_job
@@ -86,11 +86,11 @@ def _seeds_per_job(
         )
     if wanted != "auto":
         return wanted
-    jobs = parts(seeds, variants, at_once)
+    jobs = parts(seeds, variants, together)
     return None if jobs == 1 else -(-seeds // jobs)
 
 
-def _at_once(config: DictConfig) -> int:
+def at_once(config: DictConfig) -> int:
     """How many jobs the launcher runs at a time; 1 if it does not say."""
     from dqn_cli.training.workers import cores
 

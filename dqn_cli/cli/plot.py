@@ -10,14 +10,17 @@ from dqn_cli.cli.console import escape_what_does_not_fit, print_to_reader
 from dqn_cli.cli.plot_options import parser
 from dqn_cli.cli.watch import watch
 from dqn_cli.results import bars, diagnose, pairwise, profile, sensitivity
+from dqn_cli.results import study as trials
 from dqn_cli.results.curves import write_curves
 from dqn_cli.results.figure import View, any_values, draw, usual
 from dqn_cli.results.page.page import page_format, write_page
 from dqn_cli.results.reader import Run, find_runs, read_run
 from dqn_cli.results.report import notes
-from dqn_cli.results.schema import ResultError
+from dqn_cli.results.schema import STUDY, ResultError
+from dqn_cli.results.search_figure import draw_search
 from dqn_cli.results.selection import where
 from dqn_cli.results.status import status, unfinished
+from dqn_cli.results.study import Study
 from dqn_cli.results.style import Look, image_format
 from dqn_cli.results.table import render, table
 from dqn_cli.results.variants import Panel, panels
@@ -33,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.status and (args.output or args.html):
         options.error("--status: it draws nothing; leave out -o and --html")
     if not args.output and not args.html and not args.status:
-        args.output = Path("diagnostics.png" if args.diagnose else "comparison.png")
+        name = "diagnostics" if args.diagnose else "search" if args.search else "comparison"
+        args.output = Path(f"{name}.png")
     try:
         if args.output:
             image_format(args.output)
@@ -53,7 +57,14 @@ def compare(args: Namespace) -> str:
     for runs that have no values yet."""
     if args.status:
         return status(args.directories)
+    study = _study(args)
+    if args.search and study is not None:
+        draw_search(study, args.output, _look(args))
+        if not args.html:
+            return _trials(study, args)
     runs = [read_run(path, args.x == "seconds") for path in find_runs(args.directories)]
+    if study is not None:
+        runs = trials.named(runs, study)
     runs = where(runs, dict(args.where))
     if args.diagnose:
         if len(runs) > 1:
@@ -65,13 +76,27 @@ def compare(args: Namespace) -> str:
     if not any_values(found, view.metric, view.x):
         raise _nothing(found, view, args.directories)
     left = unfinished(args.directories)
-    if args.output:
+    if args.output and not args.search:
         _draw(runs, found, view, args)
     if args.html:
-        write_page(found, args.html, view, _look(args), left)
+        write_page(found, args.html, view, _look(args), left, study)
     if args.curves:
         write_curves(found, view, args.curves)
-    return _text(found, view, args, left)
+    return _trials(study, args) if args.search and study else _text(found, view, args, left)
+
+
+def _trials(study: Study, args: Namespace) -> str:
+    shown = trials.table(study, args.table)
+    return "\n".join([shown, *trials.summary(study)]) if args.table == "text" else shown
+
+
+def _study(args: Namespace) -> Study | None:
+    """The search that is the one directory given. ResultError if --search is without."""
+    if len(args.directories) == 1 and (args.directories[0] / STUDY).exists():
+        return trials.read_study(args.directories[0])
+    if args.search:
+        raise ResultError("--search", f"the directory of one search, which holds {STUDY}")
+    return None
 
 
 def _view(found: list[Panel], args: Namespace) -> View:
@@ -91,7 +116,7 @@ def _nothing(found: list[Panel], view: View, directories: Sequence[Path]) -> Res
 
 def _kind(args: Namespace) -> bool:
     """Whether the figure is another than curves."""
-    return bool(args.bars or args.pairwise or args.profile or args.sensitivity)
+    return bool(args.bars or args.pairwise or args.profile or args.sensitivity or args.search)
 
 
 def _look(args: Namespace) -> Look:

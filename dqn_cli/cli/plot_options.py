@@ -39,8 +39,8 @@ def parser() -> Parser:
         "--output",
         metavar="FILE",
         type=Path,
-        help="the figure: .png, .svg or .pdf (default: comparison.png, or diagnostics.png; none "
-        "with --html)",
+        help="the figure: .png, .svg or .pdf (default: comparison.png, search.png or "
+        "diagnostics.png; none with --html)",
     )
     found.add_argument(
         "--html",
@@ -87,6 +87,12 @@ def _kinds(found: argparse.ArgumentParser) -> None:
         action="store_true",
         help="how one run learned: Q against returns, TD errors, norms, priorities, dead units, "
         "with what to look for",
+    )
+    kinds.add_argument(
+        "--search",
+        action="store_true",
+        help="the trials of a search: the objective over them and over each key, which keys "
+        "matter, and the best trials",
     )
     kinds.add_argument(
         "--status",

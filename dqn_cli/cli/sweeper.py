@@ -23,13 +23,14 @@ from dqn_cli.cli.prepare import check_unchanged, settled, values_of
 from dqn_cli.cli.presets import plain
 from dqn_cli.config import BadInput, refuse_foreign, validate
 from dqn_cli.logger.jobs import Jobs
-from dqn_cli.results.schema import CONFIG, SWEEP
+from dqn_cli.results.schema import CONFIG, STUDY, SWEEP
 from dqn_cli.results.status import Job, is_done, job
 from dqn_cli.results.sweep import Sweep, read_sweep, write_sweep
 from dqn_cli.training.signals import stopped_by_sigterm
 
 # Launchers of several jobs at a time on this machine, by their classes' names.
 SIDE_BY_SIDE = ("JoblibLauncher", "LocalLauncher")
+OVER = ("finished", "pruned", "failed")
 KILLED = "TerminatedWorkerError"  # joblib's, which ends all of its jobs if one is killed
 
 
@@ -46,9 +47,9 @@ def sweep(
     config: the composed configuration, without what is swept. given: the keys of hydra.sweeper.
     arguments: the command line's own overrides.
     """
-    directory = Path(config.hydra.sweep.dir)
-    if any(o.startswith("hydra.sweep.subdir=") for o in config.hydra.overrides.hydra):
-        raise BadInput("hydra.sweep.subdir: a job's directory is named by what it varies")
+    directory = place(config)
+    if (directory / STUDY).exists():
+        raise BadInput(f"{directory}: holds a search; another hydra.sweep.dir begins a sweep")
     keys = validate(Keys, {k: plain(v) for k, v in given.items()}, "hydra.sweeper.")
     before = _before(directory)
     own = [f"{key}={value}" for key, value in keys.params.items()]
@@ -69,19 +70,32 @@ def sweep(
     write_sweep(directory, Sweep(current().command, names, size, sources, foreign))
     left = [one for one in planned if _is_left(found[one.name], keys.tries)]
     _announce(directory, found, keys.tries)
-    if config.hydra.launcher._target_ == LOCAL:
-        current().jobs = Jobs(len(left), live=True)
-    elif left:
-        again = shlex.join(["dqn-plot", str(directory), "--status"])
-        print(f"how far they are, and the time left: {again}", flush=True)
-    current().launched = True
+    shown_live(config, directory, len(left))
     results: list[JobReturn] = []
     batch = keys.max_batch_size or max(len(left), 1)
     with stopped_by_sigterm():
         for first in range(0, len(left), batch):
             jobs = left[first : first + batch]
-            results += _launch(jobs, first, directory, config, launcher, keys)
+            results += launch(jobs, first, directory, config, launcher, keys.tries)
     return results
+
+
+def place(config: DictConfig) -> Path:
+    """The sweep's directory. BadInput if its jobs are to be named otherwise."""
+    if any(o.startswith("hydra.sweep.subdir=") for o in config.hydra.overrides.hydra):
+        raise BadInput("hydra.sweep.subdir: a job's directory is named by the sweep")
+    return Path(config.hydra.sweep.dir)
+
+
+def shown_live(config: DictConfig, directory: Path, jobs: int) -> None:
+    """Have the jobs show how far they are, if they run here one after the other; if not, print how
+    to see it."""
+    if config.hydra.launcher._target_ == LOCAL:
+        current().jobs = Jobs(jobs, live=True)
+    elif jobs:
+        again = shlex.join(["dqn-plot", str(directory), "--status"])
+        print(f"how far they are, and the time left: {again}", flush=True)
+    current().launched = True
 
 
 def _before(directory: Path) -> Sweep | None:
@@ -155,18 +169,18 @@ def _announce(directory: Path, found: Mapping[str, Job], tries: int) -> None:
             print(f"{name} failed {times}, and is tried again: {one.failures[-1]}", flush=True)
 
 
-def _launch(
+def launch(
     batch: Sequence[Planned],
     first: int,
     directory: Path,
     config: DictConfig,
     launcher: Launcher,
-    keys: Keys,
+    most: int,
 ) -> list[JobReturn]:
     """Have the launcher run the jobs; and those that it gives up because one was killed, again, as
-    long as some get done."""
+    long as some get done, and otherwise up to `most` times."""
     common = list(_carried_out(config))
-    tries = keys.tries
+    tries = most
     while batch:
         lines = [[*o.overrides, *common, f"hydra.sweep.subdir='{o.name}'"] for o in batch]
         try:
@@ -174,8 +188,8 @@ def _launch(
         except Exception as error:
             if type(error).__name__ != KILLED:
                 raise
-            left = [o for o in batch if job(directory / o.name).state not in ("finished", "failed")]
-            tries = keys.tries if len(left) < len(batch) else tries - 1
+            left = [o for o in batch if job(directory / o.name).state not in OVER]
+            tries = most if len(left) < len(batch) else tries - 1
             if not tries:
                 raise
             print(

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dqn_cli.results.schema import FAILURES, REPORT, SWEEP, ResultError, one_line
+from dqn_cli.results.schema import FAILURES, REPORT, STUDY, SWEEP, ResultError, one_line
 from dqn_cli.results.status import Job, find_jobs, job
 from dqn_cli.results.sweep import read_sweep
 
@@ -53,18 +53,16 @@ def conclude(sweep: Path, failed: Mapping[str, str], tries: int | None, stopped:
     failed: job -> why, of those that failed in this process. tries: how often each is tried, if
     the sweeper counts.
     """
-    from dqn_cli.cli.plot import main as plot
-
-    if any(sweep.glob("*/config.yaml")):
-        asked = any(sweep.glob(f"*/{REPORT}"))  # the runs have theirs
-        report = ["--html", str(sweep / REPORT)] if asked else []
-        with contextlib.suppress(SystemExit):  # it said why
-            plot([str(sweep), "-o", str(sweep / "comparison.png"), *report])
+    over: set[str] = set()
+    if (sweep / STUDY).exists():
+        over = _present(sweep)
+    elif any(sweep.glob("*/config.yaml")):
+        _compare(sweep, "-o", str(sweep / "comparison.png"))
     try:
         jobs = [job(path) for path in find_jobs([sweep])]
     except ResultError:  # it has no jobs
         jobs = []
-    left = [one for one in jobs if one.state != "finished"]
+    left = [one for one in jobs if one.state != "finished" and one.path.name not in over]
     named = {**failed} | {j.path.name: j.failures[-1] for j in left if j.state == "failed"}
     for name, reason in sorted(named.items()):
         print(f"dqn-train: {name} failed: {reason}", file=sys.stderr)
@@ -72,6 +70,33 @@ def conclude(sweep: Path, failed: Mapping[str, str], tries: int | None, stopped:
         print(f"dqn-train: {line}", file=sys.stderr)
     print(sweep)
     return 1 if left or failed else 0
+
+
+def _compare(sweep: Path, *words: str) -> None:
+    """Draw and print what dqn-plot does with these options."""
+    from dqn_cli.cli.plot import main as plot
+
+    asked = any(sweep.glob(f"*/{REPORT}"))  # the runs have theirs
+    report = ["--html", str(sweep / REPORT)] if asked else []
+    with contextlib.suppress(SystemExit):  # it said why
+        plot([str(sweep), *words, *report])
+
+
+def _present(search: Path) -> set[str]:
+    """Draw a search, print its best trials, and write the best one as an experiment. Returns the
+    names of the trials that are over, other than by failing."""
+    from dqn_cli.cli.best import write_best
+    from dqn_cli.results.study import job_of, read_study
+
+    try:
+        study = read_study(search)
+        if study.best is not None:
+            _compare(search, "--search", "-o", str(search / "search.png"))
+            print(f"on fresh seeds: {write_best(search, study, study.best)}")
+    except (ResultError, OSError) as error:
+        print(f"dqn-train: {error}", file=sys.stderr)
+        return set()
+    return {job_of(t.number) for t in study.trials if t.state not in ("open", "failed")}
 
 
 def _left(

@@ -27,8 +27,8 @@ log = logging.getLogger("dqn_cli")
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def job(composed: DictConfig) -> None:
-    """Train one run in the directory that Hydra chose for it."""
+def job(composed: DictConfig) -> float | None:
+    """Train one run in the directory that Hydra chose for it. Returns a sweep's job's objective."""
     from dqn_cli.results.schema import ResultError
 
     settings = HydraConfig.get()
@@ -39,6 +39,7 @@ def job(composed: DictConfig) -> None:
         ready = current().ready or prepare(composed, directory, settings.overrides.task)
         if run(ready, settings, directory, None) is None:
             print(f"{NOTHING}; episodes=N or steps=N is its length\n{directory}")
+        return None
     except KeyboardInterrupt:
         print(f"dqn-train: stopped{go_on(directory)}", file=sys.stderr)
         raise

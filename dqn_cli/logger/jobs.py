@@ -33,12 +33,14 @@ class Jobs:
         if not self.live:
             self._print(verb, *self._counts, self.left(0.0))
 
-    def finish(self, outcome: str) -> None:
-        """End the job that runs; outcome: its scores, for people."""
+    def finish(self, outcome: str, pruned: int | None = None) -> None:
+        """End the job that runs; outcome: its scores, for people. pruned: at how many percent it
+        was given up, if it was."""
         seconds = time.monotonic() - self.started
         self.done += 1
         self.spent += seconds
-        self._print(f"finished in {timedelta(seconds=round(seconds))}", outcome)
+        how = "finished" if pruned is None else f"pruned at {pruned} %"
+        self._print(f"{how} in {timedelta(seconds=round(seconds))}", outcome)
 
     def fail(self, reason: str) -> None:
         """End the job that runs, which failed for this reason."""

@@ -26,4 +26,5 @@ class Logger(Protocol):
 
     def close(self, status: str) -> None:
         """Release everything; no event follows. Called exactly once, however the run ended, with
-        status `finished`, `interrupted` (it can be resumed) or `failed`."""
+        status `finished`, `interrupted` (it can be resumed), `pruned` (a search gave it up) or
+        `failed`."""

@@ -18,6 +18,7 @@ CHECKPOINTS = "checkpoints"
 LOG = "train.log"
 FAILURES = "failures.txt"  # of a sweep's job: a line for every time it failed, saying why
 SWEEP = "sweep.json"  # in a sweep's directory: its command, and the names of its jobs
+STUDY = "study.json"  # in a search's directory: its trials, as far as they are
 
 # What a diagnosis says; dqn_cli/events.py says of what and docs/diagnostics.md what it means.
 DIAGNOSES = (

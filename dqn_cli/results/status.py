@@ -33,8 +33,9 @@ from dqn_cli.results.schema import (
 from dqn_cli.results.sweep import read_sweep
 from dqn_cli.results.table import render
 
-# In the order of the table, whose end a terminal shows. Cut: its process ended before it was done.
-State = Literal["finished", "waiting", "cut", "failed", "running"]
+# In the order of the table, whose end a terminal shows. Pruned: a search gave it up, so it is over.
+# Cut: its process ended before it was done.
+State = Literal["finished", "pruned", "waiting", "cut", "failed", "running"]
 REASON = 60  # characters of it in the table
 
 
@@ -68,6 +69,8 @@ def job(path: Path) -> Job:
     diverged = bool(seeds) and all(seed.get("diverged") is True for seed in seeds)
     if status == "finished" and not diverged:
         return Job(path, "finished")
+    if status == "pruned" and not held(path):
+        return Job(path, "pruned")
     if status != "finished" and held(path):
         return Job(path, "running", failures)
     if failures or diverged or status == "failed":

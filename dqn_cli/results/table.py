@@ -85,10 +85,14 @@ def table(panels: Sequence[Panel], metric: Metric, window: int, x: Axis, kind: F
 
 
 def as_csv(found: Sequence[Row]) -> str:
+    return csv_text([Row._fields, *found])
+
+
+def csv_text(lines: Sequence[Sequence[object]]) -> str:
+    """The lines as CSV, None as nothing."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(Row._fields)
-    writer.writerows([["" if cell is None else cell for cell in row] for row in found])
+    writer.writerows([["" if cell is None else cell for cell in line] for line in lines])
     return out.getvalue().removesuffix("\n")
 
 

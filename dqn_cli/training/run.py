@@ -43,6 +43,7 @@ from dqn_cli.saving.resume import Resumed
 from dqn_cli.saving.versions import versions
 from dqn_cli.training import build
 from dqn_cli.training.evaluation import fresh_scores
+from dqn_cli.training.judge import Judge
 from dqn_cli.training.signals import Stopped, stopped_by_signals
 from dqn_cli.training.workers import Alone, Workers
 from dqn_cli.types import EnvError
@@ -58,10 +59,12 @@ def train(
     found: Sequence[str],
     resumed: Resumed | None,
     jobs: Jobs | None,
+    judge: Judge | None = None,
 ) -> str:
     """Run `source` to its end, hand its events to the loggers, and draw the run's figure. Returns
     the last scores, for people. `found`: notes on what was found out before it begins. `jobs` is
-    the sweep that the run is a job of, which prints less.
+    the sweep that the run is a job of, which prints less; `judge` may end it early, in the same
+    good order, and it is then `pruned`.
 
     Raises Stopped after a signal; RunError if an environment, a process or the disk fails;
     AllDiverged if every seed diverged. The run directory is complete up to then either way.
@@ -100,14 +103,20 @@ def train(
         try:
             with disk_errors(directory):
                 files.restore()
+                if judge and resumed:
+                    judge.recall(directory)
             with stopped_by_signals(source.stop) as signals:
                 for event in source.run(directory):
                     run.event(event)
-                if not signals:
+                    if judge and judge.gives_up(event):
+                        log.info("given up at %d %%", judge.percent)
+                        source.stop()
+                pruned = judge is not None and judge.percent is not None
+                if not signals and not pruned:
                     run.note_cut(config, source)
                     with disk_errors(directory):
                         best = score_best(config, source, run, directory, lambda: bool(signals))
-            status = "interrupted" if signals else "finished"
+            status = "interrupted" if signals else "pruned" if pruned else "finished"
         except BaseException as problem:
             source.kill()
             if isinstance(problem, KeyboardInterrupt):

@@ -87,3 +87,21 @@ def test_the_version_is_ours(dqn_train, tmp_path: Path) -> None:
     assert dqn_train("algo=dqn", "--version") == (0, f"dqn-cli {__version__}\n", "")
     assert list(tmp_path.iterdir()) == []
     assert CONF.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("words", "there"),
+    [
+        (("hydra/sweeper=optuna",), "hydra/sweeper=optuna: no such choice; there are dqn, search"),
+        (
+            ("hydra/sweeper=search", "hydra/sweeper/space=ppo"),
+            "hydra/sweeper/space=ppo: no such choice; there are c51, ddqn, dqn, iqn, ",
+        ),
+    ],
+)
+def test_a_sweeper_that_is_not_there_is_one_line(
+    dqn_train, words: tuple[str, ...], there: str
+) -> None:
+    done = dqn_train("-m", *words, "gamma=0.5,0.6")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith(f"dqn-train: {there}")

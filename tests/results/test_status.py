@@ -223,3 +223,9 @@ def test_it_is_shown_again_and_again(
     monkeypatch.setattr("dqn_cli.cli.watch.time.sleep", sleep)
     plot.main([str(sweep), "--status", "--watch", "1"])
     assert capsys.readouterr().out.count("5 jobs: 1 finished, 1 waiting, 2 cut, 1 failed") == 3
+
+
+def test_a_run_that_a_search_gave_up_is_over(sweep: Path) -> None:
+    said(sweep / NAMES[1], "pruned")
+    assert job(sweep / NAMES[1]).state == "pruned"
+    assert "5 jobs: 1 finished, 1 pruned, 1 waiting, 1 cut, 1 failed" in status([sweep])

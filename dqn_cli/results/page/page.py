@@ -19,8 +19,10 @@ from dqn_cli.results.page.charts import Detail, chart_data, classes
 from dqn_cli.results.page.dots import dot_plot
 from dqn_cli.results.page.markup import Html, element, escaped, join, table
 from dqn_cli.results.page.runs import differences, provenance, recordings
+from dqn_cli.results.page.search import search_section
 from dqn_cli.results.report import notes
 from dqn_cli.results.schema import ResultError
+from dqn_cli.results.study import Study
 from dqn_cli.results.style import Look
 from dqn_cli.results.variants import Panel, Variant
 
@@ -45,12 +47,14 @@ def write_page(
     view: View | None = None,
     look: Look | None = None,
     said: Sequence[str] = (),
+    study: Study | None = None,
 ) -> None:
     """Write the report of these panels, and replace the file `out` atomically. view None: `usual`.
-    Of the look, the title and the colours count. said: notes of the caller's. The same runs give
-    the same bytes. ResultError for an unknown suffix or a file that cannot be written."""
+    Of the look, the title and the colours count. said: notes of the caller's. study: the search
+    whose trials the runs are. The same runs give the same bytes. ResultError for an unknown suffix
+    or a file that cannot be written."""
     page_format(out)
-    data = page(panels, view or usual(panels), look or Look(), said).encode()
+    data = page(panels, view or usual(panels), look or Look(), said, study).encode()
     try:
         write_atomic(out, data)
     except OSError as error:
@@ -63,12 +67,19 @@ def page_format(out: Path) -> None:
         raise ResultError(out, "a report is .html")
 
 
-def page(panels: Sequence[Panel], view: View, look: Look, said: Sequence[str] = ()) -> str:
+def page(
+    panels: Sequence[Panel],
+    view: View,
+    look: Look,
+    said: Sequence[str] = (),
+    study: Study | None = None,
+) -> str:
     """The whole page, with as much of the curves as there is room for."""
     rows = _with_rows(panels, view)
     found = charts.curves(rows, view)
     longest = max((len(line.x) for lines in found for line in lines), default=0)
-    sections = _sections(rows, view, look)
+    search = _section("Search", search_section(study)) if study else Html("")
+    sections = join([search, _sections(rows, view, look)])
     title = look.title or ", ".join(panel.env for panel in panels if panel.env) or "Runs"
     for detail in DETAILS:
         data = charts.as_json(chart_data(panels, found, view, look, detail))
