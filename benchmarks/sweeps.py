@@ -1,15 +1,19 @@
 """A sweep whose jobs are killed at random, and its bytes.
 
-python -m benchmarks.sweeps [JOBS [KILLS]]
+python -m benchmarks.sweeps [JOBS [KILLS [LAUNCHER]]]
+benchmarks/slurm.sh python -m benchmarks.sweeps 96 5 slurm
+benchmarks/ray.sh python -m benchmarks.sweeps 96 5 ray
 
-JOBS jobs of one seed each (default 96) run two at a time through joblib. KILLS (default 5) times a
-process of theirs is killed with SIGKILL, each time at a random instant; the last time the whole
-process group, dqn-train too. Then the same command is given once more. Every seed must have the
-bytes that it has where all seeds of a variant train together and nothing is killed.
+JOBS jobs of one seed each (default 96) run two at a time through LAUNCHER (default processes).
+KILLS (default 5) times a process of theirs is killed with SIGKILL, each time at a random instant;
+the last time all of them, and dqn-train. What then waits in Slurm's queue stays there. The same
+command is given once more. Every seed must have the bytes that it has where all seeds of a variant
+train together and nothing is killed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -27,10 +31,13 @@ SMALL = (
     *("eval.episodes=1", "eval.every_episodes=5", "eval.final_episodes=5", "buffer=per"),
     *("episodes=null", "steps=6000", "checkpoint.every_seconds=0.5"),
 )
-PROCESSES = (
-    *("hydra/launcher=processes", "hydra.launcher.n_jobs=2", "device=cpu"),
-    *("hydra.sweeper.seeds_per_job=1", "hydra.sweep.dir=killed"),
-)
+APART = ("device=cpu", "hydra.sweeper.seeds_per_job=1", "hydra.sweep.dir=killed")
+# launcher -> its keys, and what the command line of a process with a job has in it
+LAUNCHERS = {
+    "processes": (("hydra.launcher.n_jobs=2",), b"popen_loky"),
+    "slurm": (("hydra.launcher.mem_gb=1",), b"\0submitit.core._submit\0"),
+    "ray": (("+hydra.launcher.ray.init.address=auto",), b"ray::"),
+}
 FILES = ("scores/*", "evaluations/*", "diagnostics/*", "checkpoints/*_best.pt", "*/*_last.pt")
 
 
@@ -58,15 +65,17 @@ def bytes_of(sweep: Path) -> dict[tuple[str, str], str]:
     return found
 
 
-def members(session: int) -> list[int]:
-    """The processes of a session that run jobs."""
+def members(mark: bytes, folder: Path) -> list[int]:
+    """The processes in this folder, or below it, with `mark` in the command line, but srun's."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if b"popen_loky" in entry.read_bytes() and os.getsid(int(entry.parent.name)) == session:
-                found.append(int(entry.parent.name))
+            line = entry.read_bytes()
+            here = (entry.parent / "cwd").resolve().is_relative_to(folder)
         except OSError:  # it has just ended
             continue
+        if mark in line and here and not line.startswith(b"srun"):
+            found.append(int(entry.parent.name))
     return found
 
 
@@ -83,9 +92,10 @@ def wait(process: subprocess.Popen[str], sweep: Path, jobs: int) -> None:
 
 
 def main() -> None:
-    numbers = [96, 5]
-    numbers[: len(sys.argv) - 1] = map(int, sys.argv[1:])
-    jobs, kills = numbers
+    words = ["96", "5", "processes"]
+    words[: len(sys.argv) - 1] = sys.argv[1:]
+    jobs, kills, launcher = int(words[0]), int(words[1]), words[2]
+    keys, mark = LAUNCHERS[launcher]
     seeds = f"seed=range(0,{jobs // 2})"
     random.seed(jobs)
     folder = Path(tempfile.mkdtemp(prefix="sweeps-"))
@@ -100,17 +110,19 @@ def main() -> None:
 
     begun = time.monotonic()
     sweep = folder / "killed"
-    command = (*SMALL, seeds, *PROCESSES)
+    command = (*SMALL, seeds, *APART, f"hydra/launcher={launcher}", *keys)
     process = start(folder, *command)
     for kill in range(kills):
         wait(process, sweep, jobs * (kill + 1) // (kills + 2))
         last = kill == kills - 1
-        victims = members(process.pid)
-        assert process.poll() is None and victims, process.communicate()[0]
+        while not (victims := members(mark, folder)) and process.poll() is None:
+            time.sleep(0.05)  # between two jobs
+        assert process.poll() is None, process.communicate()[0]
         if last:
             os.killpg(process.pid, signal.SIGKILL)
-        else:
-            os.kill(random.choice(victims), signal.SIGKILL)
+        for victim in victims if last else [random.choice(victims)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
         print(
             f"kill {kill + 1}, of {'all' if last else 'one'}: {done(sweep)} jobs done", flush=True
         )

@@ -52,7 +52,8 @@ def test_wheel_holds_the_code_and_every_config(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {f"dqn_cli/conf/{path.relative_to(CONF).as_posix()}" for path in CONF.rglob("*.yaml")}
     assert "dqn_cli/conf/config.yaml" in configs
-    code = {"dqn_cli/py.typed", "dqn_cli/cli/train.py", "hydra_plugins/dqn_cli_sweeper.py"}
+    plugins = {"hydra_plugins/dqn_cli_sweeper.py", "hydra_plugins/dqn_cli_slurm.py"}
+    code = {"dqn_cli/py.typed", "dqn_cli/cli/train.py"} | plugins
     assert configs | code <= names
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"dqn_cli", "hydra_plugins"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections import Counter
@@ -31,6 +32,7 @@ from dqn_cli.training.signals import stopped_by_sigterm
 # Launchers of several jobs at a time on this machine, by their classes' names.
 SIDE_BY_SIDE = ("JoblibLauncher", "LocalLauncher")
 OVER = ("finished", "pruned", "failed")
+SEEDS = re.compile(r"seed=[\d,\[\]]+")
 KILLED = "TerminatedWorkerError"  # joblib's, which ends all of its jobs if one is killed
 
 
@@ -130,7 +132,9 @@ def _check(
     for one in planned:
         path, state, _ = found[one.name]
         there = not known and (path / CONFIG).is_file()
-        new = not (known and untrusted is None) and not seen.issuperset(one.overrides)
+        # there may be ten thousand seeds, at a fifth of a second each, and numbers are only that
+        others = [override for override in one.overrides if not SEEDS.fullmatch(override)]
+        new = not (known and untrusted is None) and not seen.issuperset(others or one.overrides)
         if not there and not new:
             continue
         seen.update(one.overrides)

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first one ends a run in good order, and none reaches its workers."""
+"""Signals that stop a run: the first one ends it in good order, and none reaches its workers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
+
+# By which a scheduler says that the time of a job is about to end; Windows has none of them.
+WARNINGS = tuple(getattr(signal, n) for n in ("SIGUSR1", "SIGUSR2") if hasattr(signal, n))
+STOPS = (signal.SIGINT, signal.SIGTERM, *WARNINGS)
 
 
 class Stopped(KeyboardInterrupt):
@@ -53,9 +57,8 @@ def warned() -> Iterator[list[Callable[[], None]]]:
     calls: list[Callable[[], None]] = []
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for name in ("SIGUSR1", "SIGUSR2"):
-            number = getattr(signal, name, None)  # Windows has none
-            if number is not None and callable(theirs := signal.getsignal(number)):
+        for number in WARNINGS:
+            if callable(theirs := signal.getsignal(number)):
                 before[number] = theirs
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -90,14 +93,14 @@ def stopped_by_sigterm() -> Iterator[None]:
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """Block SIGINT and SIGTERM, so that a process started here inherits the mask and never sees
-    them; this process receives them afterwards. Ctrl-C reaches every process of a terminal, and
-    SIGTERM may reach a group. (Windows has no such mask: there a signal may end processes that are
-    just starting.)"""
+    """Block the signals that stop a run, so that a process started here inherits the mask and never
+    sees them; this process receives them afterwards. Ctrl-C reaches every process of a terminal,
+    SIGTERM may reach a group, and Slurm sends SIGUSR2 to every process of a job. (Windows has no
+    such mask: there a signal may end processes that are just starting.)"""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         yield
     finally:

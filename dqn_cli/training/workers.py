@@ -28,7 +28,7 @@ from dqn_cli.state import Block
 from dqn_cli.training import build
 from dqn_cli.training.loop import Loop
 from dqn_cli.training.memory import full
-from dqn_cli.training.signals import signals_held
+from dqn_cli.training.signals import STOPS, signals_held
 
 log = logging.getLogger("dqn_cli")
 
@@ -112,8 +112,11 @@ def processes(config: Config, device: str) -> int:
 
 
 def cores() -> int:
-    """The number of cores that this process may use, at most its container's share of CPU time."""
+    """The number of cores that this process may use, at most its container's share of CPU time, and
+    what its job asked Slurm for: not every cluster confines it to that."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if (asked := os.environ.get("SLURM_CPUS_PER_TASK", "")).isdecimal():
+        here = min(here, max(int(asked), 1))
     try:
         quota, period = map(int, QUOTA.read_text(encoding="ascii").split())
     except (OSError, ValueError):  # no such file, or "max": no limit
@@ -163,7 +166,8 @@ class Workers:
             raise error
 
     def _start(self, directory: Path) -> None:
-        resource_tracker.ensure_running()  # which lets signals through, once
+        with signals_held():  # the tracker lets SIGINT and SIGTERM through, once
+            resource_tracker.ensure_running()
         for share in self.shares:
             files = [self.files[seed] for seed in share.seeds if seed in self.files]
             here, there = self.context.Pipe()
@@ -245,7 +249,7 @@ def work(
     parent: Connection,
 ) -> None:
     """Train the seeds of this configuration in a process of their own and send every event."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides what they mean
+    for number in STOPS:  # the parent decides what they mean
         signal.signal(number, signal.SIG_IGN)
     try:
         config = check(values)

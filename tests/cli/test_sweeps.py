@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from dqn_cli.cli.plot import main as plot
 from dqn_cli.env.gym import GymRow
@@ -249,6 +251,28 @@ def test_a_sweep_that_cannot_be_composed_is_one_line(
     assert done.err.startswith("dqn-train: ") and words in done.err
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert not list(tmp_path.rglob("scores"))
+
+
+def test_seeds_are_not_composed_one_by_one(dqn_train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand of them would take half an hour before the first job begins, and again with
+    `resume`, which does not trust the command that it finds."""
+    loaded: list[Any] = []
+    load = ConfigLoaderImpl.load_sweep_config
+
+    def counting(self: Any, config: Any, overrides: Any) -> Any:
+        loaded.append(overrides)
+        return load(self, config, overrides)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", counting)
+    monkeypatch.setattr("dqn_cli.cli.sweeper._launch", lambda *_: [])
+    line = ("-m", "algo=dqn,ddqn", "seed=range(0,50)", "hydra.sweeper.seeds_per_job=1")
+    assert dqn_train(*line, "hydra.sweep.dir=sweep").err.startswith("dqn-train: 100 of 100 jobs")
+    assert len(loaded) == 2
+    Path(
+        "sweep", json.loads(Path("sweep/sweep.json").read_text())["jobs"][0]
+    ).mkdir()  # it has begun
+    assert dqn_train("resume=sweep").code == 1
+    assert len(loaded) == 4
 
 
 def test_an_interrupt_ends_the_sweep_and_keeps_what_there_is(

@@ -13,6 +13,7 @@ import pytest
 from dqn_cli.events import Episode, Finished, RunError, Saved, Tick
 from dqn_cli.results.reader import read_run
 from dqn_cli.training import build, workers
+from dqn_cli.training.signals import STOPS
 
 SMALL = (
     *("seed=[3,1,2]", "network.hidden=[8]", "learning_starts=8", "batch_size=8"),
@@ -154,15 +155,19 @@ def test_stopping_before_they_have_started_stops_them(compose, tmp_path: Path):
 
 
 @pytest.mark.long
-def test_a_signal_to_a_process_alone_is_not_for_it_to_follow(dqn_train, tmp_path, monkeypatch):
-    """SIGTERM comes to single processes where memory is short; they are not done because of it."""
+@pytest.mark.parametrize("number", STOPS)
+def test_a_signal_to_a_process_alone_is_not_for_it_to_follow(
+    dqn_train, tmp_path, monkeypatch, number
+):
+    """SIGTERM comes to single processes where memory is short, and Slurm sends SIGUSR2 to all
+    processes of a job that nears its time limit; they are not done because of it."""
     run_ = workers.Workers.run
 
     def signalling(self, directory):
         for event in run_(self, directory):
             if isinstance(event, Episode) and event.episode == 3:
                 for process in self.processes:
-                    os.kill(process.pid, signal.SIGTERM)
+                    os.kill(process.pid, number)
             yield event
 
     monkeypatch.setattr(workers.Workers, "run", signalling)
