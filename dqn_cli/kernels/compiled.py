@@ -63,11 +63,65 @@ def floats(x: Array) -> Array:
     return x.astype(np.float32, order="C", copy=False)
 
 
-# Layers
+# Observations
+
+
+def scaled(x: Array, high: float | Array) -> Array:
+    if not isinstance(high, float):
+        return floats(x) / high
+    out = np.empty(x.shape, np.float32)
+    divide(np.ascontiguousarray(x).reshape(-1), np.float32(high), out.reshape(-1))
+    return out
 
 
 @jit
+def divide(x: Array, divisor: Number, y: Array) -> None:
+    for i in range(len(x)):
+        y[i] = np.float32(x[i]) / divisor
+
+
+def channels_last(x: Array) -> Array:
+    lanes, count, channels, height, width = x.shape
+    out = np.empty((lanes, count, height, width, channels), np.float32)
+    planes = np.ascontiguousarray(x).reshape(lanes * count, channels, height * width)
+    interleave(planes, out.reshape(lanes * count, height * width, channels))
+    return out
+
+
+@jit
+def interleave(planes: Array, pixels: Array) -> None:
+    for i in range(len(planes)):
+        for channel in range(planes.shape[1]):
+            put_channel(planes[i, channel], pixels[i], channel)
+
+
+@jit
+def put_channel(plane: Array, pixels: Array, channel: int) -> None:
+    for i in range(len(plane)):
+        pixels[i, channel] = plane[i]
+
+
+# Layers
+
+# Weights of a layer from which on its products are NumPy's, in plain Python: for a batch of 32,
+# NumPy's OpenBLAS (0.3.31) is a third faster than SciPy's (0.3.30), which numba's products are.
+LARGE = 2**17
+
+
+def by_numpy(params: Array, widths: Array, x: Array) -> bool:
+    if params.shape[1] < LARGE or x.shape[1] == 1:
+        return False
+    return bool((widths[:-1] * widths[1:]).max() >= LARGE)
+
+
 def forward(
+    params: Array, first: int, widths: Array, activated: int, activation: int, x: Array
+) -> tuple[Array, Array]:
+    run = forward_lanes if by_numpy(params, widths, x) else compiled_forward
+    return run(params, first, widths, activated, activation, x)
+
+
+def forward_lanes(
     params: Array, first: int, widths: Array, activated: int, activation: int, x: Array
 ) -> tuple[Array, Array]:
     lanes, rows = x.shape[0], x.shape[1]
@@ -95,8 +149,24 @@ def forward(
     return hidden, out
 
 
-@jit
 def backward(
+    params: Array,
+    first: int,
+    widths: Array,
+    activated: int,
+    activation: int,
+    x: Array,
+    hidden: Array,
+    out: Array,
+    d_out: Array,
+    grad: Array,
+    through: bool,
+) -> Array:
+    run = backward_lanes if by_numpy(params, widths, x) else compiled_backward
+    return run(params, first, widths, activated, activation, x, hidden, out, d_out, grad, through)
+
+
+def backward_lanes(
     params: Array,
     first: int,
     widths: Array,
@@ -143,6 +213,9 @@ def backward(
             elif through:
                 np.dot(d_sum, weight.T, d_x[lane])
     return d_x
+
+
+compiled_forward, compiled_backward = jit(forward_lanes), jit(backward_lanes)
 
 
 @jit
@@ -223,7 +296,7 @@ def convolve(
             rows = windows[: (stop - start) * area]
             for i in range(start, stop):
                 image = framed(images[i], frame, padding, channels)
-                unroll(image, wide, channels, kernel, stride, rows[(i - start) * area :], False)
+                unroll(image, wide, channels, kernel, stride, rows[(i - start) * area :])
             np.dot(rows, weight, after[start * area : stop * area])
         bias = params[lane, split : split + outputs]
         if activation == 0:
@@ -279,19 +352,18 @@ def d_convolve(
             rows, d_rows = windows[: (stop - start) * area], d_sum[start * area : stop * area]
             for i in range(start, stop):
                 image = framed(images[i], frame, padding, channels)
-                unroll(image, wide, channels, kernel, stride, rows[(i - start) * area :], False)
+                unroll(image, wide, channels, kernel, stride, rows[(i - start) * area :])
             np.dot(rows.T, d_rows, part)
-            for i in range(inputs):
-                add_to(d_weight[i], part[i])
+            add_to(d_weight.reshape(-1), part.reshape(-1))
             if through:
                 np.dot(d_rows, weight.T, rows)
                 for i in range(start, stop):
                     part_of = rows[(i - start) * area :]
                     if not padding:
-                        unroll(d_images[i], wide, channels, kernel, stride, part_of, True)
+                        scatter(d_images[i], wide, channels, kernel, stride, part_of)
                     else:
                         d_frame[:] = ZERO
-                        unroll(d_frame, wide, channels, kernel, stride, part_of, True)
+                        scatter(d_frame, wide, channels, kernel, stride, part_of)
                         left = padding * channels
                         for y in range(height):
                             line = d_frame[y + padding, left : left + width * channels]
@@ -317,20 +389,31 @@ def pictures(area: int, x: Array, kernel: int) -> Any:
 
 
 @jit
-def unroll(
-    image: Array, wide: int, channels: int, kernel: int, stride: int, rows: Array, back: bool
-) -> None:
-    """Copy the windows of image [H, W * C] into rows; or, `back`, add rows to the windows."""
+def unroll(image: Array, wide: int, channels: int, kernel: int, stride: int, rows: Array) -> None:
+    """Copy the windows of image [H, W * C] into rows."""
+    high, line, length = (len(image) - kernel) // stride + 1, image.shape[1], kernel * channels
+    pixels, windows = image.reshape(-1), rows.reshape(-1)
+    # An index without a sign is not looked at for whether it counts from the end.
+    to, length = numba.uintp(0), numba.uintp(length)
+    for y in range(high):
+        for x in range(wide):
+            for i in range(kernel):
+                first = numba.uintp((y * stride + i) * line + x * stride * channels)
+                for k in range(length):
+                    windows[to + k] = pixels[first + k]
+                to += length
+
+
+@jit
+def scatter(image: Array, wide: int, channels: int, kernel: int, stride: int, rows: Array) -> None:
+    """The inverse: add rows to the windows of image [H, W * C]."""
     high, length = (len(image) - kernel) // stride + 1, kernel * channels
     for y in range(high):
         for x in range(wide):
             row, left = rows[y * wide + x], x * stride * channels
             for i in range(kernel):
                 line = image[y * stride + i, left : left + length]
-                if back:
-                    add_to(line, row[i * length : (i + 1) * length])
-                else:
-                    copy(row[i * length : (i + 1) * length], line)
+                add_to(line, row[i * length : (i + 1) * length])
 
 
 @jit

@@ -44,6 +44,12 @@ class Torch:
     def floats(self, x: Tensor) -> Tensor:
         return x.float()
 
+    def scaled(self, x: Tensor, high: float | Tensor) -> Tensor:
+        return x.float() / high
+
+    def channels_last(self, x: Tensor) -> Tensor:
+        return x.permute(0, 1, 3, 4, 2).float()
+
     def forward(
         self,
         params: Tensor,
