@@ -1,8 +1,9 @@
 """All measurements, or those named: python -m benchmarks [NAME ...]
 
-peer: against stable-baselines3; jax: against rejax; per: prioritised replay against uniform;
-rainbow: its six parts together against none; floor: the arithmetic; start: from the command to the
-first env step; memory: peaks; document: a source document's experiment against a textbook's loop.
+peer: against stable-baselines3; pixels: the same for pictures, and against a loop of one file, by
+processor time; jax: against rejax; per: prioritised replay against uniform; rainbow: its six parts
+together against none; floor: the arithmetic; start: from the command to the first env step; memory:
+peaks; document: a source document's experiment against a textbook's loop.
 
 Every program runs in a process of its own on one core, one thread, alternating with what it is
 compared to; the best of three counts. `memory` and `document` are whole commands on all cores,
@@ -34,6 +35,17 @@ PEER = [  # environment, seeds, hidden layers, batch, our steps, reach, aim
 ]
 IDS = {"cartpole": "CartPole-v1", "lunarlander": "LunarLander-v3"}
 JAX = [("[1]", 1, 20000, 0.8), (THIRTY, 30, 3000, 0.9)]  # seeds, how many, steps of each, reach
+PIXELS = [  # game, seeds, our steps, theirs, reach, preset and what differs from it
+    ("minatar", "[1]", 1024, 1024, 2, ["experiment=minatar/dqn"]),
+    ("minatar", FIVE, 512, 1024, 4, ["experiment=minatar/dqn"]),
+    (
+        *("atari", "[1]", 512, 512, 1.3),
+        [
+            *("experiment=atari/dqn", "env.kwargs.protocol=nature", "network.convolutions=nature"),
+            *("buffer.capacity=100000", "update_every=4"),
+        ],
+    ),
+]
 RAINBOW = [
     *("algo=c51", "algo.atoms=51", "algo.double=true", "buffer=per", "n_step=3"),
     *("network=noisy_dueling", "exploration=greedy"),
@@ -70,6 +82,28 @@ def peer() -> Iterator[str]:
         yield (
             f"| {IDS[env]} | {count} | {hidden.replace(',', '-')}, {batch} | {ours:,.0f} "
             f"| {theirs:,.0f} | {ratio:.1f} | {reach} | {aim} |"
+        )
+
+
+def pixels() -> Iterator[str]:
+    """By processor time, for a machine that others use: nothing here waits or has threads."""
+    yield "| game | seeds | steps/s | SB3 | ratio | loop of one file | ratio | reach |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for game, seeds, steps, their_steps, reach, preset in PIXELS:
+        given = [*preset, f"seed={seeds}", f"steps={steps}", "warm=512"]
+        given += ["exploration.start=0.1", "exploration.end=0.1", "eval.every_steps=null"]
+        rounds = [
+            (
+                module("ours", *given)[1],
+                module("pictures", "sb3", game, f"{their_steps}")[1],
+                module("pictures", "loop", game, f"{their_steps}")[1],
+            )
+            for _ in range(ROUNDS)
+        ]
+        ours, sb3, loop = map(max, zip(*rounds, strict=True))
+        yield (
+            f"| {game} | {seeds.count(',') + 1} | {ours:,.0f} | {sb3:,.0f} | {ours / sb3:.1f} "
+            f"| {loop:,.0f} | {ours / loop:.1f} | {reach} |"
         )
 
 
@@ -183,7 +217,8 @@ def document() -> Iterator[str]:
 
 def main() -> None:
     parts = {
-        part.__name__: part for part in (peer, jax, per, rainbow, floor, start, memory, document)
+        part.__name__: part
+        for part in (peer, pixels, jax, per, rainbow, floor, start, memory, document)
     }
     for name in sys.argv[1:] or list(parts):
         if name not in parts:

@@ -1,4 +1,5 @@
-"""stable-baselines3's DQN at given sizes: prints env steps per second.
+"""stable-baselines3's DQN at given sizes: prints env steps per second, by the clock and by
+processor time.
 
 python -m benchmarks.peer env=CartPole-v1 hidden=64,64 batch=64 steps=8000
 """
@@ -18,12 +19,24 @@ WARM = 1000  # steps before the clock starts: the first updates pay for allocati
 class Clock(BaseCallback):  # type: ignore[misc]  # not installed with the type checker
     """Notes when the warm-up is over."""
 
-    started = 0.0
+    started = 0.0, 0.0
+
+    def __init__(self, warm: int = WARM) -> None:
+        super().__init__()
+        self.warm = warm
 
     def _on_step(self) -> bool:
-        if self.num_timesteps == WARM:
-            self.started = time.perf_counter()
+        if self.num_timesteps == self.warm:
+            self.start()
         return True
+
+    def start(self) -> None:
+        self.started = time.perf_counter(), time.process_time()
+
+    def rates(self, steps: int) -> tuple[float, float]:
+        """Steps a second since then."""
+        clock, processor = self.started
+        return steps / (time.perf_counter() - clock), steps / (time.process_time() - processor)
 
 
 def main() -> None:
@@ -45,7 +58,7 @@ def main() -> None:
     )
     clock, steps = Clock(), int(given["steps"])
     agent.learn(WARM + steps, callback=clock)
-    print(steps / (time.perf_counter() - clock.started))
+    print(*clock.rates(steps))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from dqn_cli.kernels.loops.dueling import aggregate, d_aggregate
 from dqn_cli.kernels.loops.layers import backward, forward
 from dqn_cli.kernels.loops.losses import dqn, gather_values, project, scatter_action, weigh
 from dqn_cli.kernels.loops.noisy import d_noisy, factors, noisy
+from dqn_cli.kernels.loops.observations import channels_last, scaled
 from dqn_cli.kernels.loops.optimizers import adam, clip_norm, clip_value, polyak, rmsprop
 from dqn_cli.kernels.loops.replay import gather, gather_stacks, store
 from dqn_cli.kernels.loops.trees import importance, rank, tree_draw, tree_find, tree_set

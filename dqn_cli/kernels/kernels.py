@@ -67,6 +67,14 @@ class Kernels(Protocol):
     def product(self, a: Array, b: Array) -> Array:
         """The matrix products [S, N, M] of a [S, N, K] and b [S, K, M]."""
 
+    # Observations
+
+    def scaled(self, x: Array, high: float | Array) -> Array:
+        """Bytes as float32, divided by `high`."""
+
+    def channels_last(self, x: Array) -> Array:
+        """Pictures [S, N, C, H, W] as float32 [S, N, H, W, C]."""
+
     # Layers. `params` [S, P] holds a chain of linear layers from column `first` on, each its weight
     # [in, out] and then its bias; `widths` [L + 1] are their sizes. The first `activated` of them
     # are followed by the activation.

@@ -78,6 +78,12 @@ class Torch:
     def product(self, a: Tensor, b: Tensor) -> Tensor:
         return product(a, b)
 
+    def scaled(self, x: Tensor, high: float | Tensor) -> Tensor:
+        return x.float() / high
+
+    def channels_last(self, x: Tensor) -> Tensor:
+        return x.permute(0, 1, 3, 4, 2).float()
+
     def forward(
         self,
         params: Tensor,

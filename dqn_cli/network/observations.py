@@ -29,7 +29,7 @@ def scaled(obs: Array, space: Space, kernels: Kernels) -> Array:
     if space.obs_dtype != np.uint8:
         return obs
     high = space.high
-    return kernels.floats(obs) / (high if isinstance(high, float) else kernels.place(high))
+    return kernels.scaled(obs, high if isinstance(high, float) else kernels.place(high))
 
 
 def rows(obs: Array, space: Space, kernels: Kernels) -> Array:

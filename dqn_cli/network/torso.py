@@ -155,8 +155,6 @@ def picture(space: Space, place: str) -> Picture:
 def channels_last(obs: Array, space: Space, kernels: Kernels) -> Array:
     """Observations [S, N, *obs] as float32 [S, N, H, W, C]."""
     x = scaled(obs, space, kernels)
-    if len(space.obs_shape) == 2:
-        x = x[..., None]
-    elif channels_first(space):
-        x = x.swapaxes(2, 3).swapaxes(3, 4)
-    return kernels.floats(x)
+    if channels_first(space):
+        return kernels.channels_last(x)
+    return kernels.floats(x[..., None] if len(space.obs_shape) == 2 else x)

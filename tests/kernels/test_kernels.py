@@ -134,6 +134,9 @@ CHAINS = [
         (33, [5, 33, 17, 3]),
         (3, [1, 1, 1]),
         (2, [3, 1]),
+        (32, [1024, 128, 6]),  # products by NumPy in compiled kernels
+        (5, [300, 450, 300]),
+        (1, [1024, 128, 6]),
         (130, [120, 84, 1]),
     )
     for activation in ("relu", "tanh")
@@ -240,6 +243,25 @@ def activating(activation: str, *shape: int) -> Case:
         return numpy(kernels, out=out, d_x=d_x, d_out=x["d_out"])
 
     return Case(f"{activation} of {shape}", given, run, exact=activation != "tanh")
+
+
+def looking(high: float, *shape: int) -> Case:
+    """At bytes of pictures [N, C, H, W]."""
+    draw = generator(*shape)
+    given: Arrays = {"x": draw.integers(0, 256, (LANES, *shape), np.uint8)}
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        each = kernels.numpy(x["x"]).astype(np.float32) + 1
+        scaled = kernels.scaled(x["x"], high)
+        return numpy(
+            kernels,
+            scaled=scaled,
+            apart=kernels.scaled(x["x"], kernels.place(each)),
+            floats=kernels.channels_last(scaled),
+            bytes=kernels.channels_last(x["x"]),
+        )
+
+    return Case(f"{shape} bytes / {high}", given, run)
 
 
 def noise(first: int, sizes: list[tuple[int, int]]) -> Case:
@@ -544,6 +566,7 @@ CASES = [
         for kind in AGGREGATES
         for size in ((2, 1), (1, 3), (18, 1), (3, 51))
     ),
+    *(looking(high, *shape) for high in (255.0, 3.0) for shape in ((2, 4, 7, 5), (1, 1, 1, 1))),
     *(noise(*keys) for keys in ((0, [(4, 3)]), (7, [(4, 3)]), (0, [(5, 33), (33, 17), (17, 1)]))),
     *(dqn(huber, actions) for huber in (True, False) for actions in (1, 2, 5)),
     *(taking(*size) for size in ((1, 1), (2, 51), (5, 3))),
@@ -769,6 +792,23 @@ def test_what_is_placed_comes_back(kernels: Kernels, dtype: str) -> None:
     assert back.dtype == dtype and np.array_equal(back, x)
     floats = kernels.numpy(kernels.floats(placed))
     assert floats.dtype == np.float32 and np.array_equal(floats, x)
+
+
+@pytest.mark.parametrize("high", [255.0, 3.0, np.arange(1, 65, dtype=np.float32)])
+def test_bytes_are_divided_as_numpy_does_it(kernels: Kernels, high: Any) -> None:
+    x = np.arange(256, dtype=np.uint8).reshape(2, 2, 64)
+    divisor = high if isinstance(high, float) else kernels.place(high)
+    for given in (x, x[:, ::2]):  # in one piece, and not
+        found = kernels.numpy(kernels.scaled(kernels.place(given), divisor))
+        assert found.dtype == np.float32 and np.array_equal(found, given.astype(np.float32) / high)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_channels_are_moved_to_the_end(kernels: Kernels, dtype: type) -> None:
+    x = np.arange(2 * 3 * 4 * 5 * 6).reshape(2, 3, 4, 5, 6).astype(dtype)
+    for given in (x, x[:, :, :, ::2]):  # in one piece, and not
+        found = kernels.numpy(kernels.channels_last(kernels.place(given)))
+        assert found.dtype == np.float32 and np.array_equal(found, np.moveaxis(given, 2, -1))
 
 
 @pytest.mark.parametrize("name", ["compiled", "torch"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numba
 import numpy as np
 
 from dqn_cli.kernels.kernels import NO_ACTIVATION
@@ -56,7 +57,7 @@ def convolve(
             rows = windows[: (stop - start) * area]
             for i in range(start, stop):
                 image = framed(images[i], frame, padding, channels)
-                unroll(image, wide, channels, kernel, stride, rows[(i - start) * area :], False)
+                unroll(image, wide, channels, kernel, stride, rows[(i - start) * area :])
             np.dot(rows, weight, after[start * area : stop * area])
         bias = params[lane, split : split + outputs]
         if activation == 0:
@@ -112,19 +113,18 @@ def d_convolve(
             rows, d_rows = windows[: (stop - start) * area], d_sum[start * area : stop * area]
             for i in range(start, stop):
                 image = framed(images[i], frame, padding, channels)
-                unroll(image, wide, channels, kernel, stride, rows[(i - start) * area :], False)
+                unroll(image, wide, channels, kernel, stride, rows[(i - start) * area :])
             np.dot(rows.T, d_rows, part)
-            for i in range(inputs):
-                add_to(d_weight[i], part[i])
+            add_to(d_weight.reshape(-1), part.reshape(-1))
             if through:
                 np.dot(d_rows, weight.T, rows)
                 for i in range(start, stop):
                     part_of = rows[(i - start) * area :]
                     if not padding:
-                        unroll(d_images[i], wide, channels, kernel, stride, part_of, True)
+                        scatter(d_images[i], wide, channels, kernel, stride, part_of)
                     else:
                         d_frame[:] = ZERO
-                        unroll(d_frame, wide, channels, kernel, stride, part_of, True)
+                        scatter(d_frame, wide, channels, kernel, stride, part_of)
                         left = padding * channels
                         for y in range(height):
                             line = d_frame[y + padding, left : left + width * channels]
@@ -150,20 +150,31 @@ def pictures(area: int, x: Array, kernel: int) -> Any:
 
 
 @jit
-def unroll(
-    image: Array, wide: int, channels: int, kernel: int, stride: int, rows: Array, back: bool
-) -> None:
-    """Copy the windows of image [H, W * C] into rows; or, `back`, add rows to the windows."""
+def unroll(image: Array, wide: int, channels: int, kernel: int, stride: int, rows: Array) -> None:
+    """Copy the windows of image [H, W * C] into rows."""
+    high, line, length = (len(image) - kernel) // stride + 1, image.shape[1], kernel * channels
+    pixels, windows = image.reshape(-1), rows.reshape(-1)
+    # An index without a sign is not looked at for whether it counts from the end.
+    to, length = numba.uintp(0), numba.uintp(length)
+    for y in range(high):
+        for x in range(wide):
+            for i in range(kernel):
+                first = numba.uintp((y * stride + i) * line + x * stride * channels)
+                for k in range(length):
+                    windows[to + k] = pixels[first + k]
+                to += length
+
+
+@jit
+def scatter(image: Array, wide: int, channels: int, kernel: int, stride: int, rows: Array) -> None:
+    """The inverse: add rows to the windows of image [H, W * C]."""
     high, length = (len(image) - kernel) // stride + 1, kernel * channels
     for y in range(high):
         for x in range(wide):
             row, left = rows[y * wide + x], x * stride * channels
             for i in range(kernel):
                 line = image[y * stride + i, left : left + length]
-                if back:
-                    add_to(line, row[i * length : (i + 1) * length])
-                else:
-                    copy(row[i * length : (i + 1) * length], line)
+                add_to(line, row[i * length : (i + 1) * length])
 
 
 @jit
