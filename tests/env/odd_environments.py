@@ -107,7 +107,7 @@ class Places(Odd):
     seen = Discrete(30, start=5)
 
     def look(self) -> Any:
-        return 15 + self.place
+        return 20 + self.place
 
 
 class Bits(Odd):
