@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -48,6 +49,9 @@ class Recorder(Greedy):
         for first, values in zip(weights[:, 0].tolist(), q, strict=True):
             self.given.setdefault(first, []).append(values)
         return q
+
+    def recorded(self) -> Callable[..., NDArray[Any]]:
+        return self.q
 
 
 def playing(space: Space, hidden: list[int]) -> Greedy:

@@ -142,7 +142,7 @@ def test_an_action_is_random_where_the_chance_is_below_epsilon(
     """Both ends are meant: of a number in [0, 1), none is below 0 and all are below 1."""
     loop = build.loop(compose(*SMALL, *COLOURS, "steps=1", f"exploration.start={epsilon}"))
     loop.exploring.uniforms.at = lambda tick: np.array([[chance, 0.99]] * 3)
-    loop.exploring.greedy.q = lambda *given: np.array([[[0.0, 1.0, 0.0, 0.0]]] * 3)
+    loop.exploring.q = lambda *given: np.array([[[0.0, 1.0, 0.0, 0.0]]] * 3)
     done = []
     loop.learner.replay.add = lambda step: done.append(step.action.tolist())
     list(loop.run())
