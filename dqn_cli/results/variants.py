@@ -84,6 +84,12 @@ class Panel:
 
     env: str
     variants: list[Variant]
+    id: str = ""  # the environment's, if more than that tells panels apart
+
+    @property
+    def scale(self) -> str:
+        """Panels for which it is the same are drawn on one scale."""
+        return self.id or self.env
 
     @property
     def threshold(self) -> float | None:
@@ -121,7 +127,7 @@ def panels(
         members.setdefault(key, []).append((env, run))
     shown = _labels(list(configs.values()), list(members.values()), by, each)
     shown = _renamed(shown, names or {})
-    found: dict[str, Panel] = {env: Panel(env, []) for env, _, _ in settings}
+    found = {env: Panel(env, [], env_of(run)) for env, _, run in settings}
     for index, (label, pool) in enumerate(zip(shown, members.values(), strict=True)):
         for env, panel in found.items():
             if there := [run for place, run in pool if place == env]:
@@ -141,7 +147,7 @@ def _settings(run: Run, runs: Sequence[Run], each: Sequence[str]) -> tuple[str, 
     flat = {key: text for key, text in flatten(run.config).items() if key not in NOT_COMPARED}
     picked = _picked(each, flat, run, runs)
     values = [v if key in run.choices else f"{key}={v}" for key, v in picked.items()]
-    return ", ".join([env_of(run), *values]), flat, run
+    return ", ".join(filter(None, [env_of(run), *values])), flat, run
 
 
 def _without(settings: list[tuple[str, Flat, Run]], sections: Sequence[str]) -> None:

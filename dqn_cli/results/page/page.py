@@ -15,6 +15,7 @@ from dqn_cli.results import table as tables
 from dqn_cli.results.figure import AXIS_LABELS, View, final_label, usual
 from dqn_cli.results.files import write_atomic
 from dqn_cli.results.page import charts, colours
+from dqn_cli.results.page.changes import changes
 from dqn_cli.results.page.charts import Detail, chart_data, classes
 from dqn_cli.results.page.dots import dot_plot
 from dqn_cli.results.page.markup import Html, element, escaped, join, table
@@ -85,7 +86,7 @@ def _with_rows(panels: Sequence[Panel], view: View) -> list[Panel]:
     def joined(variant: Variant) -> Variant:
         return replace(variant, scores=variant.rows(view.metric, view.x), evaluations={})
 
-    return [Panel(panel.env, list(map(joined, panel.variants))) for panel in panels]
+    return [replace(panel, variants=list(map(joined, panel.variants))) for panel in panels]
 
 
 def _document(
@@ -182,6 +183,7 @@ def _sections(panels: Sequence[Panel], view: View, look: Look) -> Html:
         _section("Learning curves", _charts(panels)),
         _section(f"Final {view.metric}", _dots(panels, view, look)),
         _section("Table", _table(panels, view, look), _pairs(panels, view)),
+        _section("What each choice changes", changes(panels, view)),
         _section("What differs", differences(panels)),
         _section("Recordings", recordings(runs)),
         _section(f"Run{'s' * (len(runs) != 1)}", provenance(panels)),
