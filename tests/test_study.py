@@ -129,7 +129,7 @@ def test_a_study_that_is_not_done_is_refused(make, tmp_path: Path) -> None:
 
 
 def test_what_a_variant_came_to(make, tmp_path: Path) -> None:
-    """Scores are 20 e + s in 30 episodes of 10 steps: the last five have a mean of 560 + s and all of
+    """Scores are 20 e + s in 30 episodes of 10 steps: the last five have a mean of 560 + s, all of
     310 + s, and those of episodes 22 to 26 of 480 + s. Where three of three fail, the share is at
     least the cube root of 0.025."""
     make(tmp_path / "a", seeds=(1, 2, 3))

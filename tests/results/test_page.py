@@ -103,6 +103,22 @@ def test_the_same_runs_give_the_same_bytes(make, tmp_path: Path) -> None:
         write_page(of(tmp_path / "runs"), tmp_path / "x.png")
 
 
+def test_panels_of_one_environment_are_counted_together_and_on_one_scale(
+    make, tmp_path: Path
+) -> None:
+    for algo in ("dqn", "ddqn"):
+        for lr in (1, 2):
+            config = f"lr: {lr}\n{env('CartPole-v1')}"
+            make(tmp_path / f"{algo}{lr}", algo, config=config, episodes=20 + 10 * lr)
+    runs = [read_run(path) for path in find_runs([tmp_path])]
+    text = written(panels(runs, each=["lr"]), view=View("score", "step", 1))
+    assert "4 variants in CartPole-v1, 2 seeds each" in Parsed(text).words
+    goals = [
+        a["x1"] for tag, a in Parsed(text).elements if tag == "line" and a.get("class") == "goal"
+    ]
+    assert len(goals) == 4 and len(set(goals)) == 1
+
+
 def test_what_each_choice_changes_is_said_of_a_grid_whatever_its_panels(
     make, tmp_path: Path
 ) -> None:

@@ -136,10 +136,12 @@ def _hash(text: str) -> str:
 
 def _compared(panels: Sequence[Panel], view: View) -> str:
     """What is compared, in a line."""
-    variants = len({variant.index for panel in panels for variant in panel.variants})
+    names = list(dict.fromkeys(panel.scale for panel in panels if panel.scale))
+    divided = len(names) < len(panels)  # each panel has variants of its own
+    indices = [variant.index for panel in panels for variant in panel.variants]
+    variants = len(indices if divided else set(indices))
     counts = sorted({len(variant.scores) for panel in panels for variant in panel.variants})
     seeds = "-".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "0"
-    names = [panel.env for panel in panels if panel.env]
     where = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
     what = f"{variants} variant{'s' * (variants != 1)}" + (f" in {where}" if where else "")
     each = f"{seeds} seed{'s' * (seeds != '1')}{' each' * (variants > 1 or len(panels) > 1)}"
@@ -225,7 +227,8 @@ def _dots(panels: Sequence[Panel], view: View, look: Look) -> Html:
     said = final_label(panels, view.metric, view.smooth, view.x)
     words = f"{said}. Dot: a seed; bar: the mean and its 95 % bootstrap interval."
     figures = [
-        element("figure", _heading(panel, panels), dot_plot(panel, view, look)) for panel in panels
+        element("figure", _heading(panel, panels), dot_plot(panel, panels, view, look))
+        for panel in panels
     ]
     return join([element("p", words, kind="quiet"), *figures])
 
