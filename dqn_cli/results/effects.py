@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from dqn_cli.results import style
 from dqn_cli.results.figure import final_label, seeds_each
-from dqn_cli.results.labels import flatten
+from dqn_cli.results.labels import MAIN_GROUPS, flatten
 from dqn_cli.results.report import number
 from dqn_cli.results.schema import ResultError
 from dqn_cli.results.stats import Axis, FloatArray, IntArray, Metric, finals
@@ -59,7 +59,7 @@ class Effect(NamedTuple):
     def label(self) -> str:
         if self.given is not None:
             return f"{self.option} with {self.given}"
-        return f"{self.option}, not {self.instead.rpartition('=')[2]}"
+        return f"{self.option}, not {self.instead.removeprefix(f'{self.factor}=')}"
 
 
 def effects(panels: Sequence[Panel], metric: Metric, window: int, x: Axis) -> list[Effect]:
@@ -111,7 +111,22 @@ def _differing(variants: Sequence[Variant]) -> tuple[list[str], list[list[str]]]
         if any(len(each) > 1 for each in values.values()):
             names.append(key)
             found[key] = [f"{key}={config.get(key, '-')}" for config in configs]
-    return names, [found[name] for name in names]
+    names.sort(key=lambda name: name not in MAIN_GROUPS)  # the others keep their order
+    return _told_apart({name: found[name] for name in names})
+
+
+def _told_apart(found: Mapping[str, list[str]]) -> tuple[list[str], list[list[str]]]:
+    """The factors without those that another one decides, such as the exploration that a network
+    chooses: they are named with it."""
+    rows: dict[str, list[str]] = {}
+    for name, row in found.items():
+        for other, decided in rows.items():
+            if len(set(zip(decided, row, strict=True))) == len(set(decided)):
+                rows[other] = [f"{a} {b}" for a, b in zip(decided, row, strict=True)]
+                break
+        else:
+            rows[name] = row
+    return list(rows), list(rows.values())
 
 
 def contrasts(

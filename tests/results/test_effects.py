@@ -88,6 +88,25 @@ def test_a_grid_is_found_in_groups_and_keys() -> None:
     ]
 
 
+def test_what_another_choice_decides_is_named_with_it() -> None:
+    """A noisy network chooses exploration=greedy, and no variant has one without the other."""
+    found = panel(
+        *(
+            run({"exploration": explored, "algo": algo, "network": network}, 0, n=network, a=algo)
+            for algo in ("dqn", "c51")
+            for network, explored in (("mlp", "linear"), ("noisy", "greedy"))
+        )
+    )
+    names, options = grid(found)
+    assert names == ["algo", "network"]
+    assert [e.label for e in effects([found], "score", 1, "step")] == [
+        "c51 a=c51, not dqn a=dqn",
+        "noisy greedy n=noisy, not mlp linear n=mlp",
+        "c51 a=c51 with noisy greedy n=noisy",
+    ]
+    assert options[0] == ("dqn a=dqn", "mlp linear n=mlp")
+
+
 def test_what_is_no_grid_is_one_line() -> None:
     corner = [
         run({"algo": "dqn", "buffer": "uniform"}, 1),
