@@ -5,7 +5,7 @@ SHARED := -n 2 --dist worksteal
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: train plot play test test-slow test-gpu check golden bench reproduction images lint clean
+.PHONY: train plot play test test-slow test-gpu check golden bench reproduction study images lint clean
 
 train plot play: $(READY)
 	@$(BIN)/dqn-$@ $(ARGS)
@@ -32,6 +32,10 @@ golden: $(READY)
 # make reproduction ARGS="train berta/dqn"   make reproduction ARGS=report
 reproduction: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.reproduction $(ARGS)
+
+# make study ARGS="train cartpole"   make study ARGS="report cartpole"
+study: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.study $(ARGS)
 
 # The pictures of README.md and docs/, from real runs: make images ARGS=terminal   or: figures
 images: $(READY)

@@ -9,7 +9,7 @@ from pathlib import Path
 from dqn_cli.cli.console import escape_what_does_not_fit, print_to_reader
 from dqn_cli.cli.plot_options import parser
 from dqn_cli.cli.watch import watch
-from dqn_cli.results import bars, diagnose, pairwise, profile, sensitivity
+from dqn_cli.results import bars, diagnose, effects, pairwise, profile, sensitivity
 from dqn_cli.results import study as trials
 from dqn_cli.results.curves import write_curves
 from dqn_cli.results.figure import View, any_values, draw, usual
@@ -71,7 +71,7 @@ def compare(args: Namespace) -> str:
             raise ResultError("--diagnose", f"one run, and not {len(runs)}")
         diagnose.draw(runs[0], args.output)
         return ""
-    found = panels(runs, args.by, dict(args.label))
+    found = panels(runs, args.by, dict(args.label), args.panels)
     view = _view(found, args)
     if not any_values(found, view.metric, view.x):
         raise _nothing(found, view, args.directories)
@@ -116,7 +116,8 @@ def _nothing(found: list[Panel], view: View, directories: Sequence[Path]) -> Res
 
 def _kind(args: Namespace) -> bool:
     """Whether the figure is another than curves."""
-    return bool(args.bars or args.pairwise or args.profile or args.sensitivity or args.search)
+    kinds = args.bars, args.pairwise, args.profile, args.effects, args.sensitivity, args.search
+    return any(kinds)
 
 
 def _look(args: Namespace) -> Look:
@@ -133,6 +134,8 @@ def _draw(runs: list[Run], found: list[Panel], view: View, args: Namespace) -> N
         pairwise.draw_pairs(found, args.output, *common)
     elif args.profile:
         profile.draw_profile(found, args.output, *common, dict(args.scale))
+    elif args.effects:
+        effects.draw_effects(found, args.output, *common)
     elif args.sensitivity:
         sensitivity.draw_sensitivity(runs, args.sensitivity, args.output, *common)
     else:
@@ -141,11 +144,14 @@ def _draw(runs: list[Run], found: list[Panel], view: View, args: Namespace) -> N
 
 def _text(found: list[Panel], view: View, args: Namespace, left: list[str]) -> str:
     """What is printed: the table, and notes where it is for people."""
-    if args.pairwise and args.table == "csv":
-        return pairwise.as_csv(pairwise.pairs(found, view.metric, view.smooth, view.x))
+    as_csv = args.table == "csv"
     if args.pairwise:
         pairs = pairwise.pairs(found, view.metric, view.smooth, view.x)
-        shown = render(pairwise.cells(pairs), args.table)
+        shown = pairwise.as_csv(pairs) if as_csv else render(pairwise.cells(pairs), args.table)
+    elif args.effects:
+        changes = effects.effects(found, view.metric, view.smooth, view.x)
+        lines = effects.cells(changes, f"final {view.metric}")
+        shown = effects.as_csv(changes) if as_csv else render(lines, args.table)
     else:
         shown = table(found, view.metric, view.smooth, view.x, args.table)
     if args.table != "text":

@@ -80,6 +80,11 @@ def _kinds(found: argparse.ArgumentParser) -> None:
         help="share of seeds above each score, over all environments",
     )
     kinds.add_argument(
+        "--effects",
+        action="store_true",
+        help="of a full grid: what each choice changes on average over all others, and a table",
+    )
+    kinds.add_argument(
         "--sensitivity", metavar="KEY", help="final scores over the values of a swept number"
     )
     kinds.add_argument(
@@ -167,6 +172,13 @@ def _which(found: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="a key or a group that alone tells variants apart; all else is pooled",
+    )
+    group.add_argument(
+        "--panels",
+        metavar="KEY",
+        action="append",
+        default=[],
+        help="a panel for each value of a key or a group, as each environment has one",
     )
     group.add_argument(
         "--label",

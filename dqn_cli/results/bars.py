@@ -38,6 +38,7 @@ def draw_bars(
             same = [v.label for v in panel.variants] == [v.label for v in panels[0].variants]
             if number % columns and same:
                 one.set_yticklabels([])
+        style.level(axes, [panel.scale for panel in panels], "x")
         for one in axes[-columns:]:
             one.set_xlabel(final_label(panels, metric, window, x))
         figure.supxlabel(

@@ -100,6 +100,7 @@ def draw(
             one.set_title(style.plain(panel.env))
         if not panels:
             _empty(axes[0])
+        style.level(axes, [panel.scale for panel in panels], "y")
         for one in axes[-look.columns(len(panels)) :]:
             one.set_xlabel(AXIS_LABELS[view.x])
         for one in axes[:: look.columns(len(panels))]:

@@ -84,6 +84,17 @@ def t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     return Interval(mean - half, mean + half)
 
 
+@quiet
+def t_test(values: npt.ArrayLike) -> float:
+    """Two-sided p value of a mean of 0, by Student's test of [N] values; nan of one value, or where
+    all are equal."""
+    from scipy.special import stdtr
+
+    x = seeds(values)
+    error = float(np.sqrt(variance(x) / len(x)))
+    return 2 * float(stdtr(len(x) - 1, -abs(float(x.mean())) / error)) if error else NAN
+
+
 def bootstrap(
     values: npt.ArrayLike,
     statistic: Statistic,

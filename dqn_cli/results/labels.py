@@ -45,10 +45,12 @@ def labels(
     configs: Sequence[Flat], choices: Sequence[Mapping[str, str]], pools: Sequence[Sequence[Run]]
 ) -> list[str]:
     """A label for every pool of runs of one configuration. Where labels clash, all that clash take
-    their next, longer choice: the name, what differs from the other pools (of that name, if it has
-    one), the directory.
+    their next, longer choice: the name, unless all have the same, what differs from the other pools
+    (of that name, if it has one), the directory.
     """
     names = [pool[0].config.get("name") for pool in pools]
+    if len(pools) > 1 and len({str(name) for name in names}) == 1:
+        names = [None] * len(pools)
     differences = _differences(configs, choices)
     for shared in {str(name) for name in names if name not in (None, "")}:
         same = [i for i, name in enumerate(names) if str(name) == shared]

@@ -121,6 +121,15 @@ def canvas(out: Path, look: Look, panels: int) -> Iterator[tuple[Figure, list[Ax
         yield figure, axes[: max(panels, 1)]
 
 
+def level(axes: Sequence[Axes], scales: Sequence[str], which: Literal["x", "y"]) -> None:
+    """Give axes of one scale the same limits, so that their panels can be compared."""
+    for scale in dict.fromkeys(scales):
+        alike = [one for one, its in zip(axes, scales, strict=False) if its == scale]
+        for one in alike[1:]:
+            (one.sharex if which == "x" else one.sharey)(alike[0])
+            one.autoscale_view(scalex=which == "x", scaley=which == "y")
+
+
 def dress(axes: Axes) -> None:
     """A faint grid, and no frame."""
     axes.grid(alpha=0.3, linewidth=0.5)

@@ -79,10 +79,17 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """The variants that were trained in one environment, which has this id."""
+    """The variants that were trained in one environment, which has this id; it is followed by the
+    values of other keys if these have panels of their own."""
 
     env: str
     variants: list[Variant]
+    id: str = ""  # the environment's, if more than that tells panels apart
+
+    @property
+    def scale(self) -> str:
+        """Panels for which it is the same are drawn on one scale."""
+        return self.id or self.env
 
     @property
     def threshold(self) -> float | None:
@@ -96,16 +103,20 @@ def variants(runs: Sequence[Run]) -> list[Variant]:
 
 
 def panels(
-    runs: Sequence[Run], by: Sequence[str] = (), names: Mapping[str, str] | None = None
+    runs: Sequence[Run],
+    by: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
+    each: Sequence[str] = (),
 ) -> list[Panel]:
     """Pool runs whose configs are equal but for seed and environment into variants, and put those
     of one environment into a panel; both in order of first appearance.
 
     by: keys or groups that alone tell variants apart; all else is pooled. names: label -> the one
-    to show instead. ResultError for a key or a label that there is not.
+    to show instead. each: keys or groups each of whose values has a panel of its own, as an
+    environment has. ResultError for a key or a label that there is not.
     """
-    settings = [_settings(run) for run in runs]
-    _without_environment(settings)
+    settings = [_settings(run, runs, each) for run in runs]
+    _without(settings, ("env", *each))
     if by:
         settings = [(env, _picked(by, flat, run, runs), run) for env, flat, run in settings]
     configs: dict[frozenset[tuple[str, str]], Flat] = {}
@@ -114,9 +125,9 @@ def panels(
         key = frozenset(flat.items())
         configs.setdefault(key, flat)
         members.setdefault(key, []).append((env, run))
-    shown = _labels(list(configs.values()), list(members.values()), by)
+    shown = _labels(list(configs.values()), list(members.values()), by, each)
     shown = _renamed(shown, names or {})
-    found: dict[str, Panel] = {env: Panel(env, []) for env, _, _ in settings}
+    found = {env: Panel(env, [], env_of(run)) for env, _, run in settings}
     for index, (label, pool) in enumerate(zip(shown, members.values(), strict=True)):
         for env, panel in found.items():
             if there := [run for place, run in pool if place == env]:
@@ -131,25 +142,28 @@ def env_of(run: Run) -> str:
     return one_line(str(found or run.choices.get("env", "")))
 
 
-def _settings(run: Run) -> tuple[str, Flat, Run]:
+def _settings(run: Run, runs: Sequence[Run], each: Sequence[str]) -> tuple[str, Flat, Run]:
+    """The name of its panel, what is compared, and the run."""
     flat = {key: text for key, text in flatten(run.config).items() if key not in NOT_COMPARED}
-    return env_of(run), flat, run
+    picked = _picked(each, flat, run, runs)
+    values = [v if key in run.choices else f"{key}={v}" for key, v in picked.items()]
+    return ", ".join(filter(None, [env_of(run), *values])), flat, run
 
 
-def _without_environment(settings: list[tuple[str, Flat, Run]]) -> None:
-    """Leave out of each configuration what makes its environment another one, and nothing of what
-    may differ within an environment."""
-    of_env: dict[str, dict[str, set[str | None]]] = {}  # key -> environment -> values
+def _without(settings: list[tuple[str, Flat, Run]], sections: Sequence[str]) -> None:
+    """Leave out of each configuration what makes its panel another one, of these groups and keys,
+    and nothing of what may differ within a panel."""
+    of_panel: dict[str, dict[str, set[str | None]]] = {}  # key -> panel -> values
     for _, flat, _ in settings:
         for key in flat:
-            if key.startswith("env."):
-                of_env.setdefault(key, {})
-    for env, flat, _ in settings:
-        for key, values in of_env.items():
-            values.setdefault(env, set()).add(flat.get(key))
+            if key in sections or key.split(".")[0] in sections:
+                of_panel.setdefault(key, {})
+    for panel, flat, _ in settings:
+        for key, values in of_panel.items():
+            values.setdefault(panel, set()).add(flat.get(key))
     for _, flat, _ in settings:
-        for key, values in of_env.items():
-            if all(len(each) == 1 for each in values.values()):
+        for key, values in of_panel.items():
+            if all(len(there) == 1 for there in values.values()):
                 flat.pop(key, None)
 
 
@@ -161,15 +175,18 @@ def _picked(by: Sequence[str], flat: Flat, run: Run, runs: Sequence[Run]) -> Fla
 
 
 def _labels(
-    configs: list[Flat], members: list[list[tuple[str, Run]]], by: Sequence[str]
+    configs: list[Flat],
+    members: list[list[tuple[str, Run]]],
+    by: Sequence[str],
+    each: Sequence[str],
 ) -> list[str]:
     if by:
         return [" ".join(f"{k}={v}" for k, v in config.items()) for config in configs]
     pools = [[run for _, run in pool] for pool in members]
     choices = [next((run.choices for run in pool if run.choices), {}) for pool in pools]
-    several = len({env for pool in members for env, _ in pool}) > 1
-    if several:  # a panel says which
-        choices = [{g: option for g, option in c.items() if g != "env"} for c in choices]
+    if len({panel for pool in members for panel, _ in pool}) > 1:  # a panel says which
+        said = {"env", *each}
+        choices = [{g: option for g, option in c.items() if g not in said} for c in choices]
     return labels(configs, choices, pools)
 
 

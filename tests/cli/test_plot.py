@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dqn_cli.cli.plot import main
+from dqn_cli.results import style
 from dqn_cli.results.diagnose import PANELS
 from dqn_cli.results.figure import draw
 from dqn_cli.results.reader import read_run
@@ -214,6 +215,9 @@ def study(make, tmp_path: Path) -> Path:
         (["--profile"], "Normalised greedy evaluation return"),
         (["--profile", "--scale", "CartPole-v1=0,500"], "Share of seeds above"),
         (["--sensitivity", "lr"], "dot: a seed"),
+        (["--effects"], "over all other choices"),
+        (["--panels", "lr"], "CartPole-v1, lr=0.0001"),
+        (["--bars", "--panels", "algo"], "Acrobot-v1, ddqn"),
         (["--seeds"], "and each seed"),
         (["--band", "tolerance"], "90 % of all seeds with 1 % confidence"),
         (["--y", "log", "--metric", "length"], "Steps of a training episode"),
@@ -232,6 +236,28 @@ def test_each_kind_of_figure_says_what_it_is(
     assert capsys.readouterr().out
 
 
+def test_panels_of_one_environment_have_one_scale(
+    make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[list[tuple[float, float]]] = []
+    level = style.level
+
+    def seen(axes, scales, which) -> None:  # type: ignore[no-untyped-def]
+        level(axes, scales, which)
+        limits.append([getattr(one, f"get_{which}lim")() for one in axes])
+
+    monkeypatch.setattr(style, "level", seen)
+    config = "env: {id: CartPole-v1}\n"
+    make(tmp_path / "runs/a", episodes=30, config=config)
+    make(tmp_path / "runs/b", "ddqn", episodes=20, config=config)
+    for kind in ([], ["--bars"]):
+        given = (str(tmp_path / "runs"), "-o", str(tmp_path / "x.svg"), "--smooth", "1")
+        main([*given, "--panels", "algo", *kind])
+    for first, second in limits:  # final scores of 601 and 602, and of 401 and 402
+        assert first == second
+        assert first[0] < 401 and first[1] > 602
+
+
 def test_what_there_is_not_is_one_line(study: Path, tmp_path: Path, refused: Refused) -> None:
     out = tmp_path / "x.svg"
 
@@ -241,6 +267,10 @@ def test_what_there_is_not_is_one_line(study: Path, tmp_path: Path, refused: Ref
     assert "lr=3: no run has it; there are 0.0001, 0.001, 0.01" in said("--where", "lr=3")
     assert "no such variant; there are ddqn lr=0.0001, " in said("--label", "rainbow=x")
     assert "rate: no run has such a key" in said("--by", "rate")
+    assert "rate: no run has such a key" in said("--panels", "rate")
+    assert "--effects: the variants of Acrobot-v1 differ in nothing" in said(
+        "--effects", "--where", "lr=0.01", "--where", "algo=dqn"
+    )
     assert "has no such key" in said("--sensitivity", "rate")
     assert "not a number in " in said("--sensitivity", "env.id")
     assert "every run has the same" in said("--sensitivity", "lr", "--where", "lr=0.01")
@@ -262,6 +292,8 @@ def test_a_table_is_all_that_is_printed_for_other_programs(
         assert not any(line.startswith("note:") for line in lines)
     main([str(study), "-o", str(tmp_path / "x.png"), "--pairwise", "--table", "csv"])
     assert capsys.readouterr().out.startswith("environment,first,second,difference,low,high,p,")
+    main([str(study), "-o", str(tmp_path / "x.png"), "--effects", "--table", "csv"])
+    assert capsys.readouterr().out.startswith("environment,factor,option,instead,given,mean,")
 
 
 def test_curves_are_written_as_they_are_drawn(make, tmp_path: Path) -> None:

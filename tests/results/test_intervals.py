@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqn_cli.results import intervals
-from dqn_cli.results.intervals import bootstrap, iqm, rate, t_interval, tolerance
+from dqn_cli.results.intervals import bootstrap, iqm, rate, t_interval, t_test, tolerance
 
 NAN, INF = math.nan, math.inf
 STATISTICS = [np.mean, np.median, iqm]
@@ -40,6 +40,20 @@ def test_what_is_infinite_or_missing_in_the_middle_half() -> None:
     assert math.isnan(iqm([NAN, 2, 1, 3]))  # though the highest of four is left out
     with pytest.raises(ValueError, match="no value"):
         iqm([])
+
+
+def test_a_p_value_goes_with_the_t_interval() -> None:
+    """Of two values: 1 - 2 / pi atan(t), with t = 1 for 0 and 2. At p = 0.05 the interval ends at
+    zero."""
+    assert t_test([0, 2]) == pytest.approx(0.5)
+    assert t_test([0, -2]) == pytest.approx(0.5)
+    assert t_test([-1, 1]) == 1
+    values = np.array([1.0, 2.0, 4.0, 3.0])
+    ends = t_interval(values)
+    assert t_test(values - ends.low) == pytest.approx(0.05)
+    assert math.isnan(t_test([3]))
+    assert math.isnan(t_test([3, 3]))
+    assert math.isnan(t_test([1, math.nan]))
 
 
 def test_the_t_interval_of_a_mean() -> None:

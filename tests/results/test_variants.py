@@ -146,7 +146,13 @@ def test_a_name_is_the_label() -> None:
 
 def test_equal_names_are_told_apart_by_what_differs() -> None:
     runs = [run("a", {"name": "x", "lr": 1}), run("b", {"name": "x", "lr": 2})]
-    assert labels(*runs) == ["x lr=1", "x lr=2"]
+    assert labels(*runs, run("c", {"name": "y", "lr": 1})) == ["x lr=1", "x lr=2", "y"]
+
+
+def test_a_name_that_all_have_is_left_out() -> None:
+    runs = [run("a", {"name": "x", "lr": 1}), run("b", {"name": "x", "lr": 2})]
+    assert labels(*runs) == ["lr=1", "lr=2"]
+    assert labels(runs[0]) == ["x"]
 
 
 def test_a_name_is_told_apart_from_its_own_kind_alone() -> None:
@@ -210,6 +216,42 @@ def test_what_differs_within_an_environment_is_told() -> None:
     assert [(p.env, [v.label for v in p.variants]) for p in panels(runs)] == [
         ("A-v1", ["env.kwargs.g=1", "env.kwargs.g=2"]),
         ("B-v1", ["env.kwargs.g=1"]),
+    ]
+
+
+def test_each_value_of_a_key_or_group_may_have_a_panel() -> None:
+    runs = [
+        run(
+            f"{algo}{buffer}{lr}",
+            {"env": env("A-v1"), "buffer": {"alpha": alpha}, "lr": lr, "algo": {"d": algo}},
+            ROOMS | {"algo": algo, "buffer": buffer},
+        )
+        for algo in ("dqn", "ddqn")
+        for buffer, alpha in (("uniform", 0), ("per", 0.6))
+        for lr in (1, 2)
+    ]
+    found = panels(runs, each=["buffer", "lr"])
+    assert [(p.env, [(v.label, v.index) for v in p.variants]) for p in found] == [
+        (f"A-v1, {buffer}, lr={lr}", [("dqn", 0), ("ddqn", 1)])
+        for buffer in ("uniform", "per")
+        for lr in (1, 2)
+    ]
+    assert {panel.scale for panel in found} == {"A-v1"}
+    (panel,) = panels(runs)
+    assert (panel.env, len(panel.variants)) == ("A-v1", 8)
+    with pytest.raises(ResultError, match="bufer: no run has such a key; did you mean buffer"):
+        panels(runs, each=["bufer"])
+
+
+def test_what_differs_within_a_panel_is_told() -> None:
+    runs = [
+        run(f"{buffer}{size}", {"buffer": {"size": size}}, ROOMS | {"buffer": buffer})
+        for buffer in ("uniform", "per")
+        for size in (8, 9)
+    ]
+    assert [[v.label for v in panel.variants] for panel in panels(runs, each=["buffer"])] == [
+        ["buffer.size=8", "buffer.size=9"],
+        ["buffer.size=8", "buffer.size=9"],
     ]
 
 

@@ -14,7 +14,7 @@ from dqn_cli.results.page.markup import Html, element, join
 from dqn_cli.results.report import number
 from dqn_cli.results.stats import FloatArray, finals
 from dqn_cli.results.style import Look
-from dqn_cli.results.variants import Panel
+from dqn_cli.results.variants import Panel, Variant
 
 HEIGHT = 26  # pixels of a row
 SPREAD = 7  # over which seeds are scattered, so that equal ones can be told apart
@@ -44,12 +44,16 @@ class Scale:
         return [k * step for k in range(first, last + 1)]
 
 
-def dot_plot(panel: Panel, view: View, look: Look) -> Html:
-    """The final scores of one environment."""
+def dot_plot(panel: Panel, panels: Sequence[Panel], view: View, look: Look) -> Html:
+    """The final scores of one of the panels, on the scale of those of the same environment."""
     from dqn_cli.results.intervals import bootstrap
 
-    last = [finals(v.rows(view.metric, view.x), view.metric, view.smooth) for v in panel.variants]
-    finite = np.concatenate([values[np.isfinite(values)] for values in last] or [np.empty(0)])
+    def ends(variant: Variant) -> FloatArray:
+        return finals(variant.rows(view.metric, view.x), view.metric, view.smooth)
+
+    last = [ends(variant) for variant in panel.variants]
+    alike = [ends(v) for p in panels if p.scale == panel.scale for v in p.variants]
+    finite = np.concatenate([values[np.isfinite(values)] for values in alike] or [np.empty(0)])
     if not len(finite):
         return element("p", "No values yet.", kind="quiet")
     goal = panel.threshold if view.metric in ("score", "return") else None

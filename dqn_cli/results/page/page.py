@@ -15,6 +15,7 @@ from dqn_cli.results import table as tables
 from dqn_cli.results.figure import AXIS_LABELS, View, final_label, usual
 from dqn_cli.results.files import write_atomic
 from dqn_cli.results.page import charts, colours
+from dqn_cli.results.page.changes import changes
 from dqn_cli.results.page.charts import Detail, chart_data, classes
 from dqn_cli.results.page.dots import dot_plot
 from dqn_cli.results.page.markup import Html, element, escaped, join, table
@@ -96,7 +97,7 @@ def _with_rows(panels: Sequence[Panel], view: View) -> list[Panel]:
     def joined(variant: Variant) -> Variant:
         return replace(variant, scores=variant.rows(view.metric, view.x), evaluations={})
 
-    return [Panel(panel.env, list(map(joined, panel.variants))) for panel in panels]
+    return [replace(panel, variants=list(map(joined, panel.variants))) for panel in panels]
 
 
 def _document(
@@ -146,10 +147,12 @@ def _hash(text: str) -> str:
 
 def _compared(panels: Sequence[Panel], view: View) -> str:
     """What is compared, in a line."""
-    variants = len({variant.index for panel in panels for variant in panel.variants})
+    names = list(dict.fromkeys(panel.scale for panel in panels if panel.scale))
+    divided = len(names) < len(panels)  # each panel has variants of its own
+    indices = [variant.index for panel in panels for variant in panel.variants]
+    variants = len(indices if divided else set(indices))
     counts = sorted({len(variant.scores) for panel in panels for variant in panel.variants})
     seeds = "-".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "0"
-    names = [panel.env for panel in panels if panel.env]
     where = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
     what = f"{variants} variant{'s' * (variants != 1)}" + (f" in {where}" if where else "")
     each = f"{seeds} seed{'s' * (seeds != '1')}{' each' * (variants > 1 or len(panels) > 1)}"
@@ -193,6 +196,7 @@ def _sections(panels: Sequence[Panel], view: View, look: Look) -> Html:
         _section("Learning curves", _charts(panels)),
         _section(f"Final {view.metric}", _dots(panels, view, look)),
         _section("Table", _table(panels, view, look), _pairs(panels, view)),
+        _section("What each choice changes", changes(panels, view)),
         _section("What differs", differences(panels)),
         _section("Recordings", recordings(runs)),
         _section(f"Run{'s' * (len(runs) != 1)}", provenance(panels)),
@@ -234,7 +238,8 @@ def _dots(panels: Sequence[Panel], view: View, look: Look) -> Html:
     said = final_label(panels, view.metric, view.smooth, view.x)
     words = f"{said}. Dot: a seed; bar: the mean and its 95 % bootstrap interval."
     figures = [
-        element("figure", _heading(panel, panels), dot_plot(panel, view, look)) for panel in panels
+        element("figure", _heading(panel, panels), dot_plot(panel, panels, view, look))
+        for panel in panels
     ]
     return join([element("p", words, kind="quiet"), *figures])
 

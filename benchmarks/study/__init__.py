@@ -1,0 +1,1 @@
+"""The reference study: its sweeps, and what is made of them."""
