@@ -1433,7 +1433,7 @@ MUTANTS = [
     ),
     Mutant(
         "results/variants.py",
-        "if all(len(each) == 1 for each in values.values()):",
+        "if all(len(there) == 1 for there in values.values()):",
         "if True:",
         "results/test_variants.py::test_what_differs_within_an_environment_is_told",
     ),
