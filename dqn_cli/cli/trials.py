@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import sqlite3
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -287,9 +289,10 @@ def _recorded(trial: FrozenTrial) -> record.Trial:
 def _storage(directory: Path) -> RDBStorage:
     from optuna.storages import RDBStorage
 
-    path = (directory / STORAGE).absolute()
-    engine = {"connect_args": {"timeout": WAIT}}
-    return RDBStorage(f"sqlite:///{path}", engine_kwargs=engine)
+    path = str((directory / STORAGE).absolute())
+    # by its path, of which a URL would read a part after ? as options
+    opened = partial(sqlite3.connect, path, timeout=WAIT, check_same_thread=False)
+    return RDBStorage("sqlite:///" + path.replace("?", "_"), engine_kwargs={"creator": opened})
 
 
 def installed() -> None:

@@ -10,8 +10,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
+import optuna
 import pytest
 import yaml
 from hydra.core.plugins import Plugins
@@ -58,6 +60,7 @@ def states(place: str = "search") -> list[str]:
     return [trial.state for trial in read_study(Path(place)).trials]
 
 
+@pytest.mark.long
 def test_a_search_runs_its_trials_and_hands_over_the_best(dqn_train, compose) -> None:
     done = dqn_train(*THREE)
     assert (done.code, done.err) == (0, "")
@@ -91,6 +94,7 @@ def test_a_search_runs_its_trials_and_hands_over_the_best(dqn_train, compose) ->
     assert of_trial["device"] == made["device"]
 
 
+@pytest.mark.long
 def test_the_same_command_does_nothing_again_and_more_trials_go_on(dqn_train, every) -> None:
     assert dqn_train(*THREE).code == 0
     before = every("search")
@@ -183,6 +187,7 @@ def given_up(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
     return asked
 
 
+@pytest.mark.long
 def test_a_pruned_trial_ends_in_good_order(dqn_train, given_up, capfd) -> None:
     from dqn_cli.cli.plot import main as plot
 
@@ -306,6 +311,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return plan
 
 
+@pytest.mark.long
 def test_a_trial_that_fails_is_tried_again_and_no_other_is_lost(dqn_train, breaking) -> None:
     breaking(1)
     line = (*THREE, "hydra.sweeper.tries=2")
@@ -332,21 +338,26 @@ def test_a_trial_that_fails_too_often_has_no_value(dqn_train, breaking) -> None:
     assert dqn_train(*line).code == 1  # and it is still said
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_trial_whose_seeds_all_diverge_counts_as_its_lowest_score(dqn_train) -> None:
-    """It is an answer, which the sampler learns from, and no failure to be tried again."""
-    line = (*THREE, "optimizer.lr=1e38", "optimizer.lr_end=null", "episodes=60", "update_every=1")
-    done = dqn_train(*line)
+@pytest.mark.parametrize("scored", [True, False])
+def test_a_trial_whose_seeds_all_diverge_is_an_answer(dqn_train, scored: bool) -> None:
+    """It counts as its lowest score or, if there is none, as worse than all that have one, so that
+    the sampler learns from it; and it is no failure, to be tried again."""
+    diverges = ("optimizer.lr=1e38", "optimizer.lr_end=null", "update_every=1", "episodes=60")
+    line = (*SEARCH, *diverges, f"learning_starts={200 if scored else 8}")
+    done = dqn_train(*line, "hydra.sweeper.trials=2")
     study = read_study(Path("search"))
-    assert [trial.state for trial in study.trials] == ["diverged"] * 3
+    assert [trial.state for trial in study.trials] == ["diverged"] * 2
     assert done.code == 0 and not list(Path("search").glob("*/failures.txt"))
     for trial in study.trials:
-        scores = [
-            frame["score"].min()
-            for frame in read_run(Path("search", job_of(trial.number))).scores.values()
-        ]
-        assert trial.value == min(scores)
+        frames = read_run(Path("search", job_of(trial.number))).scores.values()
+        scores = [score for frame in frames for score in frame["score"].dropna()]
+        assert bool(scores) == scored
+        assert trial.value == (min(scores) if scored else None)
     assert study.best is None
+    told = optuna.load_study(study_name="search", storage="sqlite:///search/study.db").trials
+    assert {trial.state.name for trial in told} == {"COMPLETE" if scored else "PRUNED"}
 
 
 @pytest.mark.parametrize(
@@ -376,7 +387,7 @@ def test_another_search_in_the_directory_is_refused(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("gamma=interval(0.5,2)",), "gamma=2.0: input should be less than or equal to 1"),
+        (("gamma=interval(0.5,2)",), "gamma=2: input should be less than or equal to 1"),
         (("batch_size=8,0",), "batch_size=0: input should be greater than or equal to 1"),
         (("nope=1,2",), "nope: no such key"),
         (("eval.every_episodes=null",), "a search needs scores"),
@@ -470,27 +481,32 @@ class Fake(Sweeper):
         Fake.found = [float(job.return_value) for job in self.launcher.launch(lines, 0)]
 
 
-Fake.__module__ = "hydra_plugins.fake"
+@pytest.fixture
+def other(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """The words of a command line that take it."""
+    module = ModuleType("hydra_plugins.fake")
+    monkeypatch.setattr(module, "Fake", Fake, raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(Fake, "__module__", module.__name__)
+    Plugins.instance().register(Fake)
+    return ("hydra/sweeper=basic", "hydra.sweeper._target_=hydra_plugins.fake.Fake")
 
 
 @pytest.mark.parametrize("objective", ["final", "auc", "best"])
-def test_any_sweeper_of_hydra_s_gets_the_objective(dqn_train, objective: str) -> None:
-    Plugins.instance().register(Fake)
-    other = ("hydra/sweeper=basic", "hydra.sweeper._target_=hydra_plugins.fake.Fake")
+def test_any_sweeper_of_hydra_s_gets_the_objective(dqn_train, other, objective: str) -> None:
     line = (*TINY, "eval.final_episodes=3", f"objective={objective}", "hydra.sweep.dir=other")
     assert dqn_train("-m", *other, *line).code == 0
     runs = sorted(map(read_run, Path("other").glob("*_*")), key=lambda run: run.config["gamma"])
     assert Fake.found == [of_run(run, Objective(objective)) for run in runs]  # type: ignore[arg-type]
 
 
-def test_any_sweeper_gets_nan_for_a_job_that_failed(dqn_train, breaking) -> None:
+def test_any_sweeper_gets_nan_for_a_job_that_failed(dqn_train, other, breaking) -> None:
     breaking(1)
-    Plugins.instance().register(Fake)
-    other = ("hydra/sweeper=basic", "hydra.sweeper._target_=hydra_plugins.fake.Fake")
     assert dqn_train("-m", *other, *TINY, "hydra.sweep.dir=other").code == 1
     assert Fake.found[0] != Fake.found[0] and Fake.found[1] > 0
 
 
+@pytest.mark.long
 def test_the_report_of_a_search_is_in_its_page(dqn_train) -> None:
     from dqn_cli.cli.plot import main as plot
 

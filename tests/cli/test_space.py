@@ -27,7 +27,7 @@ CONFIG = OmegaConf.create({"gamma": 0.9, "optimizer": {"lr": 1.0}, "batch_size":
         ("0.9,0.99", Choice(["0.9", "0.99"])),
         ("choice([64],[64,64])", Choice(["[64]", "[64,64]"])),
         ("null,10", Choice(["null", "10"])),
-        ("range(0.1,0.3,0.1)", Choice(["0.1", "0.2", "0.30000000000000004"])),
+        ("range(0.5,1.6,0.5)", Choice(["0.5", "1.0", "1.5"])),
     ],
 )
 def test_a_sweep_of_hydra_s_is_a_distribution(text: str, expected: object) -> None:
