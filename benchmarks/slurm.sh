@@ -54,6 +54,8 @@ daemons=()
 stop() {
   scancel --quiet --user="$user" 2>/dev/null || true
   for pid in "${daemons[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for _ in {1..50}; do kill -0 "${daemons[@]}" 2>/dev/null || break; sleep 0.2; done
+  for pid in "${daemons[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
   wait
 }
 trap stop EXIT

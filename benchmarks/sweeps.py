@@ -36,7 +36,7 @@ APART = ("device=cpu", "hydra.sweeper.seeds_per_job=1", "hydra.sweep.dir=killed"
 LAUNCHERS = {
     "processes": (("hydra.launcher.n_jobs=2",), b"popen_loky"),
     "slurm": (("hydra.launcher.mem_gb=1",), b"\0submitit.core._submit\0"),
-    "ray": (("+hydra.launcher.ray.init.address=auto",), b"ray::"),
+    "ray": (("+hydra.launcher.ray.init.object_store_memory=null",), b"ray::_run_job"),
 }
 FILES = ("scores/*", "evaluations/*", "diagnostics/*", "checkpoints/*_best.pt", "*/*_last.pt")
 
@@ -66,7 +66,8 @@ def bytes_of(sweep: Path) -> dict[tuple[str, str], str]:
 
 
 def members(mark: bytes, folder: Path) -> list[int]:
-    """The processes in this folder, or below it, with `mark` in the command line, but srun's."""
+    """The processes with `mark` in the command line, but srun's, in this folder or below it; Ray's
+    run where its workers were started."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -74,7 +75,8 @@ def members(mark: bytes, folder: Path) -> list[int]:
             here = (entry.parent / "cwd").resolve().is_relative_to(folder)
         except OSError:  # it has just ended
             continue
-        if mark in line and here and not line.startswith(b"srun"):
+        ours = here or mark.startswith(b"ray")
+        if mark in line and ours and not line.startswith(b"srun"):
             found.append(int(entry.parent.name))
     return found
 

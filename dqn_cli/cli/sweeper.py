@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from dqn_cli.cli import sweeps
 from dqn_cli.cli.again import not_plain, parsed
 from dqn_cli.cli.hooks import LOCAL, current
-from dqn_cli.cli.line import divided
+from dqn_cli.cli.line import divided, quoted
 from dqn_cli.cli.planning import Keys, Planned, hash_of_sources, plan
 from dqn_cli.cli.prepare import check_unchanged, settled, values_of
 from dqn_cli.cli.presets import plain
@@ -183,7 +183,8 @@ def launch(
 ) -> list[JobReturn]:
     """Have the launcher run the jobs; and those that it gives up because one was killed, again, as
     long as some get done, and otherwise up to `most` times."""
-    common = list(_carried_out(config))
+    # a job may run in another folder than this process, as Ray's do
+    common = [*_carried_out(config), f"hydra.sweep.dir={quoted(str(directory.absolute()))}"]
     tries = most
     while batch:
         lines = [[*o.overrides, *common, f"hydra.sweep.subdir='{o.name}'"] for o in batch]

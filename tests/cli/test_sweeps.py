@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 
 from dqn_cli.cli.plot import main as plot
 from dqn_cli.env.gym import GymRow
@@ -251,6 +252,27 @@ def test_a_sweep_that_cannot_be_composed_is_one_line(
     assert done.err.startswith("dqn-train: ") and words in done.err
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert not list(tmp_path.rglob("scores"))
+
+
+def test_a_job_writes_into_its_sweep_in_whatever_folder_it_runs(
+    dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's workers run where they were started."""
+    there = tmp_path / "there"
+    there.mkdir()
+    launch = BasicLauncher.launch
+
+    def elsewhere(self: Any, *arguments: Any) -> Any:
+        with monkeypatch.context() as patch:
+            patch.chdir(there)
+            return launch(self, *arguments)
+
+    monkeypatch.setattr(BasicLauncher, "launch", elsewhere)
+    assert dqn_train("-m", *TINY, "gamma=0.9,0.8", "hydra.sweep.dir='a=1,2'").code == 0
+    assert [status(path.parent) for path in tmp_path.glob("a=1,2/*/summary.json")] == [
+        *("finished", "finished")
+    ]
+    assert not [path for path in there.rglob("*") if path.is_file()]
 
 
 def test_seeds_are_not_composed_one_by_one(dqn_train, monkeypatch: pytest.MonkeyPatch) -> None:
