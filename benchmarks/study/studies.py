@@ -18,6 +18,7 @@ class Study(NamedTuple):
     experiment: str  # what is swept
     each: tuple[str, ...] = ()  # groups whose options have panels of their own
     besides: str | None = None  # a run of another study, the first variant of this one
+    seeds: str | None = None  # of them, if not all
     labels: Mapping[str, str] = MappingProxyType({})
 
 
@@ -31,6 +32,7 @@ STUDIES = {
         "Rainbow and its parts on CartPole, 50,000 env steps",
         "glob(study/rainbow/*)",
         besides=DQN,
+        seeds="range(9001,9031)",
         labels={
             "study/cartpole": "DQN",
             "study/rainbow/all": "Rainbow",
@@ -48,8 +50,9 @@ STUDIES = {
 
 def command(name: str, root: Path) -> list[str]:
     """What trains it, and goes on with it."""
-    swept = f"experiment={STUDIES[name].experiment}"
-    return ["dqn-train", "-m", swept, f"hydra.sweep.dir={root / name}"]
+    study = STUDIES[name]
+    swept = [f"experiment={study.experiment}", *([f"seed={study.seeds}"] if study.seeds else [])]
+    return ["dqn-train", "-m", *swept, f"hydra.sweep.dir={root / name}"]
 
 
 def runs_of(name: str, root: Path) -> list[Run]:
