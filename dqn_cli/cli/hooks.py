@@ -90,6 +90,8 @@ class Hooks(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Prepare the single run, or refuse it."""
         task = config.hydra.overrides.task
+        if "hydra/sweeper=search" in config.hydra.overrides.hydra:
+            refuse("hydra/sweeper=search: -m makes a search of it")
         try:
             current().ready = prepare(config, Path(config.hydra.run.dir), task)
         except Exception as error:

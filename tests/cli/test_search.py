@@ -410,6 +410,15 @@ def test_a_search_that_may_not_start_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_search_without_m_is_not_a_run_of_its_own(dqn_train, tmp_path: Path) -> None:
+    done = dqn_train("hydra/sweeper=search", *TINY)
+    assert (done.code, done.err) == (
+        2,
+        "dqn-train: hydra/sweeper=search: -m makes a search of it\n",
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_sweeps_and_searches_keep_apart(dqn_train) -> None:
     assert dqn_train(*SEARCH, "hydra.sweeper.trials=1").code == 0
     done = dqn_train("-m", *TINY, "gamma=0.5,0.6", "hydra.sweep.dir=search")
