@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 
 from dqn_cli.cli.line import listed
 from dqn_cli.cli.play import _parser as play_parser
@@ -20,6 +21,10 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMANDS = ("dqn-train", "dqn-plot", "dqn-play")
+EXPERIMENTS = CONF / "experiment"
+PRESETS = [
+    p.relative_to(EXPERIMENTS).with_suffix("").as_posix() for p in EXPERIMENTS.rglob("*.yaml")
+]
 OWN = re.compile(r"--config-dir|=(mine|nets)\.")  # these are run by test_extending.py
 
 
@@ -67,7 +72,10 @@ def compile_line(words: list[str], compose) -> object:
     for override in OverridesParser.create().parse_overrides(overrides):
         if override.is_sweep_override():
             assert {"-m", "--multirun"} & set(arguments), "several values without -m"
-            values = override.sweep_string_iterator()
+            if isinstance(override.value(), Glob):
+                values = override.value().filter(PRESETS)
+            else:
+                values = override.sweep_string_iterator()
             first.append(f"{override.get_key_element()}={next(iter(values))}")
         else:
             first.append(override.input_line)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from dqn_cli.cli.space import Space
 from dqn_cli.config import BadInput, Strict
@@ -83,6 +83,7 @@ class Trials:
         self.directory, self.keys, self.space = directory, keys, space
         self.objective, self.seeds = objective, seeds
         self.distributions = space.distributions()
+        self.owned: dict[int, FileLock] = {}
         with self._alone():
             self.study = optuna_quietly().create_study(
                 storage=_storage(directory),
@@ -98,22 +99,36 @@ class Trials:
     def take(self, at_most: int, done: Collection[int]) -> list[Taken]:
         """Trials to run next: those that no process runs, because one was killed, and new ones up
         to the number that is wanted. done: those that this process has run, each once."""
+        for number in self.owned.keys() & set(done):
+            self.owned.pop(number).release()
         with self._alone():
             self._settle()
-            taken = [
-                Taken(trial.number, self._params(trial))
-                for trial in self._open()
-                if trial.number not in done and self._is_left(trial)
-            ][:at_most]
+            taken: list[Taken] = []
+            for trial in self._open():
+                free = trial.number not in done and self._is_left(trial)
+                if len(taken) < at_most and free and self._own(trial.number):
+                    taken.append(Taken(trial.number, self._params(trial)))
             number = len(self._all())
             while len(taken) < at_most and number < self.keys.trials:
                 # a function of its number and of the trials before it, whoever asks
                 self.study.sampler = sampler(self.keys, number)
                 trial = self.study.ask(self.distributions)
+                self._own(trial.number)
                 taken.append(Taken(trial.number, trial.params))
                 number += 1
             self._record()
         return taken
+
+    def _own(self, number: int) -> bool:
+        """Whether this process may run the trial: until its directory is there, nothing else shows
+        to others that it has been taken. The lock of a process that was killed is free."""
+        lock = FileLock(self.directory / f".{job_of(number)}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        self.owned[number] = lock
+        return True
 
     def settle(self) -> record.Study:
         """Tell the study of the runs that are over, and write the record of it."""

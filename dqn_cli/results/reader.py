@@ -45,7 +45,9 @@ USUAL_BYTES = 64 * 1024**2  # of a CSV that is read in one piece
 LINE_BYTES = 2**16  # of a CSV, whose rows have about 60; there may be any number of them
 TAIL_BYTES = 4096  # of a CSV, which hold its last row
 YAML_DEPTH = 50
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where it is, ten times as fast
+# libyaml's, where it is, ten times as fast; but it refuses an escaped half of a surrogate pair, as
+# a name that is no UTF-8 has.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LARGEST = 1e300  # a threshold above leaves no room to draw it
 
 _SCORES_NAME = re.compile(r"seed_(0|[1-9][0-9]{0,18})\.csv")
@@ -352,15 +354,16 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     """
     text = _read_text(path, CONFIG_BYTES)
     depth = 0
+    loader = yaml.SafeLoader if "\\u" in text or "\\U" in text else LOADER
     try:
-        for event in yaml.parse(text, LOADER):
+        for event in yaml.parse(text, loader):
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
                 raise ResultError(path, "YAML aliases and tags are not expected", _line(event))
             if depth > YAML_DEPTH:
                 raise ResultError(path, f"nested deeper than {YAML_DEPTH} levels", _line(event))
-        config = yaml.load(text, LOADER)
+        config = yaml.load(text, loader)
         str(config)  # ValueError for a number of more digits than Python will print
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None

@@ -274,7 +274,10 @@ def test_a_trial_is_a_function_of_its_number_and_those_before(tmp_path: Path) ->
 def test_a_trial_that_another_process_runs_is_left_to_it(tmp_path: Path) -> None:
     one = some(tmp_path, trials=2)
     (first,) = one.take(1, [])
+    # From the moment it is taken, when its directory is not there yet.
+    assert [taken.number for taken in some(tmp_path, trials=2).take(5, [])] == [1]
     with claimed(tmp_path / job_of(first.number)):
+        del one
         assert [taken.number for taken in some(tmp_path, trials=2).take(5, [])] == [1]
     assert [taken.number for taken in some(tmp_path, trials=2).take(5, [1])] == [0]
 

@@ -286,7 +286,7 @@ def test_seeds_are_not_composed_one_by_one(dqn_train, monkeypatch: pytest.Monkey
         return load(self, config, overrides)
 
     monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", counting)
-    monkeypatch.setattr("dqn_cli.cli.sweeper._launch", lambda *_: [])
+    monkeypatch.setattr("dqn_cli.cli.sweeper.launch", lambda *_: [])
     line = ("-m", "algo=dqn,ddqn", "seed=range(0,50)", "hydra.sweeper.seeds_per_job=1")
     assert dqn_train(*line, "hydra.sweep.dir=sweep").err.startswith("dqn-train: 100 of 100 jobs")
     assert len(loaded) == 2

@@ -16,6 +16,7 @@ from dqn_cli.network.implicit import Implicit
 from dqn_cli.network.noisy import Noisy, NoisyDueling, NoisyImplicit, NoisyMLP
 from dqn_cli.seeding import Stream
 from dqn_cli.training import build
+from dqn_cli.training.learner import Learner
 from dqn_cli.types import Inputs
 
 PLAIN = {"convolutions": [], "hidden": [33, 17], "activation": "relu"}
@@ -235,28 +236,29 @@ def test_another_exploration_may_be_given_beside_it(compose) -> None:
     assert compose("network=noisy", "exploration.start=0.01").exploration["start"] == 0.01
 
 
-def test_noise_is_counted_on_where_a_learner_is_taken_up(compose) -> None:
+def test_noise_is_counted_on_where_a_learner_is_taken_up(
+    compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The noise of an update is a function of the number of the update."""
     whole, part = (build.loop(compose(*RUN)) for _ in range(2))
     first, second = [], []
-    for loop, seen, until in ((whole, first, 60), (part, second, 30)):
-        learner, inputs = loop.learner, loop.learner._inputs
+    draw = Learner._noise
 
-        def spied(obs, seen=seen, inputs=inputs):
-            seen.append(inputs(obs).noise)
-            return Inputs(obs, seen[-1])
+    def steps(loop, count: int, seen: list) -> None:
+        def drawn(learner, forward):
+            seen.append(draw(learner, forward))
+            return seen[-1]
 
-        learner._inputs = spied
+        monkeypatch.setattr(Learner, "_noise", drawn)
         with torch.no_grad():
-            for _ in range(until):
+            for _ in range(count):
                 list(loop._step())
+
+    steps(whole, 60, first)
+    steps(part, 30, second)
     again = build.loop(compose(*RUN))
     again.take_up([part.lane(0), part.lane(1)])
-    inputs = again.learner._inputs
-    again.learner._inputs = lambda obs: second.append(inputs(obs).noise) or Inputs(obs, second[-1])
-    with torch.no_grad():
-        for _ in range(30):
-            list(again._step())
+    steps(again, 30, second)
     assert len(first) == len(second) > 100
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
     assert not any(np.array_equal(one, other) for one, other in pairwise(first))
