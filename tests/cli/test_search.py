@@ -277,7 +277,7 @@ def test_a_trial_that_another_process_runs_is_left_to_it(tmp_path: Path) -> None
     # From the moment it is taken, when its directory is not there yet.
     assert [taken.number for taken in some(tmp_path, trials=2).take(5, [])] == [1]
     with claimed(tmp_path / job_of(first.number)):
-        del one
+        one.owned[0].release()  # as its end would
         assert [taken.number for taken in some(tmp_path, trials=2).take(5, [])] == [1]
     assert [taken.number for taken in some(tmp_path, trials=2).take(5, [1])] == [0]
 
