@@ -97,7 +97,8 @@ def _judge(
     config: Config, settings: HydraConf, directory: Path, objective: Objective
 ) -> Judge | None:
     """Who may give up the run of a trial, if anything does."""
-    from dqn_cli.cli.trials import Keys, pruning
+    from dqn_cli.cli.pruner import pruning
+    from dqn_cli.cli.trials import Keys
     from dqn_cli.config import validate
     from dqn_cli.training.judge import Judge
 

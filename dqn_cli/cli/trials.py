@@ -10,7 +10,7 @@ import logging
 import math
 import sqlite3
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +30,6 @@ from dqn_cli.types import Count
 
 if TYPE_CHECKING:
     from optuna import Study
-    from optuna.pruners import BasePruner
     from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
 
@@ -40,7 +39,6 @@ NAME = "search"  # of the one study in its file
 STORAGE = "study.db"
 LOCK = ".study.lock"  # while trials are asked for and told
 WAIT = 120  # seconds for another process that writes the file
-REDUCTION = 3  # of trials at each rung of successive halving; the next is as much further
 
 
 class Keys(Strict):
@@ -86,11 +84,10 @@ class Trials:
         self.owned: dict[int, FileLock] = {}
         with self._alone():
             self.study = optuna_quietly().create_study(
-                storage=_storage(directory),
+                storage=storage_of(directory),
                 study_name=NAME,
                 direction="maximize",
                 load_if_exists=True,
-                pruner=pruner(keys),
             )
             if not self.study.user_attrs:
                 self.study.set_user_attr("facts", dict(facts))
@@ -222,30 +219,6 @@ def _all_diverged(run: Run) -> bool:
     return run.summary.get("status") == "finished" and len(run.diverged) == len(run.scores)
 
 
-def pruning(directory: Path, keys: Keys) -> Callable[[int, float], bool] | None:
-    """What gives up the run in a trial's directory, to be asked as Judge.hopeless; None if nothing
-    does. The value is written into the study, for the pruner to compare other trials with."""
-    if keys.pruner == "none":
-        return None
-    number = int(directory.name.rpartition("_")[2])
-    optuna = optuna_quietly()
-    storage = _storage(directory.parent)
-    study = optuna.load_study(storage=storage, study_name=NAME, pruner=pruner(keys))
-    trial_id = study.get_trials(deepcopy=False)[number]._trial_id
-
-    def hopeless(percent: int, value: float) -> bool:
-        known = storage.get_trial(trial_id).intermediate_values
-        if known and percent < max(known):
-            return False  # it was asked before the run was cut, and the run went on
-        try:
-            storage.set_trial_intermediate_value(trial_id, percent, value)
-        except optuna.exceptions.UpdateFinishedTrialError:
-            return False  # another process has done it meanwhile
-        return bool(study.pruner.prune(study, storage.get_trial(trial_id)))
-
-    return hopeless
-
-
 def sampler(keys: Keys, number: int) -> Any:
     """The sampler of the trial of this number."""
     optuna = optuna_quietly()
@@ -256,17 +229,6 @@ def sampler(keys: Keys, number: int) -> Any:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         # that trials which run at the same time are not alike
         return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-
-
-def pruner(keys: Keys) -> BasePruner:
-    """Its steps are percent of a run."""
-    from optuna.pruners import MedianPruner, NopPruner, SuccessiveHalvingPruner
-
-    if keys.pruner == "median":
-        return MedianPruner(n_startup_trials=5, n_warmup_steps=keys.prune_from)
-    if keys.pruner == "asha":
-        return SuccessiveHalvingPruner(keys.prune_from, REDUCTION)
-    return NopPruner()
 
 
 def importance(study: Study) -> dict[str, float]:
@@ -301,13 +263,16 @@ def _recorded(trial: FrozenTrial) -> record.Trial:
     return record.Trial(trial.number, state, value, percent, dict(trial.params))
 
 
-def _storage(directory: Path) -> RDBStorage:
+def storage_of(directory: Path) -> RDBStorage:
     from optuna.storages import RDBStorage
+    from sqlalchemy.pool import NullPool
 
     path = str((directory / STORAGE).absolute())
     # by its path, of which a URL would read a part after ? as options
     opened = partial(sqlite3.connect, path, timeout=WAIT, check_same_thread=False)
-    return RDBStorage("sqlite:///" + path.replace("?", "_"), engine_kwargs={"creator": opened})
+    # no pool: a process that runs hundreds of trials would keep the files of all open
+    engine = {"creator": opened, "poolclass": NullPool}
+    return RDBStorage("sqlite:///" + path.replace("?", "_"), engine_kwargs=engine)
 
 
 def installed() -> None:

@@ -20,8 +20,9 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 
 from dqn_cli.cli import trials
+from dqn_cli.cli.pruner import pruning
 from dqn_cli.cli.space import Space
-from dqn_cli.cli.trials import Keys, Trials, pruning
+from dqn_cli.cli.trials import Keys, Trials
 from dqn_cli.config import BadInput
 from dqn_cli.env.gym import GymRow
 from dqn_cli.results.files import claimed
@@ -183,7 +184,7 @@ def given_up(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
 
         return look
 
-    monkeypatch.setattr(trials, "pruning", judged)
+    monkeypatch.setattr("dqn_cli.cli.pruner.pruning", judged)
     return asked
 
 
@@ -280,6 +281,17 @@ def test_a_trial_that_another_process_runs_is_left_to_it(tmp_path: Path) -> None
         one.owned[0].release()  # as its end would
         assert [taken.number for taken in some(tmp_path, trials=2).take(5, [])] == [1]
     assert [taken.number for taken in some(tmp_path, trials=2).take(5, [1])] == [0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts files as Linux has them")
+def test_trap_hundreds_of_trials_in_one_process_keep_no_file_open(tmp_path: Path) -> None:
+    one = some(tmp_path)
+    for number in range(3):
+        one.study.ask(SPACE.distributions())
+        hopeless = pruning(tmp_path / job_of(number), keys())
+        assert hopeless is not None and not hopeless(10, 0.0)
+    files = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    assert not [file for file in files if file.startswith(str(tmp_path))]
 
 
 def test_trap_a_study_from_elsewhere_has_no_keys_of_its_own(tmp_path: Path) -> None:
