@@ -10,6 +10,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from dqn_cli.cli.again import not_plain, parsed
+from dqn_cli.cli.hints import no_such
 from dqn_cli.cli.hooks import current
 from dqn_cli.cli.line import divided
 from dqn_cli.cli.planning import Planned, at_once, hash_of_sources, spelled_out
@@ -49,6 +50,7 @@ def search(
         raise BadInput(
             f"hydra.sweeper.prune_from={keys.prune_from}: percent of a run, from 0 to 99"
         )
+    _known_space(config, loader)
     found, absent = space(keys.space, spelled_out(arguments, config), config)
     checked, objective, foreign = _check(found, config, loader)
     options, words = divided(current().command)
@@ -85,6 +87,16 @@ def search(
                     break
     finally:
         trials.settle()
+
+
+def _known_space(config: DictConfig, loader: ConfigLoader) -> None:
+    """BadInput if there is no such hydra/sweeper/space. Hydra passes it over, since an algorithm
+    may be without one; one that was typed may not."""
+    group = "hydra/sweeper/space"
+    chosen = config.hydra.runtime.choices.get(group)
+    there = loader.get_group_options(group)
+    if chosen != config.hydra.runtime.choices.algo and chosen not in there:
+        raise BadInput(no_such(group, chosen, there))
 
 
 def _check(

@@ -105,3 +105,8 @@ def test_a_sweeper_that_is_not_there_is_one_line(
     done = dqn_train("-m", *words, "gamma=0.5,0.6")
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert done.err.startswith(f"dqn-train: {there}")
+
+
+@pytest.mark.parametrize("word", ["algo=null", "buffer={a:1}"])
+def test_a_choice_that_is_no_name_is_one_line(dqn_train, word: str) -> None:
+    assert dqn_train(word).err.startswith(f"dqn-train: {word}: no such choice; there are ")
