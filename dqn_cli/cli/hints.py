@@ -108,9 +108,8 @@ def explain(error: Exception) -> str:
         return no_such(group, choice, choices(group))
     line = str(error).split("\n")[0]
     if line.startswith("Config group override must be a string"):
-        word = next((a for a in sys.argv[1:] if re.fullmatch(r"[\w/]+=(null|\{.*\})", a)), line)
-        group, _, choice = word.partition("=")
-        return no_such(group, choice, choices(group)) if choice else line
+        group = next((a for a in sys.argv[1:] if a.endswith("=null")), line).partition("=")[0]
+        return no_such(group, "null", choices(group))
     if missing := re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", line):
         group, choice = missing.groups()
         return no_such(group, choice, choices(group))
