@@ -17,7 +17,7 @@ class Study(NamedTuple):
     title: str
     experiment: str  # what is swept
     each: tuple[str, ...] = ()  # groups whose options have panels of their own
-    besides: str | None = None  # a run of another study, the first variant of this one
+    besides: str | None = None  # a run of another study, the last variant of this one
     seeds: str | None = None  # of them, if not all
     labels: Mapping[str, str] = MappingProxyType({})
 
@@ -59,4 +59,4 @@ def runs_of(name: str, root: Path) -> list[Run]:
     """ResultError if there are none."""
     besides = STUDIES[name].besides
     places = sorted(root.glob(besides)) if besides else []
-    return [read_run(path) for path in find_runs([*places, root / name])]
+    return [read_run(path) for path in find_runs([root / name, *places])]
