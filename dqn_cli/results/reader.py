@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ class Run:
     config and summary are config.yaml and summary.json as they are ({} for a missing summary);
     choices is Hydra group -> option. scores maps a seed to its CSV, whose columns keep their names
     (episode, step, length int64, the others float64 with NaN where there is no value), evaluations
-    to that of its evaluations by step, if it has any, diagnostics to that of its diagnoses.
+    to that of its evaluations by step, if it has any.
     """
 
     path: Path
@@ -71,8 +72,17 @@ class Run:
     summary: dict[str, Any]
     scores: dict[int, pd.DataFrame]
     evaluations: dict[int, pd.DataFrame] = field(default_factory=dict)
-    diagnostics: dict[int, pd.DataFrame] = field(default_factory=dict)
     timing: dict[int, pd.DataFrame] = field(default_factory=dict)  # step, seconds; if asked for
+
+    @cached_property
+    def diagnostics(self) -> dict[int, pd.DataFrame]:
+        """Seed -> the CSV of its diagnoses, read when they are first asked for; of an older run,
+        {}. Raises ResultError naming the file at fault."""
+        return {
+            seed: read_diagnostics(file)
+            for seed in self.scores
+            if os.path.lexists(file := self.path / diagnostics_file(seed))
+        }
 
     @property
     def diverged(self) -> list[int]:
@@ -143,14 +153,9 @@ def read_run(path: Path, timing: bool = False) -> Run:
         for seed in scores
         if os.path.lexists(file := path / evaluations_file(seed))
     }
-    diagnostics = {
-        seed: read_diagnostics(file)
-        for seed in scores
-        if os.path.lexists(file := path / diagnostics_file(seed))
-    }
     times = read_timing(path / TIMING) if timing and os.path.lexists(path / TIMING) else {}
     choices = summary.get("choices", {})
-    return Run(path, config, choices, summary, scores, evaluations, diagnostics, times)
+    return Run(path, config, choices, summary, scores, evaluations, times)
 
 
 def read_config(run: Path) -> dict[str, Any]:

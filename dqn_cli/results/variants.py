@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,22 +41,27 @@ class Variant:
     timing: dict[int, pd.DataFrame] = field(default_factory=dict)  # as in Run.timing
     index: int = 0  # of its colour: the same in every panel
 
+    @cached_property
+    def _scored(self) -> dict[int, pd.DataFrame]:
+        """seed -> what has scores: rows of episodes, and evaluations by step if there are any."""
+        import pandas as pd
+
+        columns = ["episode", "step", "score"]
+        return {
+            seed: pd.concat([frame[columns], self.evaluations[seed]])
+            .sort_values("step", kind="stable")
+            .reset_index(drop=True)
+            if seed in self.evaluations
+            else frame
+            for seed, frame in self.scores.items()
+        }
+
     def rows(self, metric: str, x: str = "step") -> dict[int, pd.DataFrame]:
         """What has the metric's values, in order: scores are also those of evaluations by step.
         With x `seconds`, each row's wall-clock time, between episodes by the steps done."""
         import numpy as np
-        import pandas as pd
 
-        frames = self.scores
-        if metric == "score" and self.evaluations:
-            frames = {
-                seed: pd.concat([frame[["episode", "step", "score"]], self.evaluations[seed]])
-                .sort_values("step", kind="stable")
-                .reset_index(drop=True)
-                if seed in self.evaluations
-                else frame
-                for seed, frame in frames.items()
-            }
+        frames = self._scored if metric == "score" else self.scores
         if x != "seconds":
             return frames
         timed = {}

@@ -31,7 +31,7 @@ def make(path: Path) -> Path:
 def problem(path: Path) -> str:
     """The one line with which a run is refused."""
     with pytest.raises(ResultError) as caught:
-        read_run(path)
+        _ = read_run(path).diagnostics
     text = str(caught.value)
     assert "\n" not in text
     return text.removeprefix(f"{path}/")
@@ -346,6 +346,14 @@ def diagnoses(path: Path, *rows: str) -> Path:
     ]
     file.write_text("".join(f"{line}\n" for line in lines))
     return file
+
+
+def test_diagnoses_are_read_only_where_they_are_asked_for(tmp_path: Path) -> None:
+    """They take as long as all the rest, and no comparison shows them."""
+    diagnoses(run := make(tmp_path / "run"), "garbage")
+    read = read_run(run)
+    with pytest.raises(ResultError, match=r"diagnostics/seed_12\.csv"):
+        _ = read.diagnostics
 
 
 def test_diagnoses_are_read_and_may_be_two_of_one_step(tmp_path: Path) -> None:
