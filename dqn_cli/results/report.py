@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from dqn_cli.results.stats import Axis, Metric, curve
 from dqn_cli.results.variants import Variant
 
+FEW = 3  # variants of which each has a line
+DASHED = "dashed from where some have ended"
+AT: dict[Axis, str] = {"step": "steps", "episode": "episodes", "seconds": "times"}
+
 
 def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> list[str]:
-    """One line for everything that makes a curve other than asked for, with whom it concerns."""
+    """One line for everything that makes a curve other than asked for, with whom it concerns; and
+    one for all whose seeds end at different points, if they are more than FEW."""
     lines = list(dict.fromkeys(line for variant in variants for line in variant.notes))
     labels: dict[str, list[str]] = {}  # what is to be said -> of which variants
+    uneven: list[str] = []  # a line for each variant whose seeds do not end together
     for variant in variants:
         rows = variant.rows(metric, x)
         line = curve(rows, metric, x, window)
@@ -30,16 +36,16 @@ def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> 
             )
         if len(set(line.ends)) > 1:
             first, last = line.ends.min(), line.ends.max()
-            said.append(
-                f"its seeds end between {x} {first:.0f} and {last:.0f}; "
-                f"dashed from where some have ended"
-            )
+            between = f"its seeds end between {x} {first:.0f} and {last:.0f}"
+            uneven.append(f"{variant.label}: {between}; {DASHED}")
         for text in said:
             labels.setdefault(text, []).append(variant.label)
     for text, which in labels.items():
         every = len(which) == len(variants) > 1
         lines.append(f"{'every variant' if every else ', '.join(which)}: {text}")
-    return lines
+    if len(uneven) > FEW:
+        uneven = [f"seeds of {len(uneven)} variants end at different {AT[x]}; {DASHED}"]
+    return lines + uneven
 
 
 def number(value: float | None) -> str:

@@ -33,6 +33,15 @@ def test_notes_say_what_is_not_as_asked_for() -> None:
     assert notes([empty], "score", "step", 3) == ["empty: told", "empty: no score in 1 of 1 seeds"]
 
 
+@pytest.mark.parametrize("x", ["step", "episode"])
+def test_many_variants_whose_seeds_end_at_different_points_are_one_line(x) -> None:
+    four = [variant(name, {1: [1.0] * 5, 2: [1.0] * n}) for n, name in enumerate("abcd", 1)]
+    few = [line for line in notes(four[:3], "score", x, 1) if "dashed" in line]
+    assert [line.partition(":")[0] for line in few] == ["a", "b", "c"]
+    many = [line for line in notes(four, "score", x, 1) if "dashed" in line]
+    assert many == [f"seeds of 4 variants end at different {x}s; dashed from where some have ended"]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
