@@ -108,8 +108,10 @@ def explain(error: Exception) -> str:
         return no_such(group, choice, choices(group))
     line = str(error).split("\n")[0]
     if line.startswith("Config group override must be a string"):
-        group = next((a for a in sys.argv[1:] if a.endswith("=null")), line).partition("=")[0]
-        return no_such(group, "null", choices(group))
+        word = next((a for a in sys.argv[1:] if a.lower().endswith("=null")), None)
+        if word is not None:
+            group, _, choice = word.partition("=")
+            return no_such(group, choice, choices(group))
     if missing := re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", line):
         group, choice = missing.groups()
         return no_such(group, choice, choices(group))

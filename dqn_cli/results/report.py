@@ -42,7 +42,7 @@ def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> 
             labels.setdefault(text, []).append(variant.label)
     for text, which in labels.items():
         every = len(which) == len(variants) > 1
-        lines.append(f"{'every variant' if every else ', '.join(which)}: {text}")
+        lines.append(f"{'every variant' if every else ', '.join(dict.fromkeys(which))}: {text}")
     if len(uneven) > FEW:
         uneven = [f"seeds of {len(uneven)} variants end at different {AT[x]}; {DASHED}"]
     return lines + uneven

@@ -107,6 +107,7 @@ def test_a_sweeper_that_is_not_there_is_one_line(
     assert done.err.startswith(f"dqn-train: {there}")
 
 
-def test_no_choice_at_all_is_one_line(dqn_train) -> None:
-    said = "dqn-train: algo=null: no such choice; there are c51, ddqn, dqn, "
-    assert dqn_train("algo=null").err.startswith(said)
+@pytest.mark.parametrize("word", ["algo=null", "algo=NULL"])
+def test_no_choice_at_all_is_one_line(dqn_train, word: str) -> None:
+    said = f"dqn-train: {word}: no such choice; there are c51, ddqn, dqn, "
+    assert dqn_train("gamma=0.9", word).err.startswith(said)

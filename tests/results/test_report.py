@@ -33,6 +33,12 @@ def test_notes_say_what_is_not_as_asked_for() -> None:
     assert notes([empty], "score", "step", 3) == ["empty: told", "empty: no score in 1 of 1 seeds"]
 
 
+def test_a_variant_of_two_environments_is_named_once() -> None:
+    short, long = variant("a", {1: [1.0]}), variant("b", {1: [1.0] * 50})
+    said = [line for line in notes([short, short, long], "score", "step", 2) if "smoothed" in line]
+    assert [line.partition(":")[0] for line in said] == ["a"]
+
+
 @pytest.mark.parametrize("x", ["step", "episode"])
 def test_many_variants_whose_seeds_end_at_different_points_are_one_line(x) -> None:
     four = [variant(name, {1: [1.0] * 5, 2: [1.0] * n}) for n, name in enumerate("abcd", 1)]
