@@ -604,8 +604,8 @@ MUTANTS = [
     ),
     Mutant(
         "results/report.py",
-        "len(which) == len(variants) > 1",
-        "len(which) == len(variants)",
+        "len(which) == len(placed) > 1",
+        "len(which) == len(placed)",
         "results/test_report.py::test_notes_say_what_is_not_as_asked_for",
     ),
     Mutant(
@@ -1436,6 +1436,12 @@ MUTANTS = [
         "if all(len(there) == 1 for there in values.values()):",
         "if True:",
         "results/test_variants.py::test_what_differs_within_an_environment_is_told",
+    ),
+    Mutant(
+        "results/variants.py",
+        '"episode" if ids[env] in by_episodes else "step"',
+        '"episode" if by_episodes else "step"',
+        "results/test_figure.py::test_each_environment_has_the_axis_of_its_runs_limit",
     ),
     Mutant(
         "results/figure.py",

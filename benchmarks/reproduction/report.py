@@ -212,8 +212,8 @@ def draw_figure(runs: Mapping[str, Run], shown: Figure, folder: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     metric: Any = shown.metric
     x: Any = shown.x
-    view = View(metric, x, shown.smooth)
-    draw(panels(chosen), out, view, Look(shown.title))
+    view = View(metric, shown.smooth)
+    draw(panels(chosen, x=x), out, view, Look(shown.title))
 
 
 def picture(shown: Figure, folder: Path) -> Path:

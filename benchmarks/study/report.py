@@ -23,7 +23,7 @@ from dqn_cli.results.style import Look
 from dqn_cli.results.table import render
 from dqn_cli.results.variants import Panel, panels
 
-VIEW = View("score", "step", WINDOW, "ci")
+VIEW = View("score", WINDOW, "ci")
 
 
 def write(name: str, root: Path, out: Path, page: Path) -> None:
@@ -43,15 +43,15 @@ def write(name: str, root: Path, out: Path, page: Path) -> None:
     shown = panels(runs, names=study.labels, each=study.each)
     view = VIEW if study.each else VIEW._replace(band="none")
     draw(shown, folder / "curves.png", view, look)
-    draw_bars(shown, folder / "bars.png", "score", WINDOW, "step", look)
+    draw_bars(shown, folder / "bars.png", "score", WINDOW, look)
     write_page(shown, folder / "report.html", VIEW, look)
     goal = number(panel.threshold)
     blocks = {"reached": reached_table(found, goal), "compared": compared_table(found)}
     if study.each:
-        final, speed = effects([panel], "score", WINDOW, "step"), speed_effects(panel)
+        final, speed = effects([panel], "score", WINDOW), speed_effects(panel)
         write_atomic(folder / "effects.csv", f"{as_csv(final)}\n".encode())
         write_atomic(folder / "effects_of_the_run.csv", f"{as_csv(speed)}\n".encode())
-        draw_effects([panel], folder / "effects.png", "score", WINDOW, "step", look)
+        draw_effects([panel], folder / "effects.png", "score", WINDOW, look)
         blocks["effects"] = effects_table(final, speed)
     text = page.read_text(encoding="utf-8")
     for block, lines in blocks.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dqn_cli.cli.console import escape_what_does_not_fit, print_to_reader
@@ -19,6 +20,7 @@ from dqn_cli.results.report import notes
 from dqn_cli.results.schema import STUDY, ResultError
 from dqn_cli.results.search_figure import draw_search
 from dqn_cli.results.selection import where
+from dqn_cli.results.stats import Metric
 from dqn_cli.results.status import status, unfinished
 from dqn_cli.results.study import Study
 from dqn_cli.results.style import Look, image_format
@@ -71,10 +73,10 @@ def compare(args: Namespace) -> str:
             raise ResultError("--diagnose", f"one run, and not {len(runs)}")
         diagnose.draw(runs[0], args.output)
         return ""
-    found = panels(runs, args.by, dict(args.label), args.panels)
+    found = panels(runs, args.by, dict(args.label), args.panels, args.x)
     view = _view(found, args)
-    if not any_values(found, view.metric, view.x):
-        raise _nothing(found, view, args.directories)
+    if not any_values(found, view.metric):
+        raise _nothing(found, view.metric, args.directories)
     left = unfinished(args.directories)
     if args.output and not args.search:
         _draw(runs, found, view, args)
@@ -103,14 +105,15 @@ def _view(found: list[Panel], args: Namespace) -> View:
     default = usual(found)
     band = args.band or ("none" if args.seeds else default.band)
     metric = args.metric or default.metric
-    return View(metric, args.x or default.x, args.smooth, band, args.seeds, args.y == "log")
+    return View(metric, args.smooth, band, args.seeds, args.y == "log")
 
 
-def _nothing(found: list[Panel], view: View, directories: Sequence[Path]) -> ResultError:
-    what = f"no {view.metric} in {', '.join(map(str, directories))}"
-    if view.x == "seconds" and any_values(found, view.metric):
+def _nothing(found: list[Panel], metric: Metric, directories: Sequence[Path]) -> ResultError:
+    what = f"no {metric} in {', '.join(map(str, directories))}"
+    by_step = [replace(panel, x="step") for panel in found]
+    if any_values(by_step, metric):
         return ResultError(f"{what} with times", "timing.csv is missing; try --x step")
-    other = view.metric != "return" and any_values(found, "return")
+    other = metric != "return" and any_values(by_step, "return")
     return ResultError(what, "try --metric return" if other else "no episode has ended")
 
 
@@ -127,7 +130,7 @@ def _look(args: Namespace) -> Look:
 
 
 def _draw(runs: list[Run], found: list[Panel], view: View, args: Namespace) -> None:
-    common = view.metric, view.smooth, view.x, _look(args)
+    common = view.metric, view.smooth, _look(args)
     if args.bars:
         bars.draw_bars(found, args.output, *common)
     elif args.pairwise:
@@ -146,17 +149,17 @@ def _text(found: list[Panel], view: View, args: Namespace, left: list[str]) -> s
     """What is printed: the table, and notes where it is for people."""
     as_csv = args.table == "csv"
     if args.pairwise:
-        pairs = pairwise.pairs(found, view.metric, view.smooth, view.x)
+        pairs = pairwise.pairs(found, view.metric, view.smooth)
         shown = pairwise.as_csv(pairs) if as_csv else render(pairwise.cells(pairs), args.table)
     elif args.effects:
-        changes = effects.effects(found, view.metric, view.smooth, view.x)
+        changes = effects.effects(found, view.metric, view.smooth)
         lines = effects.cells(changes, f"final {view.metric}")
         shown = effects.as_csv(changes) if as_csv else render(lines, args.table)
     else:
-        shown = table(found, view.metric, view.smooth, view.x, args.table)
+        shown = table(found, view.metric, view.smooth, args.table)
     if args.table != "text":
         return shown
-    remarks = notes([v for p in found for v in p.variants], view.metric, view.x, view.smooth)
+    remarks = notes(found, view.metric, view.smooth)
     curves = args.output and not _kind(args)
     most = max(len(panel.variants) for panel in found)
     if curves and args.band is None and not args.seeds and view.band != "minmax":

@@ -126,7 +126,8 @@ def _what(found: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--x",
         choices=get_args(Axis),
-        help="default: the step if all runs are limited in steps, else the episode",
+        help="default: the step in environments whose runs are all limited in steps, else the "
+        "episode",
     )
     group.add_argument("--y", choices=("linear", "log"), default="linear")
     group.add_argument(

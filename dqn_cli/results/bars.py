@@ -10,7 +10,7 @@ import numpy as np
 
 from dqn_cli.results import style
 from dqn_cli.results.figure import final_label, seeds_each
-from dqn_cli.results.stats import Axis, Metric, finals
+from dqn_cli.results.stats import Metric, finals
 from dqn_cli.results.style import GREY, Look
 from dqn_cli.results.variants import Panel
 
@@ -21,9 +21,7 @@ ROW = 0.34  # inches of a variant
 SPREAD = 0.28  # of a row, over which seeds are scattered
 
 
-def draw_bars(
-    panels: Sequence[Panel], out: Path, metric: Metric, window: int, x: Axis, look: Look
-) -> None:
+def draw_bars(panels: Sequence[Panel], out: Path, metric: Metric, window: int, look: Look) -> None:
     """A panel per environment, in it a row per variant. Raises as style.canvas."""
     most = max((len(panel.variants) for panel in panels), default=1)
     columns = look.columns(len(panels))
@@ -33,14 +31,14 @@ def draw_bars(
         look = look._replace(width=look.size(len(panels))[0], height=rows * (most * share + 1.1))
     with style.canvas(out, look, len(panels)) as (figure, axes):
         for number, (panel, one) in enumerate(zip(panels, axes, strict=False)):
-            _draw_panel(one, panel, metric, window, x, look)
+            _draw_panel(one, panel, metric, window, look)
             one.set_title(style.plain(panel.env))
             same = [v.label for v in panel.variants] == [v.label for v in panels[0].variants]
             if number % columns and same:
                 one.set_yticklabels([])
         style.level(axes, [panel.scale for panel in panels], "x")
         for one in axes[-columns:]:
-            one.set_xlabel(final_label(panels, metric, window, x))
+            one.set_xlabel(final_label(panels, metric, window))
         figure.supxlabel(
             f"dot: a seed; bar: the mean and its 95 % bootstrap interval; {seeds_each(panels)}",
             fontsize="small",
@@ -48,11 +46,11 @@ def draw_bars(
         )
 
 
-def _draw_panel(axes: Axes, panel: Panel, metric: Metric, window: int, x: Axis, look: Look) -> None:
+def _draw_panel(axes: Axes, panel: Panel, metric: Metric, window: int, look: Look) -> None:
     from dqn_cli.results.intervals import bootstrap
 
     for row, variant in enumerate(panel.variants):
-        values = finals(variant.rows(metric, x), metric, window)
+        values = finals(variant.rows(metric), metric, window)
         colour = look.colour(variant.index)
         if not len(values):
             continue

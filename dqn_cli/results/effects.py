@@ -25,7 +25,7 @@ from dqn_cli.results.figure import final_label, seeds_each
 from dqn_cli.results.labels import MAIN_GROUPS, flatten
 from dqn_cli.results.report import number
 from dqn_cli.results.schema import ResultError
-from dqn_cli.results.stats import Axis, FloatArray, IntArray, Metric, finals
+from dqn_cli.results.stats import FloatArray, IntArray, Metric, finals
 from dqn_cli.results.style import GREY, Look
 from dqn_cli.results.variants import NOT_COMPARED, Panel, Variant
 
@@ -62,17 +62,17 @@ class Effect(NamedTuple):
         return f"{self.option}, not {self.instead.removeprefix(f'{self.factor}=')}"
 
 
-def effects(panels: Sequence[Panel], metric: Metric, window: int, x: Axis) -> list[Effect]:
+def effects(panels: Sequence[Panel], metric: Metric, window: int) -> list[Effect]:
     """Those of each environment, on its seeds' finals. ResultError for what is no grid."""
     found = []
     for panel in panels:
-        values = [_by_seed(variant, metric, window, x) for variant in panel.variants]
+        values = [_by_seed(variant, metric, window) for variant in panel.variants]
         found += contrasts(panel.env, *grid(panel), values)
     return found
 
 
-def _by_seed(variant: Variant, metric: Metric, window: int, x: Axis) -> dict[int, float]:
-    rows = variant.rows(metric, x)
+def _by_seed(variant: Variant, metric: Metric, window: int) -> dict[int, float]:
+    rows = variant.rows(metric)
     with_values = [seed for seed, frame in rows.items() if frame[metric].notna().any()]
     return dict(zip(with_values, finals(rows, metric, window).tolist(), strict=True))
 
@@ -207,11 +207,11 @@ def as_csv(found: Sequence[Effect]) -> str:
 
 
 def draw_effects(
-    panels: Sequence[Panel], out: Path, metric: Metric, window: int, x: Axis, look: Look
+    panels: Sequence[Panel], out: Path, metric: Metric, window: int, look: Look
 ) -> None:
     """A panel per environment, in it a row per effect, interactions below. Raises as style.canvas,
     and as `effects`."""
-    found = effects(panels, metric, window, x)
+    found = effects(panels, metric, window)
     most = max(sum(effect.environment == panel.env for effect in found) for panel in panels)
     if look.height is None:
         rows = math.ceil(len(panels) / look.columns(len(panels)))
@@ -222,7 +222,7 @@ def draw_effects(
             _draw_panel(one, [e for e in found if e.environment == panel.env], look)
             one.set_title(style.plain(panel.env))
         for one in axes[-look.columns(len(panels)) :]:
-            one.set_xlabel(f"Change of: {final_label(panels, metric, window, x)}")
+            one.set_xlabel(f"Change of: {final_label(panels, metric, window)}")
         figure.supxlabel(
             "dot: mean over seeds and over all other choices; bar: its 95 % interval (Student's)\n"
             f"filled: p < 0.05 after Holm; {seeds_each(panels)}",

@@ -47,7 +47,6 @@ class View(NamedTuple):
     """What of the runs is shown. smooth: values in each seed's running mean."""
 
     metric: Metric
-    x: Axis
     smooth: int = 25
     band: Band = "minmax"
     seeds: bool = False  # a thin line for each
@@ -59,11 +58,6 @@ def usual_metric(panels: Sequence[Panel]) -> Metric:
     return "score" if any_values(panels, "score") else "return"
 
 
-def usual_axis(panels: Sequence[Panel]) -> Axis:
-    """The step if all runs are limited in steps, else the episode."""
-    return "step" if all(v.by_steps for panel in panels for v in panel.variants) else "episode"
-
-
 def usual_band(panels: Sequence[Panel]) -> Band:
     """Ranges of up to three variants can be told apart, intervals of up to six."""
     most = max((len(panel.variants) for panel in panels), default=0)
@@ -71,15 +65,13 @@ def usual_band(panels: Sequence[Panel]) -> Band:
 
 
 def usual(panels: Sequence[Panel]) -> View:
-    """With the usual metric, axis and band."""
-    return View(usual_metric(panels), usual_axis(panels), band=usual_band(panels))
+    """With the usual metric and band."""
+    return View(usual_metric(panels), band=usual_band(panels))
 
 
-def any_values(panels: Sequence[Panel], metric: Metric, x: Axis = "step") -> bool:
-    """Whether any seed of any variant has a value of this metric."""
-    return any(
-        has_values(variant.rows(metric, x), metric) for p in panels for variant in p.variants
-    )
+def any_values(panels: Sequence[Panel], metric: Metric) -> bool:
+    """Whether any seed of any variant has a value of this metric, and a place for it."""
+    return any(has_values(v.rows(metric, p.x), metric) for p in panels for v in p.variants)
 
 
 def draw(
@@ -101,8 +93,7 @@ def draw(
         if not panels:
             _empty(axes[0])
         style.level(axes, [panel.scale for panel in panels], "y")
-        for one in axes[-look.columns(len(panels)) :]:
-            one.set_xlabel(AXIS_LABELS[view.x])
+        _label_below(axes, panels, look)
         for one in axes[:: look.columns(len(panels))]:
             one.set_ylabel(_y_label(view, [line for _, line in drawn]))
         style.legend(figure, _handles(panels, drawn, look), _title(drawn, view), look)
@@ -111,7 +102,7 @@ def draw(
 def _draw_panel(axes: Axes, panel: Panel, view: View, look: Look) -> list[tuple[Variant, Curve]]:
     drawn = []
     for variant in panel.variants:
-        line = curve(variant.rows(view.metric, view.x), view.metric, view.x, view.smooth)
+        line = curve(variant.rows(view.metric, panel.x), view.metric, panel.x, view.smooth)
         _draw_curve(axes, line, variant, view, look)
         drawn.append((variant, line))
     style.count_along(axes)
@@ -171,6 +162,14 @@ def draw_threshold(axes: Axes, threshold: float) -> None:
     )
 
 
+def _label_below(axes: Sequence[Axes], panels: Sequence[Panel], look: Look) -> None:
+    """What the panels are drawn over: under the lowest, or under each where they differ."""
+    same = len({panel.x for panel in panels}) == 1
+    for one, panel in zip(axes, panels, strict=False):
+        if not same or one in axes[-look.columns(len(panels)) :]:
+            one.set_xlabel(AXIS_LABELS[panel.x])
+
+
 def _empty(axes: Axes) -> None:
     axes.text(0.5, 0.5, "no values yet", transform=axes.transAxes, ha="center", color=GREY)
 
@@ -183,13 +182,13 @@ def _y_label(view: View, curves: list[Curve]) -> str:
     return f"{AXIS_LABELS[view.metric]},\nrunning mean of {shrunk}{max(windows)}"
 
 
-def final_label(panels: Sequence[Panel], metric: Metric, window: int, x: Axis) -> str:
+def final_label(panels: Sequence[Panel], metric: Metric, window: int) -> str:
     """What `stats.finals` are, on an axis."""
     windows = {
         window_in_effect(rows, metric, window)
         for panel in panels
         for variant in panel.variants
-        if (rows := variant.rows(metric, x)) and has_values(rows, metric)
+        if (rows := variant.rows(metric)) and has_values(rows, metric)
     }
     count = f"up to {max(windows)}" if len(windows) > 1 else str(max(windows, default=window))
     return f"{AXIS_LABELS[metric]}, mean of a seed's last {count}"

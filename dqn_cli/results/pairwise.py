@@ -15,7 +15,7 @@ import numpy as np
 from dqn_cli.results import style
 from dqn_cli.results.figure import final_label, seeds_each
 from dqn_cli.results.report import number
-from dqn_cli.results.stats import Axis, Metric, finals
+from dqn_cli.results.stats import Metric, finals
 from dqn_cli.results.style import GREY, Look
 from dqn_cli.results.variants import Panel
 
@@ -39,13 +39,13 @@ class Pair(NamedTuple):
     better_high: float
 
 
-def pairs(panels: Sequence[Panel], metric: Metric, window: int, x: Axis) -> list[Pair]:
+def pairs(panels: Sequence[Panel], metric: Metric, window: int) -> list[Pair]:
     """All pairs of variants with values, of each environment; the first is the one listed later."""
     from dqn_cli.results.comparison import holm, improvement, welch
 
     found = []
     for panel in panels:
-        values = [(v.label, finals(v.rows(metric, x), metric, window)) for v in panel.variants]
+        values = [(v.label, finals(v.rows(metric), metric, window)) for v in panel.variants]
         there = [(label, each) for label, each in values if len(each)]
         of_panel = []
         for (second, b), (first, a) in combinations(there, 2):
@@ -90,12 +90,10 @@ def as_csv(found: Sequence[Pair]) -> str:
     return out.getvalue().removesuffix("\n")
 
 
-def draw_pairs(
-    panels: Sequence[Panel], out: Path, metric: Metric, window: int, x: Axis, look: Look
-) -> None:
+def draw_pairs(panels: Sequence[Panel], out: Path, metric: Metric, window: int, look: Look) -> None:
     """A matrix per environment: P(row > column), bold where its interval leaves 0.5 out. Raises as
     style.canvas."""
-    found = {(p.environment, p.first, p.second): p for p in pairs(panels, metric, window, x)}
+    found = {(p.environment, p.first, p.second): p for p in pairs(panels, metric, window)}
     most = max((len(panel.variants) for panel in panels), default=1)
     if look.width is None and look.paper is None:
         columns = look.columns(len(panels))
@@ -142,7 +140,7 @@ def draw_pairs(
             one.spines[:].set_visible(False)
             one.tick_params(length=0)
         figure.supxlabel(
-            f"{final_label(panels, metric, window, x)}; {seeds_each(panels)}",
+            f"{final_label(panels, metric, window)}; {seeds_each(panels)}",
             fontsize="small",
             color=GREY,
         )

@@ -13,7 +13,7 @@ import numpy as np
 from dqn_cli.results import style
 from dqn_cli.results.figure import final_label, seeds_each
 from dqn_cli.results.schema import ResultError
-from dqn_cli.results.stats import Axis, FloatArray, Metric, finals
+from dqn_cli.results.stats import FloatArray, Metric, finals
 from dqn_cli.results.style import Look
 from dqn_cli.results.variants import Panel
 
@@ -23,7 +23,7 @@ Scale = tuple[float, float]  # the scores that count as 0 and as 1
 
 
 def normalised(
-    panels: Sequence[Panel], metric: Metric, window: int, x: Axis, scales: Mapping[str, Scale]
+    panels: Sequence[Panel], metric: Metric, window: int, scales: Mapping[str, Scale]
 ) -> dict[str, list[FloatArray]]:
     """Each variant's finals by environment, 0 and 1 being those of its scale: the smallest and the
     largest of all the environment's runs, where none is given. ResultError for a scale of an
@@ -35,7 +35,7 @@ def normalised(
         raise ResultError(f"--scale {min(unknown)}", f"no such environment; there are {there}")
     found: dict[str, list[FloatArray]] = {}
     for panel in panels:
-        values = {v.label: finals(v.rows(metric, x), metric, window) for v in panel.variants}
+        values = {v.label: finals(v.rows(metric), metric, window) for v in panel.variants}
         every = np.concatenate([each for each in values.values() if len(each)] or [np.zeros(1)])
         low, high = scales.get(panel.env, (float(every.min()), float(every.max())))
         if not low < high:
@@ -51,7 +51,6 @@ def draw_profile(
     out: Path,
     metric: Metric,
     window: int,
-    x: Axis,
     look: Look,
     scales: Mapping[str, Scale],
 ) -> None:
@@ -62,10 +61,10 @@ def draw_profile(
     from dqn_cli.results.environments import profile
 
     if alone := len(panels) == 1 and not scales:
-        values = {v.label: [finals(v.rows(metric, x), metric, window)] for v in panels[0].variants}
+        values = {v.label: [finals(v.rows(metric), metric, window)] for v in panels[0].variants}
         values = {label: each for label, each in values.items() if len(each[0])}
     else:
-        values = normalised(panels, metric, window, x, scales)
+        values = normalised(panels, metric, window, scales)
         values = {label: each for label, each in values.items() if len(each) == len(panels)}
     index = {v.label: v.index for panel in panels for v in panel.variants}
     every = np.concatenate([part for each in values.values() for part in each] or [np.zeros(1)])
@@ -92,7 +91,7 @@ def draw_profile(
             handles.append(Line2D([], [], color=colour, linestyle=dashes, label=name))
         axes.set_ylim(-0.02, 1.02)
         axes.set_ylabel("Share of seeds above")
-        unit = final_label(panels, metric, window, x)
+        unit = final_label(panels, metric, window)
         ends = "" if scales else "\n(0 and 1: the smallest and the largest of these runs)"
         axes.set_xlabel(unit if alone else f"Normalised {unit[0].lower()}{unit[1:]}{ends}")
         axes.set_title(style.plain(", ".join(panel.env for panel in panels)))

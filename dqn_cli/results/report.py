@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dqn_cli.results.stats import Axis, Metric, curve
-from dqn_cli.results.variants import Variant
+from dqn_cli.results.variants import Panel
 
 FEW = 3  # variants of which each has a line
 DASHED = "dashed from where some have ended"
 AT: dict[Axis, str] = {"step": "steps", "episode": "episodes", "seconds": "times"}
 
 
-def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> list[str]:
+def notes(panels: Sequence[Panel], metric: Metric, window: int) -> list[str]:
     """One line for everything that makes a curve other than asked for, with whom it concerns; and
     one for all whose seeds end at different points, if they are more than FEW."""
-    lines = list(dict.fromkeys(line for variant in variants for line in variant.notes))
+    placed = [(variant, panel.x) for panel in panels for variant in panel.variants]
+    lines = list(dict.fromkeys(line for variant, _ in placed for line in variant.notes))
     labels: dict[str, list[str]] = {}  # what is to be said -> of which variants
-    uneven: list[str] = []  # a line for each variant whose seeds do not end together
-    for variant in variants:
+    uneven: dict[str, Axis] = {}  # a line for each variant whose seeds do not end together
+    for variant, x in placed:
         rows = variant.rows(metric, x)
         line = curve(rows, metric, x, window)
         said = []
@@ -37,15 +38,16 @@ def notes(variants: Sequence[Variant], metric: Metric, x: Axis, window: int) -> 
         if len(set(line.ends)) > 1:
             first, last = line.ends.min(), line.ends.max()
             between = f"its seeds end between {x} {first:.0f} and {last:.0f}"
-            uneven.append(f"{variant.label}: {between}; {DASHED}")
+            uneven[f"{variant.label}: {between}; {DASHED}"] = x
         for text in said:
             labels.setdefault(text, []).append(variant.label)
     for text, which in labels.items():
-        every = len(which) == len(variants) > 1
+        every = len(which) == len(placed) > 1
         lines.append(f"{'every variant' if every else ', '.join(dict.fromkeys(which))}: {text}")
     if len(uneven) > FEW:
-        uneven = [f"seeds of {len(uneven)} variants end at different {AT[x]}; {DASHED}"]
-    return lines + uneven
+        at = " or ".join(dict.fromkeys(AT[x] for x in uneven.values()))
+        return [*lines, f"seeds of {len(uneven)} variants end at different {at}; {DASHED}"]
+    return [*lines, *uneven]
 
 
 def number(value: float | None) -> str:

@@ -14,7 +14,7 @@ from dqn_cli.results.reader import Run
 from dqn_cli.results.report import number
 from dqn_cli.results.schema import ResultError
 from dqn_cli.results.selection import without
-from dqn_cli.results.stats import Axis, Metric, finals
+from dqn_cli.results.stats import Metric, finals
 from dqn_cli.results.style import Look
 from dqn_cli.results.variants import Variant, panels
 
@@ -36,7 +36,7 @@ def values_of(runs: Sequence[Run], key: str) -> list[float]:
 
 
 def draw_sensitivity(
-    runs: Sequence[Run], key: str, out: Path, metric: Metric, window: int, x: Axis, look: Look
+    runs: Sequence[Run], key: str, out: Path, metric: Metric, window: int, look: Look
 ) -> None:
     """A panel per environment; a line per variant, which the key does not tell apart. Raises as
     style.canvas, and as values_of."""
@@ -52,7 +52,7 @@ def draw_sensitivity(
                 colour, dashes = look.colour(variant.index), look.line(variant.index)
                 points = []  # where, the mean, both ends of its interval
                 for place, part in _parts(variant, runs, key):
-                    last = finals(part.rows(metric, x), metric, window)
+                    last = finals(part.rows(metric), metric, window)
                     if not len(last):
                         continue
                     ends = bootstrap(last, np.mean) if len(last) > 1 else (last[0], last[0])
@@ -70,7 +70,7 @@ def draw_sensitivity(
                 draw_threshold(one, panel.threshold)
         for one in axes:
             one.set_xlabel(style.plain(key))
-        axes[0].set_ylabel(final_label(panels(runs), metric, window, x).replace(", ", ",\n"))
+        axes[0].set_ylabel(final_label(panels(runs), metric, window).replace(", ", ",\n"))
         handles: list[object] = [
             Line2D([], [], color=look.colour(i), linestyle=look.line(i), label=style.plain(label))
             for label, i in {v.label: v.index for p in found for v in p.variants}.items()

@@ -38,22 +38,24 @@ class Row(NamedTuple):
     iqm: float | None  # interquartile mean
     best: float | None  # mean over seeds of the highest value
     fresh: float | None  # what those best networks are worth on episodes they were not chosen by
-    first: float | None  # median over seeds of the first x at the threshold: see stats.Summary
+    first: float | None  # median over seeds of the first `x` at the threshold: see stats.Summary
+    x: Axis
     reached: int  # seeds that ever came to it
     threshold: float | None
     better: float | None
 
 
-def rows(panels: Sequence[Panel], metric: Metric, window: int, x: Axis) -> list[Row]:
+def rows(panels: Sequence[Panel], metric: Metric, window: int) -> list[Row]:
     """A row for every variant of every panel, in order."""
     from dqn_cli.results.comparison import superiority
     from dqn_cli.results.intervals import bootstrap, iqm
 
     found = []
     for panel in panels:
-        last = [finals(v.rows(metric, x), metric, window) for v in panel.variants]
+        last = [finals(v.rows(metric, panel.x), metric, window) for v in panel.variants]
         for i, (variant, values) in enumerate(zip(panel.variants, last, strict=True)):
-            s = summarize(variant.rows(metric, x), metric, window, variant.threshold, x)
+            timed = variant.rows(metric, panel.x)
+            s = summarize(timed, metric, window, variant.threshold, panel.x)
             some = len(values) > 0
             low, high = bootstrap(values, np.mean) if some else (None, None)
             compared = i > 0 and some and len(last[0]) > 0
@@ -70,6 +72,7 @@ def rows(panels: Sequence[Panel], metric: Metric, window: int, x: Axis) -> list[
                 best=s.best,
                 fresh=fmean(variant.fresh.values()) if variant.fresh else None,
                 first=s.first,
+                x=panel.x,
                 reached=s.reached,
                 threshold=variant.threshold,
                 better=float(superiority(values, last[0])) if compared else None,
@@ -78,10 +81,10 @@ def rows(panels: Sequence[Panel], metric: Metric, window: int, x: Axis) -> list[
     return found
 
 
-def table(panels: Sequence[Panel], metric: Metric, window: int, x: Axis, kind: Format) -> str:
+def table(panels: Sequence[Panel], metric: Metric, window: int, kind: Format) -> str:
     """All rows as text for people, or as Markdown, LaTeX (booktabs), or CSV in full precision."""
-    found = rows(panels, metric, window, x)
-    return as_csv(found) if kind == "csv" else render(cells(found, metric, x), kind)
+    found = rows(panels, metric, window)
+    return as_csv(found) if kind == "csv" else render(cells(found, metric), kind)
 
 
 def as_csv(found: Sequence[Row]) -> str:
@@ -96,11 +99,14 @@ def csv_text(lines: Sequence[Sequence[object]]) -> str:
     return out.getvalue().removesuffix("\n")
 
 
-def cells(found: Sequence[Row], metric: Metric, x: Axis) -> list[list[str]]:
+def cells(found: Sequence[Row], metric: Metric) -> list[list[str]]:
     """The header and a line per row, for people; columns that no row has a value for are left
     out."""
     goals = {row.threshold for row in found}
     goal = number(goals.pop()) if len(goals) == 1 and None not in goals else "threshold"
+    axes = {row.x for row in found}
+    mixed = len(axes) > 1
+    solved = f"first at {goal}" if mixed else f"first {''.join(axes)} at {goal}"
     columns: list[tuple[str, list[str]]] = [
         ("environment", [row.environment for row in found]),
         ("variant", [row.variant for row in found]),
@@ -110,13 +116,13 @@ def cells(found: Sequence[Row], metric: Metric, x: Axis) -> list[list[str]]:
         ("IQM", [number(row.iqm) for row in found]),
         ("best", [number(row.best) for row in found]),
         ("fresh", [number(row.fresh) for row in found]),
-        (f"first {x} at {goal}", [_first(row) for row in found]),
+        (solved, [_first(row, mixed) for row in found]),
         ("P(> first)", ["-" if row.better is None else f"{row.better:.2f}" for row in found]),
     ]
     several = len({row.environment for row in found}) > 1
-    optional = {"fresh", "P(> first)", f"first {x} at {goal}"}
+    optional = {"fresh", "P(> first)", solved}
     if metric not in ("score", "return"):
-        columns = [c for c in columns if c[0] not in (f"first {x} at {goal}", "best", "fresh")]
+        columns = [c for c in columns if c[0] not in (solved, "best", "fresh")]
     kept = [
         (name, column)
         for name, column in columns
@@ -137,10 +143,11 @@ def _pair(low: float | None, high: float | None) -> str:
     return "-" if low is None else f"{number(low)}, {number(high)}"
 
 
-def _first(row: Row) -> str:
+def _first(row: Row, unit: bool) -> str:
     if row.threshold is None:
         return "-"
-    return f"{number(row.first)} ({row.reached}/{row.seeds})"
+    of = f" {row.x}s" if unit and row.first is not None else ""
+    return f"{number(row.first)}{of} ({row.reached}/{row.seeds})"
 
 
 def render(lines: Sequence[Sequence[str]], kind: Format) -> str:

@@ -14,6 +14,7 @@ from dqn_cli.results.labels import Flat, flatten, labels
 from dqn_cli.results.reader import Run
 from dqn_cli.results.schema import ResultError, one_line
 from dqn_cli.results.selection import known, value_of
+from dqn_cli.results.stats import Axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,7 @@ class Variant:
             for seed, frame in self.scores.items()
         }
 
-    def rows(self, metric: str, x: str = "step") -> dict[int, pd.DataFrame]:
+    def rows(self, metric: str, x: Axis = "step") -> dict[int, pd.DataFrame]:
         """What has the metric's values, in order: scores are also those of evaluations by step.
         With x `seconds`, each row's wall-clock time, between episodes by the steps done."""
         import numpy as np
@@ -86,10 +87,11 @@ class Variant:
 @dataclass(frozen=True, eq=False)
 class Panel:
     """The variants that were trained in one environment, which has this id; it is followed by the
-    values of other keys if these have panels of their own."""
+    values of other keys if these have panels of their own. x: what their curves are drawn over."""
 
     env: str
     variants: list[Variant]
+    x: Axis = "episode"
     id: str = ""  # the environment's, if more than that tells panels apart
 
     @property
@@ -113,13 +115,15 @@ def panels(
     by: Sequence[str] = (),
     names: Mapping[str, str] | None = None,
     each: Sequence[str] = (),
+    x: Axis | None = None,
 ) -> list[Panel]:
     """Pool runs whose configs are equal but for seed and environment into variants, and put those
     of one environment into a panel; both in order of first appearance.
 
     by: keys or groups that alone tell variants apart; all else is pooled. names: label -> the one
     to show instead. each: keys or groups each of whose values has a panel of its own, as an
-    environment has. ResultError for a key or a label that there is not.
+    environment has. x: None is the step in environments whose runs are all limited in steps, and
+    the episode in others. ResultError for a key or a label that there is not.
     """
     settings = [_settings(run, runs, each) for run in runs]
     _without(settings, ("env", *each))
@@ -133,12 +137,17 @@ def panels(
         members.setdefault(key, []).append((env, run))
     shown = _labels(list(configs.values()), list(members.values()), by, each)
     shown = _renamed(shown, names or {})
-    found = {env: Panel(env, [], env_of(run)) for env, _, run in settings}
+    found: dict[str, list[Variant]] = {env: [] for env, _, _ in settings}
     for index, (label, pool) in enumerate(zip(shown, members.values(), strict=True)):
-        for env, panel in found.items():
+        for env, inside in found.items():
             if there := [run for place, run in pool if place == env]:
-                panel.variants.append(_pool(label, there, index, apart=bool(by)))
-    return list(found.values())
+                inside.append(_pool(label, there, index, apart=bool(by)))
+    ids = {env: env_of(run) for env, _, run in settings}
+    by_episodes = {ids[env] for env, vs in found.items() if not all(v.by_steps for v in vs)}
+    return [
+        Panel(env, vs, x or ("episode" if ids[env] in by_episodes else "step"), ids[env])
+        for env, vs in found.items()
+    ]
 
 
 def env_of(run: Run) -> str:

@@ -81,7 +81,7 @@ def test_a_grid_is_found_in_groups_and_keys() -> None:
     names, options = grid(found)
     assert names == ["algo", "lr"]  # and not algo.double, which is what the choice is
     assert options == [("dqn", "lr=1"), ("dqn", "lr=2"), ("ddqn", "lr=1"), ("ddqn", "lr=2")]
-    assert [e.label for e in effects([found], "score", 1, "step")] == [
+    assert [e.label for e in effects([found], "score", 1)] == [
         "ddqn, not dqn",
         "lr=2, not 1",
         "ddqn with lr=2",
@@ -99,7 +99,7 @@ def test_what_another_choice_decides_is_named_with_it() -> None:
     )
     names, options = grid(found)
     assert names == ["algo", "network"]
-    assert [e.label for e in effects([found], "score", 1, "step")] == [
+    assert [e.label for e in effects([found], "score", 1)] == [
         "c51 a=c51, not dqn a=dqn",
         "noisy greedy n=noisy, not mlp linear n=mlp",
         "c51 a=c51 with noisy greedy n=noisy",
@@ -114,17 +114,17 @@ def test_what_is_no_grid_is_one_line() -> None:
         run({"algo": "ddqn", "buffer": "uniform"}, 3, algo={"double": True}),
     ]
     with pytest.raises(ResultError, match="no full grid in E: no variant is ddqn per"):
-        effects([panel(*corner)], "score", 1, "step")
+        effects([panel(*corner)], "score", 1)
     with pytest.raises(ResultError, match="the variants of E differ in nothing"):
-        effects([panel(corner[0])], "score", 1, "step")
+        effects([panel(corner[0])], "score", 1)
     other = run({"algo": "dqn", "buffer": "per"}, 2, seeds=(1, 3), buffer={"alpha": 0.6})
     with pytest.raises(ResultError, match="do not have the same two seeds or more"):
-        effects([panel(corner[0], other)], "score", 1, "step")
+        effects([panel(corner[0], other)], "score", 1)
 
 
 def test_effects_are_of_finals_and_printed_for_people_and_programs() -> None:
     runs = [run({"algo": "dqn"}, 10), run({"algo": "ddqn"}, 13, algo={"double": True})]
-    found = effects([panel(*runs)], "score", 1, "step")
+    found = effects([panel(*runs)], "score", 1)
     assert cells(found, "final score") == [
         ["change of the final score", "mean [95 % interval]", "p (Holm)"],
         ["ddqn, not dqn", "3 [3, 3]", "-"],  # both seeds by as much: no p value

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from dqn_cli.cli.plot import main
-from dqn_cli.results.figure import View, draw, usual, usual_axis, usual_band
+from dqn_cli.results.figure import AXIS_LABELS, View, draw, usual, usual_band
 from dqn_cli.results.reader import find_runs, read_run
 from dqn_cli.results.stats import running_mean
 from dqn_cli.results.style import Look
@@ -21,10 +22,11 @@ PNG = b"\x89PNG\r\n"
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf", "SVG"])
 @pytest.mark.parametrize("x", ["episode", "step"])
 def test_the_same_runs_give_the_same_bytes(make, tmp_path: Path, suffix: str, x: Any) -> None:
-    found = panels([read_run(make(tmp_path / "a")), read_run(make(tmp_path / "b", "ddqn"))])
+    runs = [read_run(make(tmp_path / "a")), read_run(make(tmp_path / "b", "ddqn"))]
+    found = panels(runs, x=x)
     first, second = tmp_path / f"1.{suffix}", tmp_path / f"2.{suffix}"
     for out in (first, second):
-        draw(found, out, View("score", x))
+        draw(found, out, View("score"))
     assert first.read_bytes() == second.read_bytes()
     assert not any(word in first.read_bytes() for word in (b"dc:date", b"CreationDate"))
 
@@ -127,7 +129,46 @@ def test_the_usual_metric_is_the_score_or_else_the_return(make, tmp_path: Path) 
 )
 def test_the_usual_axis_is_the_run_s_limit(make, tmp_path: Path, limits: str, axis: str) -> None:
     found = panels([read_run(make(tmp_path / str(i), config=f"{limits}lr: {i}\n")) for i in (1, 2)])
-    assert usual_axis(found) == axis
+    assert [panel.x for panel in found] == [axis]
+
+
+def two_limits(make: Callable[..., Path], folder: Path) -> list[Path]:
+    """A run of 30 episodes, and one of 300 steps in another environment."""
+    limits = {"E-v1": "episodes: 30\nsteps: null\n", "S-v1": "episodes: null\nsteps: 300\n"}
+    return [
+        make(folder / env, config=f"{limit}env: {{id: {env}}}\n") for env, limit in limits.items()
+    ]
+
+
+def test_each_environment_has_the_axis_of_its_runs_limit(make, tmp_path: Path) -> None:
+    runs = [read_run(path) for path in two_limits(make, tmp_path / "runs")]
+    assert [(p.env, p.x) for p in panels(runs)] == [("E-v1", "episode"), ("S-v1", "step")]
+    words = text_of([tmp_path / "runs"], tmp_path / "x.svg")
+    assert words.count("Training episode") == 1
+    assert words.count("Environment steps of a seed") == 1
+    for x, label in (("step", "Environment steps of a seed"), ("episode", "Training episode")):
+        main([str(tmp_path / "runs"), "--x", x, "-o", str(tmp_path / "x.svg")])
+        words = words_of(tmp_path / "x.svg")
+        shown = [word for word in words if word in AXIS_LABELS.values()]
+        assert set(shown) == {label}
+
+
+def test_panels_of_one_environment_have_one_axis(make, tmp_path: Path) -> None:
+    for limit, lr in (("episodes: 30\nsteps: null\n", 1), ("episodes: null\nsteps: 300\n", 2)):
+        make(tmp_path / str(lr), config=f"{limit}lr: {lr}\nenv: {{id: E-v1}}\n")
+    found = panels([read_run(run) for run in find_runs([tmp_path])], each=["lr"])
+    assert [panel.x for panel in found] == ["episode", "episode"]
+
+
+def test_curves_over_different_axes_have_a_column_for_each(make, tmp_path: Path) -> None:
+    two_limits(make, tmp_path / "runs")
+    out = tmp_path / "curves.csv"
+    main([str(tmp_path / "runs"), "-o", str(tmp_path / "x.png"), "--curves", str(out)])
+    head, *lines = [line.split(",") for line in out.read_text().splitlines()]
+    assert head == ["environment", "variant", "episode", "step", "score", "low", "high", "seeds"]
+    places = {(line[0], line[2] != "", line[3] != "") for line in lines}
+    assert places == {("E-v1", True, False), ("S-v1", False, True)}
+    assert [line[2:4] for line in (lines[0], lines[-1])] == [["1", ""], ["", "300"]]
 
 
 @pytest.mark.parametrize(("count", "band"), [(1, "minmax"), (3, "minmax"), (4, "ci"), (7, "none")])

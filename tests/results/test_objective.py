@@ -19,7 +19,7 @@ def curve(x: list[float], scores: list[float], end: float, diverged: float | Non
 
 def test_final_is_the_mean_of_the_last_scores_as_in_the_table(make, tmp_path: Path) -> None:
     run = read_run(make(tmp_path / "run", episodes=60))
-    (row,) = rows(panels([run]), "score", 25, "episode")
+    (row,) = rows(panels([run]), "score", 25)
     assert of_run(run, Objective("final")) == row.mean == 20 * 48 + 1.5
     short = read_run(make(tmp_path / "short", episodes=8))
     assert of_run(short, Objective("final")) == 20 * 7.5 + 1.5  # a quarter of what there is

@@ -111,12 +111,23 @@ def test_panels_of_one_environment_are_counted_together_and_on_one_scale(
             config = f"lr: {lr}\n{env('CartPole-v1')}"
             make(tmp_path / f"{algo}{lr}", algo, config=config, episodes=20 + 10 * lr)
     runs = [read_run(path) for path in find_runs([tmp_path])]
-    text = written(panels(runs, each=["lr"]), view=View("score", "step", 1))
+    text = written(panels(runs, each=["lr"]), view=View("score", 1))
     assert "4 variants in CartPole-v1, 2 seeds each" in Parsed(text).words
     goals = [
         a["x1"] for tag, a in Parsed(text).elements if tag == "line" and a.get("class") == "goal"
     ]
     assert len(goals) == 4 and len(set(goals)) == 1
+
+
+def test_each_environment_s_curves_name_their_own_axis(make, tmp_path: Path) -> None:
+    make(tmp_path / "a", config=f"episodes: 30\n{env('E-v1')}")
+    make(tmp_path / "b", config=f"steps: 300\n{env('S-v1')}")
+    shown = Parsed(written(of(tmp_path))).data["panels"]
+    assert [(panel["x"], panel["xLabel"]) for panel in shown] == [
+        ("episode", "Training episode"),
+        ("step", "Environment steps of a seed"),
+    ]
+    assert [panel["curves"][0]["x"][-1] for panel in shown] == [30, 300]
 
 
 def test_what_each_choice_changes_is_said_of_a_grid_whatever_its_panels(

@@ -21,8 +21,8 @@ def variant(label: str, scores: dict[int, list[float]], threshold: float | None 
     return Variant(label, (run,), frames)
 
 
-def text(*panels: Panel, window: int = 2, kind: str = "text", x: str = "episode") -> list[str]:
-    shown = table(panels, "score", window, x, kind)  # type: ignore[arg-type]
+def text(*panels: Panel, window: int = 2, kind: str = "text") -> list[str]:
+    shown = table(panels, "score", window, kind)  # type: ignore[arg-type]
     return shown.splitlines()
 
 
@@ -52,9 +52,21 @@ def test_of_several_environments_each_row_names_its_own() -> None:
     assert lines[3].split()[-1] == "0.50"
 
 
+def test_of_environments_on_different_axes_each_row_says_what_it_counts() -> None:
+    never = variant("never", {1: [1, 1, 1]})
+    panels = Panel("A-v1", [DQN]), Panel("B-v1", [DQN, never], "step")
+    head, *lines = [line.split("  ") for line in text(*panels)]
+    assert "first at 8" in head and "first episode at 8" not in head
+    assert [next(cell for cell in line if "/" in cell).strip() for line in lines] == [
+        *("2.5 episodes (2/2)", "22.5 steps (2/2)", "- (0/1)"),
+    ]
+    found = [row.x for row in rows(panels, "score", 2)]
+    assert found == ["episode", "step", "step"]
+
+
 def test_the_table_says_what_best_networks_are_worth_where_that_is_known() -> None:
     known = replace(variant("known", {1: [9], 2: [8]}), fresh={1: 6.0, 2: 7.0})
-    first, second = rows([Panel("E", [known, variant("not", {1: [9]})])], "score", 2, "step")
+    first, second = rows([Panel("E", [known, variant("not", {1: [9]})], "step")], "score", 2)
     assert (first.best, first.fresh, first.first, first.reached) == (8.5, 6.5, 9, 2)
     assert (second.best, second.fresh) == (9, None)
     lines = text(Panel("E", [known]))

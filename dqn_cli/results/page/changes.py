@@ -18,7 +18,7 @@ def changes(shown: Sequence[Panel], view: View) -> Html:
     try:
         if any(len(effects.grid(panel)[0]) < 2 for panel in whole):
             return Html("")
-        found = effects.effects(whole, view.metric, view.smooth, view.x)
+        found = effects.effects(whole, view.metric, view.smooth)
     except ResultError:  # no grid
         return Html("")
     lines = effects.cells(found, f"final {view.metric}")

@@ -36,7 +36,7 @@ class Detail(NamedTuple):
 def curves(panels: Sequence[Panel], view: View) -> list[list[Curve]]:
     """The curve of every variant of every panel."""
     return [
-        [curve(v.rows(view.metric, view.x), view.metric, view.x, view.smooth) for v in p.variants]
+        [curve(v.rows(view.metric, p.x), view.metric, p.x, view.smooth) for v in p.variants]
         for p in panels
     ]
 
@@ -52,8 +52,6 @@ def chart_data(
     bands = [b for b in SHORT if b != "tolerance" or view.band == b]
     several = len({line.seeds for lines in found for line in lines}) > 1
     return {
-        "x": view.x,
-        "xLabel": AXIS_LABELS[view.x],
         "yLabel": y_label(view, [line for lines in found for line in lines]),
         "band": view.band,
         "bands": [[band, SHORT[band], BANDS[band]] for band in bands],
@@ -62,6 +60,8 @@ def chart_data(
         "panels": [
             {
                 "env": panel.env,
+                "x": panel.x,
+                "xLabel": AXIS_LABELS[panel.x],
                 "threshold": panel.threshold if view.metric in ("score", "return") else None,
                 "curves": _panel(panel, lines, bands, look, detail, several),
             }

@@ -222,13 +222,13 @@
         this.node("text", { x: left - 8, y: y + 4, "text-anchor": "end" }, this.svg, tickText(tick));
       }
       for (const tick of linearTicks(...this.range, clamp(width / 70, 2, 8))) {
-        if (this.data.x !== "seconds" && !Number.isInteger(tick)) continue;
+        if (this.panel.x !== "seconds" && !Number.isInteger(tick)) continue;
         const x = this.toX(tick);
         this.node("line", { x1: x, x2: x, y1: bottom, y2: bottom + 4, class: "grid" });
         this.node("text", { x, y: bottom + 17, "text-anchor": "middle" }, this.svg, tickText(tick));
       }
       this.node("text", { x: right, y: height - 5, "text-anchor": "end" }, this.svg,
-        this.data.xLabel);
+        this.panel.xLabel);
       if (!finite(this.panel.threshold)) return;
       const words = `solved at ${shown(this.panel.threshold)}`;
       const y = this.near ? this.toY(this.panel.threshold) : this.above ? top : bottom;
@@ -307,7 +307,7 @@
       this.node("line", { x1: px, x2: px, y1: top, y2: bottom, class: "cross" }, this.over);
       this.node("text", { x: clamp(px, left + 20, right - 20), y: top - 5, "text-anchor": "middle" },
         this.over, shown(x));
-      this.head.textContent = `${this.data.x} ${shown(x)}`;
+      this.head.textContent = `${this.panel.x} ${shown(x)}`;
       this.curves.forEach((curve, i) => {
         if (this.view.hidden.has(curve.variant) || !curve.x.length) return;
         if (x < curve.x[0] || x > curve.x[curve.x.length - 1]) return;

@@ -95,7 +95,7 @@ def _with_rows(panels: Sequence[Panel], view: View) -> list[Panel]:
     """The panels with the rows of the metric as their scores, so that they are joined once."""
 
     def joined(variant: Variant) -> Variant:
-        return replace(variant, scores=variant.rows(view.metric, view.x), evaluations={})
+        return replace(variant, scores=variant.rows(view.metric), evaluations={})
 
     return [replace(panel, variants=list(map(joined, panel.variants))) for panel in panels]
 
@@ -160,7 +160,7 @@ def _compared(panels: Sequence[Panel], view: View) -> str:
 
 
 def _remarks(panels: Sequence[Panel], view: View, detail: Detail, longest: int) -> list[str]:
-    said = notes([v for p in panels for v in p.variants], view.metric, view.x, view.smooth)
+    said = notes(panels, view.metric, view.smooth)
     if detail.points < min(longest, DETAILS[0].points):
         said.append(f"to keep this page small, curves have {detail.points} points at most")
     if not detail.seeds:
@@ -235,7 +235,7 @@ def _charts(panels: Sequence[Panel]) -> Html:
 
 
 def _dots(panels: Sequence[Panel], view: View, look: Look) -> Html:
-    said = final_label(panels, view.metric, view.smooth, view.x)
+    said = final_label(panels, view.metric, view.smooth)
     words = f"{said}. Dot: a seed; bar: the mean and its 95 % bootstrap interval."
     figures = [
         element("figure", _heading(panel, panels), dot_plot(panel, panels, view, look))
@@ -245,8 +245,8 @@ def _dots(panels: Sequence[Panel], view: View, look: Look) -> Html:
 
 
 def _table(panels: Sequence[Panel], view: View, look: Look) -> Html:
-    rows = tables.rows(panels, view.metric, view.smooth, view.x)
-    head, *body = tables.cells(rows, view.metric, view.x)
+    rows = tables.rows(panels, view.metric, view.smooth)
+    head, *body = tables.cells(rows, view.metric)
     place = head.index("variant")
     looks = [classes(variant, look) for panel in panels for variant in panel.variants]
     marked = [
@@ -267,7 +267,7 @@ def _named(label: str, kind: str) -> Html:
 def _pairs(panels: Sequence[Panel], view: View) -> Html:
     if not 0 < _pair_count(panels) <= PAIRS:
         return Html("")
-    pairs = pairwise.pairs(panels, view.metric, view.smooth, view.x)
+    pairs = pairwise.pairs(panels, view.metric, view.smooth)
     if not pairs:
         return Html("")
     lines = pairwise.cells(pairs)
