@@ -154,13 +154,14 @@ def test_the_page_is_what_the_small_files_give(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_every_run_has_its_small_files_of_all_its_seeds() -> None:
+    axes = {row.run: part.x for part in SECTIONS for table in part.tables for row in table.rows}
     for name in RUNS:
         with (KEPT / name / "seeds.csv").open(encoding="utf-8", newline="") as file:
             seeds = [int(row["seed"]) for row in csv.DictReader(file)]
         assert seeds == sorted(read_config(KEPT / name)["seed"])
         for metric in ("score", "return"):
             head = (KEPT / name / f"{metric}.csv").read_text(encoding="utf-8").splitlines()[0]
-            assert head == "episode,seeds,mean,min,max"
+            assert head == f"{axes.get(name, 'episode')},seeds,mean,min,max"
 
 
 def test_every_row_has_a_run_or_is_to_come_and_every_figure_is_there() -> None:

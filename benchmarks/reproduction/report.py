@@ -220,8 +220,10 @@ def picture(shown: Figure, folder: Path) -> Path:
     return folder / f"{shown.file}.png"
 
 
-def keep(run: Run, place: Path, quantities: Sequence[Quantity]) -> None:
+def keep(run: Run, place: Path, section: Section) -> None:
     """The small files of a run: its configuration, a row per seed, its mean curves."""
+    quantities = [table.quantity for table in section.tables]
+    x: Any = section.x
     place.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(run.path / "config.yaml", place / "config.yaml")
     (pool,) = variants([run])
@@ -234,10 +236,10 @@ def keep(run: Run, place: Path, quantities: Sequence[Quantity]) -> None:
     write_csv(place / SEEDS, ["seed", "episodes", "steps", *(q.title for q in quantities)], rows)
     metrics: tuple[Any, ...] = ("score", "return")
     for metric in metrics:
-        line = curve(pool.rows(metric), metric, "episode", 1)
+        line = curve(pool.rows(metric), metric, x, 1)
         numbers = zip(line.x, line.n, line.mean, line.low, line.high, strict=True)
         body = [[f"{value:.6g}" for value in row] for row in numbers]
-        write_csv(place / f"{metric}.csv", ["episode", "seeds", "mean", "min", "max"], body)
+        write_csv(place / f"{metric}.csv", [x, "seeds", "mean", "min", "max"], body)
 
 
 def write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -300,7 +302,8 @@ def section_lines(kept: Kept, section: Section) -> list[str]:
     for shown in section.figures:
         lines += [f"![{shown.title}](../{picture(shown, kept.folder).as_posix()})", ""]
     names = [name for name in rows_of(section) if name not in PLANNED and name not in SAME]
-    lines += ["To train each row again:", "", *shell(map(trained, names))]
+    if names:
+        lines += ["To train each row again:", "", *shell(map(trained, names))]
     return [*lines, *planned_lines(section)]
 
 
@@ -364,8 +367,9 @@ first is above one of the second, ties counting a half. There are {claims} claim
 is different, about one in twenty would still come out as seen, or as the opposite.
 
 [outputs/reference](../outputs/reference) has for each run the figures of every seed (`seeds.csv`),
-its mean, smallest and largest seed by episode, of all seeds and not smoothed (`score.csv`,
-`return.csv`), and its settings (`config.yaml`). The pictures are smoothed, seed by seed.
+its mean, smallest and largest seed by episode (of MinAtar by step, a thousand of them), of all
+seeds and not smoothed (`score.csv`, `return.csv`), and its settings (`config.yaml`). The pictures
+are smoothed, seed by seed.
 """
 
 
@@ -402,9 +406,9 @@ def write(root: Path, folder: Path, page: Path) -> list[str]:
             raise ValueError(f"{file}: is not there, and no run to make it from; {trained(name)}")
     for section in SECTIONS:
         for name in runs.keys() & set(rows_of(section)):
-            keep(runs[name], folder / name, [table.quantity for table in section.tables])
+            keep(runs[name], folder / name, section)
     for name in runs.keys() & set(INDEPENDENT.runs):
-        keep(runs[name], folder / name, [table.quantity for table in BERTA.tables])
+        keep(runs[name], folder / name, BERTA)
     for shown in drawn:
         draw_figure(runs, shown, folder)
     write_atomic(page, "\n".join(page_lines(Kept(folder))).rstrip().encode() + b"\n")

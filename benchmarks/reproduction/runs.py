@@ -97,6 +97,8 @@ RUNS: dict[str, str] = {
     },
 }
 
+GAMES = ("asterix", "space_invaders", "freeway", "seaquest")
+
 # Not run yet; one that has been run moves to RUNS.
 PLANNED: dict[str, str] = {
     **{
@@ -109,6 +111,13 @@ PLANNED: dict[str, str] = {
             *("dopamine/dqn", "dopamine/c51", "dopamine/rainbow", "dopamine/quantile"),
             *("dopamine/iqn", "munchausen/cartpole"),
         )
+    },
+    "minatar/breakout": f"experiment=minatar/dqn seed=[{fresh(3)}]",
+    **{
+        f"minatar/{game}": (
+            f"experiment=minatar/dqn env=minatar/{game} seed=[{fresh(1)}] steps=1000000"
+        )
+        for game in GAMES
     },
 }
 
