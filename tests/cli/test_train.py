@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from dqn_cli.config import check
-from dqn_cli.results import figure
 from dqn_cli.results.reader import read_run
 from dqn_cli.saving.checkpoint import load
 from dqn_cli.training import run
@@ -60,8 +59,7 @@ def test_the_figure_and_the_progress_are_over_what_limits_the_run(
     dqn_train, monkeypatch: pytest.MonkeyPatch, limits: tuple[str, str], x: str, progress: str
 ) -> None:
     drawn: list[str] = []
-    axis = figure.usual_axis
-    monkeypatch.setattr(run, "draw", lambda panels, _: drawn.append(axis(panels)))
+    monkeypatch.setattr(run, "draw", lambda panels, _: drawn.extend(p.x for p in panels))
     done = dqn_train(*SMALL, *limits)
     assert done.code == 0
     assert drawn == [x]
