@@ -370,6 +370,12 @@ is different, about one in twenty would still come out as seen, or as the opposi
 its mean, smallest and largest seed by episode (of MinAtar by step, a thousand of them), of all
 seeds and not smoothed (`score.csv`, `return.csv`), and its settings (`config.yaml`). The pictures
 are smoothed, seed by seed.
+
+[reproduction.html](../outputs/reference/reproduction.html) shows all of it but MinAtar on one page,
+to be looked at in a browser (`dqn-plot outputs/reproduction --html FILE`): curves with their values,
+what differs, and the command of each run. Its runs were trained another time, with the first three
+of the fresh seeds, and twelve of Lange's rows with the first alone; the figures to quote are those
+below.
 """
 
 

@@ -97,8 +97,6 @@ RUNS: dict[str, str] = {
     },
 }
 
-GAMES = ("asterix", "space_invaders", "freeway", "seaquest")
-
 # Not run yet; one that has been run moves to RUNS.
 PLANNED: dict[str, str] = {
     **{
@@ -117,7 +115,7 @@ PLANNED: dict[str, str] = {
         f"minatar/{game}": (
             f"experiment=minatar/dqn env=minatar/{game} seed=[{fresh(1)}] steps=1000000"
         )
-        for game in GAMES
+        for game in ("asterix", "space_invaders", "freeway", "seaquest")
     },
 }
 
