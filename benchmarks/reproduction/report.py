@@ -372,7 +372,7 @@ seeds and not smoothed (`score.csv`, `return.csv`), and its settings (`config.ya
 are smoothed, seed by seed.
 
 [reproduction.html](../outputs/reference/reproduction.html) shows all of it but MinAtar on one page,
-to be looked at in a browser (`dqn-plot outputs/reproduction --html FILE`): curves with their values,
+to be looked at in a browser (`dqn-plot outputs/reproduction --html FILE`): curves with values,
 what differs, and the command of each run. Its runs were trained another time, with the first three
 of the fresh seeds, and twelve of Lange's rows with the first alone; the figures to quote are those
 below.
