@@ -520,7 +520,8 @@ off them, DQN comes to about 10 in Breakout, 17 in Asterix, 50 in Freeway, 44 in
 of three seeds with the same settings (README of joash2003/rainbow-minatar). Of the other games a
 million frames are planned, a fifth of that, and one seed each: enough to see that a game is
 learned, and not how far seeds lie apart. Returns are of training episodes, a tenth of whose actions
-is random, as the paper has it. Random play is ours, over 60 000 frames.""",
+is random, as the paper has it. Random play is ours: each of the six actions equally often, 60 000
+frames of seed 0, which are 23 episodes of Freeway and 845 to 5342 of the others.""",
     [],
     tables(
         [RETURN_100],

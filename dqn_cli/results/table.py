@@ -39,7 +39,7 @@ class Row(NamedTuple):
     best: float | None  # mean over seeds of the highest value
     fresh: float | None  # what those best networks are worth on episodes they were not chosen by
     first: float | None  # median over seeds of the first `x` at the threshold: see stats.Summary
-    x: Axis
+    x: Axis  # what `first` counts
     reached: int  # seeds that ever came to it
     threshold: float | None
     better: float | None
