@@ -301,18 +301,19 @@ class EnvError(RuntimeError):
         self.row = row
 
 
-# What is learned of a step: reward [N], terminated [N].
-Learned = tuple[NDArray[np.float64], NDArray[np.bool_]]
+# What is learned of a step: reward [N], terminated [N], truncated [N].
+Learned = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]
 
 
 class Envs(Protocol):
     """A row of independent environments. Their owner resets them: nothing is automatic. `reset` and
     `step` raise EnvError for what an environment raises, or returns other than it declared.
 
-    `learned` is what replay should hold of the last `step` in place of reward and terminated; None:
-    those. An environment says so in its info, as {"replay": (reward, terminated)}: that
-    a reward is clipped, or a lost life counts as the end, in what is learned; returns, scores and
-    the ends of episodes stay what they are.
+    `learned` is what replay should hold of the last `step` in place of reward, terminated and
+    truncated; None: those. An environment says so in its info, as {"replay": (reward, terminated)}:
+    that a reward is clipped, or a lost life counts as the end, in what is learned; returns, scores
+    and the ends of episodes stay what they are. An episode that ended, and for what is learned did
+    not, is truncated there.
     """
 
     learned: Learned | None

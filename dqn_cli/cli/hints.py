@@ -30,7 +30,8 @@ CALLED = {
     "buffer.capacity": "buffer_size replay_size replay_buffer_size replay_capacity memory_size "
     "buffer_capacity max_replay_size",
     "steps": "total_timesteps num_timesteps n_timesteps max_timesteps timesteps total_steps "
-    "max_steps num_steps total_frames num_frames max_frames",
+    "max_steps num_steps",
+    "steps, each of which is four frames of an Atari game": "total_frames num_frames max_frames",
     "episodes": "n_episodes num_episodes max_episodes total_episodes n_epochs epochs",
     "seed": "random_seed",
     "seed, as in seed=[1,2,3]": "seeds num_seeds n_seeds",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -179,6 +180,7 @@ def _going_on(
 
     checked = resume.configuration(directory, given, trust)
     resumed = resume.resumed(directory, checked, fits(checked))
+    gc.collect()  # the loop that they were tried with has a replay, and its parts know each other
     source = None
     if resumed.open or not resumed.ended:
         share = checked.model_copy(update={"seed": resumed.open})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import hydra
@@ -10,6 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from dqn_cli.cli.hints import CONF
+
+Keys = Mapping[str, Any]
 
 
 def chosen_overlays(overrides: Sequence[str]) -> list[str]:
@@ -36,7 +38,8 @@ def replaced_groups(
 
     The overlay's keys for its own choice stay if their default is the same in both choices, so that
     they mean the same: a buffer's capacity, but not a hard target's period, which is too long for a
-    soft one. values: the composed configuration.
+    soft one. Of keys that hold keys, such as env.kwargs, each is taken by itself where they differ.
+    values: the composed configuration.
     """
     from dqn_cli.config import GROUPS
 
@@ -50,18 +53,26 @@ def replaced_groups(
     alone = [str(o.input_line) for o in parsed if o.key_or_group.split(".")[0] not in chosen]
     own = hydra.compose("config", alone, return_hydra_config=True).hydra.runtime.choices
     groups = [group for group in chosen if own[group] != chosen[group]]
-    before = hydra.compose("config", [f"{group}={own[group]}" for group in groups])
-    after = hydra.compose("config", [f"{group}={chosen[group]}" for group in groups])
-    return {
-        group: {
-            key: value
-            if f"{group}.{key}" in typed or before[group].get(key) == after[group].get(key, ...)
-            else plain(after[group][key])
-            for key, value in values[group].items()
-            if key in after[group] or f"{group}.{key}" in typed
-        }
-        for group in groups
-    }
+    before: Any = plain(hydra.compose("config", [f"{group}={own[group]}" for group in groups]))
+    after: Any = plain(hydra.compose("config", [f"{group}={chosen[group]}" for group in groups]))
+    return {g: _settled(g, typed, values[g], before[g], after[g]) for g in groups}
+
+
+def _settled(path: str, typed: Set[str], values: Keys, before: Keys, after: Keys) -> dict[str, Any]:
+    """Those of the keys below `path` that stay, and what else the other choice has. before, after:
+    the defaults of the two choices; typed: dotted keys of the command line."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        place = f"{path}.{key}"
+        below = any(name.startswith(f"{place}.") for name in typed)
+        if place in typed or (key in after and before.get(key) == after[key]):
+            found[key] = value
+        elif isinstance(value, dict) and (below or isinstance(after.get(key), dict)):
+            parts = (x[key] if isinstance(x.get(key), dict) else {} for x in (before, after))
+            found[key] = _settled(place, typed, value, *parts)
+        elif key in after:
+            found[key] = after[key]
+    return found
 
 
 def plain(value: object) -> object:

@@ -64,8 +64,8 @@ class Atari(gymnasium.Env[Frame, np.int64]):
     pixel is the mean of what it covers, rounded.
 
     An episode is one game, whatever the protocol: it terminates when the game is over. What
-    training learns in place of `reward` and `terminated` is in `info["replay"]`, as
-    `dqn_cli.types.Envs.learned` describes.
+    training learns in place of `reward` and `terminated`, if that is something else, is in
+    `info["replay"]`, as `dqn_cli.types.Envs.learned` describes.
 
     The emulator has no randomness here: sticky actions and no-ops are drawn from `np_random`, and
     an episode begins with the emulator's state after its first reset. So it is a function of the
@@ -169,8 +169,10 @@ class Atari(gymnasium.Env[Frame, np.int64]):
                 break
         left = self.ale.lives()
         lost = self.protocol.terminal_on_life_loss and left < lives
-        learned = float(np.sign(reward)) if self.clip_rewards else reward
-        info = {"lives": left, "replay": (learned, terminated or lost)}
+        info: dict[str, Any] = {"lives": left}
+        if self.clip_rewards or lost:
+            learned = float(np.sign(reward)) if self.clip_rewards else reward
+            info["replay"] = learned, terminated or lost
         return self._observed(), reward, terminated, truncated, info
 
     def _frame(self, action: Any) -> float:

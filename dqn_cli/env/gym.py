@@ -25,6 +25,7 @@ from dqn_cli.env.spaces import FLOAT, LARGEST, encoder, kind_of
 from dqn_cli.types import EnvError, Envs, Learned, Rehearsal, Space, Step
 
 FPS = 30.0  # of an environment that names none
+INSIDE = "dqn_cli.inside"  # what `Inside` notes in an info
 REHEARSED = 8  # steps in which an environment shows whether it repeats itself
 
 
@@ -114,6 +115,7 @@ class Gym:
         if ":" in self.id:
             code.load(self.id.partition(":")[0])  # Gymnasium would not look in the current folder
         env = gymnasium.make(self.id, disable_env_checker=True, **{**self.kwargs, **extra})
+        env = Inside(env) if self.wrappers else env
         for wrap in self.wrappers:
             env = wrap(env)
         return env
@@ -136,8 +138,8 @@ class Gym:
                 found = row.step(where, action)
                 seen += [part.tobytes() for part in found]
                 next_obs, reward, terminated, truncated = found
-                reward, worthless = row.learned or (reward, terminated)
-                steps.append(Step(obs, action, reward, next_obs, worthless, truncated))
+                worth, *ends = row.learned or (reward, terminated, truncated)
+                steps.append(Step(obs, action, worth, next_obs, *ends))
                 obs = next_obs
                 if terminated | truncated:
                     break
@@ -163,6 +165,30 @@ class Gym:
         notes = [f"environment {self.id}: {note}" for note in [*notes, *row.close()]]
         rewards = [float(step.reward[0]) for step in steps]
         return Rehearsal(notes, (min(rewards), max(rewards)), steps)
+
+
+class Inside(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Notes, below the wrappers of a run, what they are given of a step whose info says what is
+    learned: a wrapper that changes the one and not the other would have no effect on learning."""
+
+    def step(self, action: Any) -> Any:
+        given = self.env.step(action)
+        match given:
+            case (_, reward, terminated, _, {"replay": learned, **info}):
+                noted = {**info, "replay": learned, INSIDE: (reward, terminated, learned)}
+                return *given[:4], noted
+        return given
+
+
+def check_inside(info: Mapping[str, Any], reward: float, terminated: bool) -> None:
+    """ValueError if wrappers changed a step's reward or `terminated`, and not what is learned."""
+    before, ended, learned = info[INSIDE]
+    given, found = (number(before), truth(ended, "terminated")), (reward, terminated)
+    if found != given and info["replay"] == learned:
+        raise ValueError(
+            f"(reward, terminated) as {found}, which env.wrappers made of {given}, but what is "
+            f"learned is info['replay'], still {learned}: a wrapper has to change that, too"
+        )
 
 
 def wrapper(number: int, keys: dict[str, Any]) -> functools.partial[Any]:
@@ -277,15 +303,21 @@ class GymRow:
                 reward[i] = number(given[1])
                 ended[0, i] = truth(given[2], "terminated")
                 ended[1, i] = truth(given[3], "truncated")
-                if given[4] and "replay" in given[4]:
-                    learned[i] = replayed(given[4]["replay"])
+                info = given[4]
+                if not isinstance(info, dict | Mapping | None):
+                    raise ValueError(f"an info that is {kind_of(info)}, expected a dictionary")
+                if info and "replay" in info:
+                    learned[i] = replayed(info["replay"])
+                    if INSIDE in info:
+                        check_inside(info, float(reward[i]), bool(ended[0, i]))
             except ValueError as error:
                 raise EnvError(row, f"step gave {error}") from error
         self.learned = None
         if learned:
-            self.learned = reward.copy(), ended[0].copy()
-            for i, (worth, end) in learned.items():
-                self.learned[0][i], self.learned[1][i] = worth, end
+            worth, end = reward.copy(), ended[0].copy()
+            for i, said in learned.items():
+                worth[i], end[i] = said
+            self.learned = worth, end, (ended[0] | ended[1]) & ~end
         return obs, reward, ended[0], ended[1]
 
     def _observe(self, given: Any, obs: NDArray[Any]) -> None:

@@ -30,8 +30,8 @@ class MinAtar(gymnasium.Env[NDArray[np.uint8], np.int64]):
 
     Observation: uint8 [10, 10, C], rows x columns x channels, 1 where something is and 0 elsewhere.
     Actions: 0 nothing, 1 left, 2 up, 3 right, 4 down, 5 fire.
-    Rewards and terminations are the game's. There is no time limit but Freeway's own, which after
-    2,500 steps terminates the episode.
+    Rewards and terminations are the game's. There is no time limit but Freeway's own, which
+    terminates the episode with step 2,501.
 
     Differences from `minatar.gym`: an episode is a function of the seed and actions (there, the
     last action of one episode can be repeated in the next); observations are bytes, not booleans.
@@ -49,7 +49,7 @@ class MinAtar(gymnasium.Env[NDArray[np.uint8], np.int64]):
         difficulty_ramping: bool = True,
         render_mode: str | None = None,
     ) -> None:
-        if not (isinstance(sticky_actions, int | float) and 0 <= sticky_actions <= 1):
+        if not (type(sticky_actions) in (int, float) and 0 <= sticky_actions <= 1):
             raise ValueError(f"sticky_actions={sticky_actions}: expected a number from 0 to 1")
         for name, flag in [
             ("minimal_actions", minimal_actions),

@@ -26,7 +26,7 @@ class Blocks:
     def __init__(self, directory: Path, known: Mapping[int, Sequence[Block]]) -> None:
         self.directory = directory
         self.known = {seed: list(blocks) for seed, blocks in known.items()}
-        self.firsts: dict[int, list[int]] = {}  # of the checkpoints, oldest row of each
+        self.latest: dict[int, list[tuple[Path, int]]] = {}  # checkpoints, oldest row of each
 
     def write(self, seed: int, rows: Rows) -> list[Block]:
         """Write the full blocks that are not there yet; returns those that `rows` lie in, oldest
@@ -43,16 +43,23 @@ class Blocks:
             known.append(Block(file.name, first, stop, zlib.crc32(data)))
         return [block for block in known if block.stop > rows.first]
 
-    def forget(self, seed: int, rows: Rows) -> None:
-        """Before a checkpoint of these rows replaces the one before it, remove the blocks that
-        neither that one nor the one before that needs."""
-        firsts = self.firsts.setdefault(seed, [])
-        firsts.append(rows.first)
-        if len(firsts) > 2:
-            oldest, known = firsts.pop(0), self.known[seed]
-            for block in [block for block in known if block.stop <= oldest]:
-                (self.directory / rows_file(seed, 0)).with_name(block.file).unlink(missing_ok=True)
-                known.remove(block)
+    def forget(self, seed: int, rows: Rows, file: Path) -> None:
+        """Before a checkpoint of these rows is written to `file`, from where it is moved to its
+        place, remove the blocks that neither of the last two in their places needs, whichever
+        process wrote them."""
+        latest = self.latest.setdefault(seed, [])
+        # Another process may move them, and be late: those that it has not moved are still there.
+        moved = [i for i, (other, _) in enumerate(latest) if not other.exists()]
+        if len(moved) > 1:
+            del latest[: moved[-2]]
+            oldest, known = latest[0][1], self.known[seed]
+            self.known[seed] = [block for block in known if block.stop > oldest]
+            folder, size = (self.directory / rows_file(seed, 0)).parent, block_rows(rows.row_bytes)
+            for path in folder.glob(f"seed_{seed}_rows_*.pt"):
+                number = re.fullmatch(r"seed_\d+_rows_(\d+)\.pt", path.name)
+                if number and int(number[1]) * size <= oldest:
+                    path.unlink(missing_ok=True)
+        latest.append((file, rows.first))
 
 
 def plain(rows: Rows, blocks: Sequence[Block]) -> dict[str, Any]:

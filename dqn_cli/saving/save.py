@@ -75,7 +75,7 @@ def save(lane: Lane, directory: Path, blocks: Blocks) -> Iterator[Saved]:
     file = beside(place.with_name(f"{place.name}.{lane.step}"))  # the one before may be there still
     with writing(directory, file):
         written = blocks.write(lane.seed, lane.rows)
-        blocks.forget(lane.seed, lane.rows)
+        blocks.forget(lane.seed, lane.rows, file)
         write_beside(file, dump_lane(lane, written), durable=True)
     yield Saved(lane.seed, file)
 

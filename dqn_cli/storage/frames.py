@@ -91,8 +91,10 @@ class Frames(Ring):
         if not same(obs[:, 1:], next_obs[:, :-1]).all():
             raise ValueError(self._unlike("that moves on by one a step"))
         begins = ~same(obs, self.next_obs[self.own]) | (self.episode[self.own] < 0)
-        for lane in np.flatnonzero(begins).tolist():
-            self._begin(int(self.own[lane]), obs[lane])
+        # Of all before any begins: what is refused changes nothing.
+        blanks = {lane: self._blank(obs[lane]) for lane in np.flatnonzero(begins).tolist()}
+        for lane, blank in blanks.items():
+            self._begin(int(self.own[lane]), blank)
         more = np.minimum(self.back[self.own] + 1, self.stack - 1)
         self.back[self.own] = np.where(begins, 0, more)
         self.next_obs[self.own] = next_obs
@@ -119,12 +121,16 @@ class Frames(Ring):
         for column, value in zip(columns, values, strict=True):
             column[slots, position] = value
 
-    def _begin(self, slot: int, obs: NDArray[Any]) -> None:
-        """Begin another episode with this observation [stack, F]."""
+    def _blank(self, obs: NDArray[Any]) -> bool:
+        """Whether the frames before the first one are blank in this observation [stack, F]."""
         earlier = obs[:-1]
         blank = not earlier.any()
         if not blank and not same(earlier, np.broadcast_to(obs[-1:], earlier.shape)).all():
             raise ValueError(self._unlike("of which an episode has one to begin with"))
+        return blank
+
+    def _begin(self, slot: int, blank: bool) -> None:
+        """Begin another episode."""
         if self.episode[slot] >= 0:
             place = int(self.episode[slot]) % self.blank.shape[1]
             self.lasts[slot, place] = self.kernels.place(self.next_obs[slot, -1].copy())

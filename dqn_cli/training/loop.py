@@ -200,9 +200,9 @@ class Loop:
             next_obs, reward, terminated, truncated = self.envs.step(self.rows, action)
         except EnvError as error:
             raise self._located(error) from error
-        learned = self.envs.learned or (reward, terminated)
+        worth, *ends = self.envs.learned or (reward, terminated, truncated)
         try:
-            learner.replay.add(Step(self.obs, action, learned[0], next_obs, learned[1], truncated))
+            learner.replay.add(Step(self.obs, action, worth, next_obs, *ends))
         except ValueError as error:
             raise RunError(f"environment {self.env.id}, step {self.step + 1}: {error}") from error
         self.step += 1

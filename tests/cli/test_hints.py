@@ -10,6 +10,7 @@ from dqn_cli.cli.hints import CONF, GROUPS, OURS, alternatives, choices, compose
 
 MEANT = {
     "total_timesteps": "use steps",
+    "num_frames": "use steps, each of which is four frames of an Atari game",
     "tau": "use target.tau with target=polyak",
     "buffer.size": "use buffer.capacity",
     "optimizer.learning_rate": "use optimizer.lr",

@@ -12,6 +12,7 @@ NATURE = {
     **{"terminal_on_life_loss": None, "full_action_space": None, "frame_skip": 4, "stack": 4},
     **{"size": 84, "max_frames": 108000},
 }
+SIX = {"minimal_actions": False}
 
 
 @pytest.mark.long
@@ -43,6 +44,22 @@ NATURE = {
             "experiment=minatar/dqn env=minatar/seaquest buffer.capacity=64",
             "env",
             {"kwargs": {"sticky_actions": 0.1, "difficulty_ramping": True}},
+        ),
+        # typed keys below one that holds keys
+        (
+            "experiment=minatar/dqn env=minatar/asterix env.kwargs.sticky_actions=0.0",
+            "env",
+            {"kwargs": {"sticky_actions": 0.0, **SIX, "difficulty_ramping": True}},
+        ),
+        (
+            "experiment=minatar/dqn env=minatar/asterix env.kwargs.difficulty_ramping=false",
+            "env",
+            {"kwargs": {"sticky_actions": 0.1, **SIX, "difficulty_ramping": False}},
+        ),
+        (
+            "experiment=minatar/dqn env=acrobot network=mlp +env.kwargs.max_episode_steps=9",
+            "env",
+            {"id": "Acrobot-v1", "kwargs": {"max_episode_steps": 9}},
         ),
     ],
 )

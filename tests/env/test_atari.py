@@ -258,8 +258,21 @@ def test_rewards_are_clipped_only_where_they_are_learned_from() -> None:
         env.reset(seed=0)
         steps = [env.step(np.int64(3)) for _ in range(90)]
         assert {10.0, 0.0} <= {step[1] for step in steps}
-        assert expected <= {step[4]["replay"][0] for step in steps}
-        assert clip == all(abs(step[4]["replay"][0]) <= 1 for step in steps)
+        learned = [step[4].get("replay", (step[1],))[0] for step in steps]
+        assert expected <= set(learned)
+        assert clip == all(abs(reward) <= 1 for reward in learned)
+        assert clip == ("replay" in steps[0][4])
+
+
+def test_a_wrapper_may_change_rewards_that_are_not_clipped() -> None:
+    """Where they are, it is a line: tests/env/test_gym.py."""
+    half = [{"_target_": "gymnasium.wrappers.ClipReward", "max_reward": 5.0}]
+    kwargs = {"sticky_actions": 0.0, "clip_rewards": False}
+    row = Gym(id="dqn_cli/Atari-MsPacman-v0", import_=None, wrappers=half, kwargs=kwargs).make(1)
+    row.reset(0, 0)
+    where, right = np.zeros(1, np.int64), np.full(1, 3)
+    assert {row.step(where, right)[1][0] for _ in range(90)} == {0.0, 5.0}
+    assert row.learned is None
 
 
 # As an environment
@@ -276,7 +289,7 @@ def test_gym_takes_it() -> None:
     row = gym.make(1)
     row.reset(0, 1)
     row.step(np.zeros(1, np.int64), np.zeros(1, np.int64))
-    assert [part.tolist() for part in row.learned or ()] == [[0.0], [False]]
+    assert [part.tolist() for part in row.learned or ()] == [[0.0], [False], [False]]
 
 
 @pytest.mark.parametrize(

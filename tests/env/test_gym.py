@@ -1,3 +1,4 @@
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -330,10 +331,86 @@ def test_an_environment_says_what_replay_holds() -> None:
         row.reset(i, 1)
     _, reward, terminated, _ = row.step(np.array([0, 1, 2]), actions(2, 3, 4))
     assert (reward.tolist(), terminated.tolist()) == ([2.0, 3.0, 4.0], [False] * 3)
-    learned, ends = row.learned
+    learned, ends, cut = row.learned
     assert (learned.tolist(), ends.tolist()) == ([2.0, 1.0, 1.0], [False, False, True])
+    assert not cut.any()
     row.step(np.array([1]), actions(2))
     assert row.learned is None
+
+
+def test_an_end_that_is_not_learned_cuts_what_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trap: returns over n steps that go on into the next episode."""
+    row = make("dqn_cli_tests/Lesson-v0", length=9).make(3)
+    told = iter([(True, False, False), (False, True, True), (True, True, True)])
+
+    def step(self: Any, _: int) -> Any:
+        terminated, truncated, learned = next(told)
+        return self.obs, 0.0, terminated, truncated, {"replay": (1.0, learned)}
+
+    monkeypatch.setattr(Lesson, "step", step)
+    for i in range(3):
+        row.reset(i, 1)
+    row.step(np.arange(3), actions(0, 0, 0))
+    _, ends, cut = row.learned
+    assert (ends.tolist(), cut.tolist()) == ([False, True, True], [True, False, False])
+
+
+class EndsAtThree(gymnasium.Wrapper):
+    """`tells`: what is learned, too."""
+
+    def __init__(self, env: gymnasium.Env, tells: bool = False) -> None:
+        super().__init__(env)
+        self.tells = tells
+
+    def step(self, action: int) -> Any:
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        end = terminated or reward == 3
+        return obs, reward, end, truncated, info | {"replay": (1.0, end)} if self.tells else info
+
+
+def wrapped(name: str, **keys: Any) -> Any:
+    wrappers = [{"_target_": name, **keys}]
+    return Gym(id="dqn_cli_tests/Lesson-v0", import_=None, wrappers=wrappers, kwargs={}).make(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "found", "given"),
+    [
+        ("gymnasium.wrappers.ClipReward", {"max_reward": 2.0}, "(2.0, False)", "(3.0, False)"),
+        (f"{__name__}.EndsAtThree", {}, "(3.0, True)", "(3.0, False)"),
+    ],
+)
+def test_a_wrapper_that_changes_nothing_of_what_is_learned_is_named(
+    name: str, keys: dict[str, Any], found: str, given: str
+) -> None:
+    """Trap: a reward wrapper round an environment that says what is learned has no effect."""
+    row = wrapped(name, **keys)
+    row.reset(0, 1)
+    row.step(np.array([0]), actions(1))  # nothing is said of that one
+    line = (
+        f"step gave (reward, terminated) as {found}, which env.wrappers made of {given}, but what "
+        "is learned is info['replay'], still (1.0, False): a wrapper has to change that, too"
+    )
+    with pytest.raises(EnvError, match=f"^{re.escape(line)}$"):
+        row.step(np.array([0]), actions(3))
+
+
+def test_wrappers_that_leave_it_alone_or_change_all_of_it() -> None:
+    for row in (
+        wrapped("gymnasium.wrappers.ClipReward", max_reward=9.0),
+        wrapped(f"{__name__}.EndsAtThree", tells=True),
+    ):
+        row.reset(0, 1)
+        *_, terminated, _ = row.step(np.array([0]), actions(3))
+        assert [part.tolist() for part in row.learned] == [[1.0], terminated.tolist(), [False]]
+
+
+def test_an_info_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = make("dqn_cli_tests/Lesson-v0", length=9).make(1)
+    row.reset(0, 1)
+    monkeypatch.setattr(Lesson, "step", lambda self, _: (self.obs, 0.0, False, False, 5))
+    with pytest.raises(EnvError, match=r"^step gave an info that is [^\n]*expected a dictionary$"):
+        row.step(np.array([0]), actions(0))
 
 
 @pytest.mark.parametrize("value", [1.0, (1.0,), (np.nan, False), (1.0, 2)])

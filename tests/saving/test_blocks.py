@@ -1,5 +1,6 @@
 """Blocks of rows: a checkpoint writes what is new, and nothing that one needs is ever gone."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,8 @@ def rows(stop: int, taken: list[tuple[int, int]] | None = None) -> Rows:
 def checkpoint(place: Path, written: Blocks, stop: int, name: str) -> Path:
     """As a run saves a seed; the file's path."""
     files = written.write(3, rows(stop))
-    written.forget(3, rows(stop))
     path = place / "checkpoints" / name
+    written.forget(3, rows(stop), path.with_suffix(".tmp"))  # which is moved at once
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(dump({"rows": blocks.plain(rows(stop), files)}))
     return path
@@ -65,6 +66,37 @@ def test_the_disk_stays_bounded_and_the_last_two_checkpoints_whole(tmp_path: Pat
             assert len(read(path)) == min(int(path.stem), CAPACITY)
         # 25 rows now, 14 of two checkpoints before, and two blocks that are there in part
         assert len(list(tmp_path.glob("checkpoints/*_rows_*.pt"))) <= 6
+
+
+def test_the_disk_stays_bounded_however_often_a_run_is_killed(tmp_path: Path) -> None:
+    """Trap: who takes a run up knows the blocks of its checkpoint, and never removes others."""
+    written, stop = Blocks(tmp_path, {}), 0
+    for life in range(9):
+        for _ in range(4):
+            stop += 13
+            path = checkpoint(tmp_path, written, stop, f"{stop}.pt")
+        assert len(list(tmp_path.glob("checkpoints/*_rows_*.pt"))) <= 8, life
+        written = Blocks(tmp_path, {3: blocks.read(load(path)["rows"], path).blocks})
+        assert len(read(path)) == CAPACITY
+
+
+def test_a_checkpoint_that_is_not_in_its_place_yet_replaces_none(tmp_path: Path) -> None:
+    """Trap: a process that saves while another one, which is late, moves the files to their places:
+    the checkpoint that is in its place is robbed of its rows."""
+    written = Blocks(tmp_path, {})
+    for stop in (20, 40):
+        path = checkpoint(tmp_path, written, stop, f"{stop}.pt")
+    for stop in (60, 80, 100, 120):
+        written.write(3, rows(stop))
+        written.forget(3, rows(stop), waiting := path.with_name(f"{stop}.tmp"))
+        waiting.touch()
+    assert read(path) == list(range(15, 40))
+    for waiting in path.parent.glob("*.tmp"):
+        waiting.unlink()
+    checkpoint(tmp_path, written, 140, "140.pt")
+    assert sorted(map(int, re.findall(r"rows_(\d+)", str(list(path.parent.iterdir()))))) == [
+        *(8, 9, 10, 11, 12, 13, 14)
+    ]
 
 
 def test_a_block_of_another_future_is_written_again(tmp_path: Path) -> None:

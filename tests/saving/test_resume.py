@@ -1,5 +1,6 @@
 """A resumed run ends with the bytes of one left alone; what cannot be resumed is one line."""
 
+import gc
 import json
 import os
 import re
@@ -15,11 +16,13 @@ import torch
 import yaml
 from filelock import FileLock
 
+from dqn_cli.cli.prepare import prepare_resumed
 from dqn_cli.results.reader import read_run
 from dqn_cli.saving.checkpoint import load, load_lane
 from dqn_cli.saving.save import checkpointed
 from dqn_cli.training import evaluation
 from dqn_cli.training.learner import Learner
+from dqn_cli.training.loop import Loop
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 SMALL = (
@@ -517,6 +520,25 @@ def test_code_that_a_run_names_is_not_run(dqn_train, finished: Path, key: str, v
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert f"{key}={value}: run would run code from outside dqn_cli; trust=true" in done.err
     assert "antigravity" not in sys.modules
+
+
+def test_a_replay_that_was_only_tried_is_given_back(finished: Path) -> None:
+    """Trap: the loop that lanes are tried with stays in memory, with a replay as large as theirs;
+    its parts know each other."""
+
+    def loops() -> int:
+        return sum(type(thing) is Loop for thing in gc.get_objects())
+
+    gc.collect()
+    before = loops()
+    gc.disable()
+    try:
+        prepared = prepare_resumed(finished, False, {"episodes": 12}, ["episodes=12"])
+        with prepared.claim:
+            there = loops()
+    finally:
+        gc.enable()
+    assert there - before == (prepared.source is not None) == 1
 
 
 def test_code_that_is_trusted_is_run(dqn_train, tmp_path: Path, monkeypatch) -> None:

@@ -68,7 +68,8 @@ def test_a_run_goes_on_from_replay_in_blocks(
     loop = build.loop(config)
     for event in checkpointed(loop, tmp_path, 1e-9, {}):
         if isinstance(event, Saved):
-            files[event.seed] = event.file
+            place = event.file.with_name(f"seed_{event.seed}_resume.pt")
+            files[event.seed] = event.file.replace(place)
         if isinstance(event, Tick) and event.step == 2304:
             break  # as if the process had been killed
     lanes = [load_lane(file) for file in files.values()]

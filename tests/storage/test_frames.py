@@ -203,6 +203,21 @@ def test_what_is_no_stack_of_frames_is_one_line(kernels: Kernels) -> None:
             frames.add(Step(first, none, np.zeros(1), after, no, no))
 
 
+def test_a_first_observation_that_is_refused_changes_nothing(kernels: Kernels) -> None:
+    """Trap: of two lanes that begin an episode, the first has begun it when the second is refused,
+    and what is saved then is no whole state."""
+    frames = made(2, 2, 5, 1, kernels).frames
+    no, none = np.zeros(2, np.bool_), np.zeros(2, np.int64)
+    stacks = np.array([[[0, 1], [0, 2]], [[1, 2], [2, 3]], [[0, 5], [7, 8]], [[5, 6], [8, 9]]])
+    first, second, third, fourth = np.repeat(stacks[..., None, None], 2, 3).astype(np.float32)
+    frames.add(Step(first, none, np.zeros(2), second, no, ~no))
+    with pytest.raises(ValueError, match=r"^storage\.stack=2: "):
+        frames.add(Step(third, none, np.zeros(2), fourth, no, no))
+    other = made(2, 2, 5, 1, kernels).frames
+    other.load(1, [frames.rows(lane) for lane in range(2)])
+    alike(frames, other)
+
+
 def test_damaged_rows_are_one_line(kernels: Kernels) -> None:
     both = made(1, 2, 9, 1, kernels)
     play([both], [Game(0, 2, "blank")], [[GOES_ON], [TERMINATED], [GOES_ON]])
