@@ -223,14 +223,14 @@ MUTANTS = [
     ),
     Mutant(
         "training/loop.py",
-        "Step(self.obs, action, learned[0], next_obs, learned[1], truncated)",
-        "Step(self.obs, action, learned[0], next_obs, truncated, truncated)",
+        "worth, next_obs, *ends))",
+        "worth, next_obs, truncated, truncated))",
         "training/test_loop.py::test_what_is_stored_of_a_truncated_episode_goes_on_at_gamma",
     ),
     Mutant(
         "training/loop.py",
-        "Step(self.obs, action, learned[0], next_obs, learned[1], truncated)",
-        "Step(self.obs, action, learned[0], next_obs, learned[1] & ~truncated, truncated)",
+        "worth, next_obs, *ends))",
+        "worth, next_obs, ends[0] & ~truncated, truncated))",
         "training/test_loop.py::test_what_is_stored_of_a_terminated_episode_ends_there",
     ),
     Mutant(
@@ -241,8 +241,8 @@ MUTANTS = [
     ),
     Mutant(
         "training/loop.py",
-        "Step(self.obs, action, learned[0], next_obs, learned[1], truncated)",
-        "Step(self.obs, action, learned[0], next_obs, learned[1] | truncated, truncated)",
+        "worth, next_obs, *ends))",
+        "worth, next_obs, ends[0] | truncated, truncated))",
         "training/test_loop.py::test_what_is_stored_of_a_truncated_episode_goes_on_at_gamma",
     ),
     Mutant(
@@ -1121,8 +1121,8 @@ MUTANTS = [
     ),
     Mutant(
         "training/loop.py",
-        "next_obs, learned[1], truncated))",
-        "next_obs, learned[1], learned[1]))",
+        "next_obs, *ends))",
+        "next_obs, ends[0], ends[0]))",
         "training/test_loop.py::test_what_is_stored_of_a_truncated_episode_goes_on_at_gamma",
     ),
     Mutant(
@@ -1247,14 +1247,14 @@ MUTANTS = [
     ),
     Mutant(
         "saving/blocks.py",
-        "if len(firsts) > 2:",
-        "if len(firsts) > 1:",
+        "del latest[: moved[-2]]",
+        "del latest[: moved[-1]]",
         "saving/test_blocks.py::test_the_disk_stays_bounded_and_the_last_two_checkpoints_whole",
     ),
     Mutant(
         "saving/blocks.py",
-        "if block.stop <= oldest]:",
-        "if block.stop < 0]:",
+        "path.unlink(missing_ok=True)",
+        "pass",
         "saving/test_blocks.py::test_the_disk_stays_bounded_and_the_last_two_checkpoints_whole",
     ),
     Mutant(
@@ -1454,6 +1454,54 @@ MUTANTS = [
         '"pdf.fonttype": 42,',
         '"pdf.fonttype": 3,',
         "results/test_figure.py::test_a_paper_has_its_width_and_its_fonts",
+    ),
+    Mutant(
+        "saving/blocks.py",
+        "if not other.exists()]",
+        "]",
+        "saving/test_blocks.py::test_a_checkpoint_that_is_not_in_its_place_yet_replaces_none",
+    ),
+    Mutant(
+        "saving/blocks.py",
+        "if number and int(number[1]) * size <= oldest:",
+        "if number and path.name in {b.file for b in known if b.stop <= oldest}:",
+        "saving/test_blocks.py::test_the_disk_stays_bounded_however_often_a_run_is_killed",
+    ),
+    Mutant(
+        "env/gym.py",
+        "(ended[0] | ended[1]) & ~end",
+        "ended[1]",
+        "env/test_gym.py::test_an_end_that_is_not_learned_cuts_what_is_recorded",
+    ),
+    Mutant(
+        "env/gym.py",
+        'if found != given and info["replay"] == learned:',
+        "if found[0] != given[0] and found[1] != given[1]:",
+        "env/test_gym.py::test_a_wrapper_that_changes_nothing_of_what_is_learned_is_named",
+    ),
+    Mutant(
+        "env/gym.py",
+        'if found != given and info["replay"] == learned:',
+        "if found != given:",
+        "env/test_gym.py::test_wrappers_that_leave_it_alone_or_change_all_of_it",
+    ),
+    Mutant(
+        "env/atari.py",
+        "if self.clip_rewards or lost:",
+        "if True:",
+        "env/test_atari.py::test_a_wrapper_may_change_rewards_that_are_not_clipped",
+    ),
+    Mutant(
+        "cli/presets.py",
+        "found[key] = _settled(place, typed, value, *parts)",
+        "found[key] = after[key]",
+        "cli/test_presets.py::test_another_choice_beside_an_experiment",
+    ),
+    Mutant(
+        "cli/prepare.py",
+        "    gc.collect()",
+        "    pass",
+        "saving/test_resume.py::test_a_replay_that_was_only_tried_is_given_back",
     ),
 ]
 
