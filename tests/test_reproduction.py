@@ -25,6 +25,7 @@ from benchmarks.reproduction.published import (
     final_return,
     final_score,
     final_tenth,
+    late_return,
     first_episode_at,
     mean_return,
     solved_at,
@@ -68,6 +69,11 @@ def test_a_last_tenth_is_of_steps() -> None:
     """Of 1000 steps those after 900, whatever has no evaluation there."""
     run = rows([1, 2, 3, None, 5], [0] * 5).assign(step=[100, 900, 901, 950, 1000])
     assert final_tenth(run) == 4
+
+
+def test_late_returns_are_of_the_last_steps() -> None:
+    run = rows([None] * 4, [1, 2, 3, 6]).assign(step=[100, 700, 701, 1000])
+    assert late_return(300)(run) == 4.5
 
 
 def test_returns_are_of_these_episodes() -> None:
