@@ -25,8 +25,8 @@ from benchmarks.reproduction.published import (
     final_return,
     final_score,
     final_tenth,
-    late_return,
     first_episode_at,
+    late_return,
     mean_return,
     solved_at,
 )

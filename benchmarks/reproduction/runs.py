@@ -95,6 +95,7 @@ RUNS: dict[str, str] = {
             ("all", f" network=dueling {ORACLE_PER}"),
         )
     },
+    "minatar/breakout": f"experiment=minatar/dqn seed=[{fresh(2)}]",
 }
 
 # Not run yet; one that has been run moves to RUNS.
@@ -110,7 +111,6 @@ PLANNED: dict[str, str] = {
             *("dopamine/iqn", "munchausen/cartpole"),
         )
     },
-    "minatar/breakout": f"experiment=minatar/dqn seed=[{fresh(3)}]",
     **{
         f"minatar/{game}": (
             f"experiment=minatar/dqn env=minatar/{game} seed=[{fresh(1)}] steps=1000000"
