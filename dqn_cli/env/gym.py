@@ -115,7 +115,8 @@ class Gym:
         if ":" in self.id:
             code.load(self.id.partition(":")[0])  # Gymnasium would not look in the current folder
         env = gymnasium.make(self.id, disable_env_checker=True, **{**self.kwargs, **extra})
-        env = Inside(env) if self.wrappers else env
+        if self.wrappers and row_for(env) is None:  # a row's own says nothing of what is learned
+            env = Inside(env)
         for wrap in self.wrappers:
             env = wrap(env)
         return env

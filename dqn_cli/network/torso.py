@@ -16,15 +16,14 @@ from dqn_cli.kernels.kernels import ACTIVATIONS, Activation, Array, Kernels
 from dqn_cli.network.layers import Convolution, Picture, biases
 from dqn_cli.network.observations import features, rows, scaled
 from dqn_cli.network.stages import Activate, Convolve, Pool, Stage, section
-from dqn_cli.types import Count, Space, Weights, WholeNumber
+from dqn_cli.types import Count, Space, Weights
 
 
 def in_order(part: list[int | str]) -> bool:
     return isinstance(part[0], int) and part[1] == "spectral_norm"
 
 
-# Channels out, size of the kernel, stride, padding, which alone may be 0
-Layer = Annotated[list[WholeNumber], Len(3, 4)]
+Layer = Annotated[list[Count], Len(3, 4)]  # channels out, size of the kernel, stride, padding
 Section = Annotated[list[Count], Len(1, 1)]  # channels of a section of IMPALA's
 Word = Literal["spectral_norm"]  # after the channels of a section: its blocks have it
 Spectral = Annotated[list[Count | Word], Len(2, 2), Predicate(in_order)]
@@ -81,8 +80,6 @@ class Torso:
                 bare = True
             else:
                 outputs, kernel, stride, padding = map(int, [*part, 0][:4])
-                if not (outputs and kernel and stride):
-                    raise ValueError(f"{place}: {part}: only the padding, the last of 4, may be 0")
                 if kernel > min(size[:2]) + 2 * padding:
                     raise ValueError(
                         f"{place}: a kernel of {kernel} x {kernel} does not fit into "
