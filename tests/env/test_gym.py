@@ -341,10 +341,10 @@ def test_an_environment_says_what_replay_holds() -> None:
 def test_an_end_that_is_not_learned_cuts_what_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trap: returns over n steps that go on into the next episode."""
     row = make("dqn_cli_tests/Lesson-v0", length=9).make(3)
-    told = iter([(True, False, False), (False, True, True), (True, True, True)])
+    ends_of = iter([(True, False, False), (False, True, True), (True, True, True)])
 
     def step(self: Any, _: int) -> Any:
-        terminated, truncated, learned = next(told)
+        terminated, truncated, learned = next(ends_of)
         return self.obs, 0.0, terminated, truncated, {"replay": (1.0, learned)}
 
     monkeypatch.setattr(Lesson, "step", step)
