@@ -227,7 +227,7 @@ def keep(run: Run, place: Path, section: Section) -> None:
     place.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(run.path / "config.yaml", place / "config.yaml")
     (pool,) = variants([run])
-    scored = pool.rows("score")  # with the evaluations by step
+    scored = pool.rows()  # with the evaluations by step
     rows = [
         [seed, len(frame), int(frame["step"].iloc[-1])]
         + [f"{q.of(scored[seed] if q.scored else frame):.6g}" for q in quantities]
@@ -236,7 +236,7 @@ def keep(run: Run, place: Path, section: Section) -> None:
     write_csv(place / SEEDS, ["seed", "episodes", "steps", *(q.title for q in quantities)], rows)
     metrics: tuple[Any, ...] = ("score", "return")
     for metric in metrics:
-        line = curve(pool.rows(metric), metric, x, 1)
+        line = curve(pool.rows(), metric, x, 1)
         numbers = zip(line.x, line.n, line.mean, line.low, line.high, strict=True)
         body = [[f"{value:.6g}" for value in row] for row in numbers]
         write_csv(place / f"{metric}.csv", [x, "seeds", "mean", "min", "max"], body)

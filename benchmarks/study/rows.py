@@ -60,7 +60,7 @@ def of_seeds(variant: Variant) -> Seeds:
     for run in variant.runs:
         if run.summary.get("status") != "finished" or run.diverged:
             raise ResultError(run.path, "not trained to its end")
-    rows = variant.rows("score", "step")
+    rows = variant.rows()
     scores = {seed: frame.dropna(subset=["score"]) for seed, frame in rows.items()}
     goal = variant.threshold if variant.threshold is not None else math.inf
     firsts = []

@@ -50,7 +50,7 @@ def _draw_panel(axes: Axes, panel: Panel, metric: Metric, window: int, look: Loo
     from dqn_cli.results.intervals import bootstrap
 
     for row, variant in enumerate(panel.variants):
-        values = finals(variant.rows(metric), metric, window)
+        values = finals(variant.rows(), metric, window)
         colour = look.colour(variant.index)
         if not len(values):
             continue

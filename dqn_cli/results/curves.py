@@ -25,7 +25,7 @@ def write_curves(panels: Sequence[Panel], view: View, out: Path) -> None:
     writer.writerow(["environment", "variant", *axes, view.metric, "low", "high", "seeds"])
     for panel in panels:
         for variant in panel.variants:
-            rows = variant.rows(view.metric, panel.x)
+            rows = variant.rows(panel.x)
             line = curve(rows, view.metric, panel.x, view.smooth)
             for x, *ends, n in zip(line.x, *around(line, view.band), line.n, strict=True):
                 place, *numbers = (format_number(float(value)) for value in (x, *ends))

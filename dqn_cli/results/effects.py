@@ -72,7 +72,7 @@ def effects(panels: Sequence[Panel], metric: Metric, window: int) -> list[Effect
 
 
 def _by_seed(variant: Variant, metric: Metric, window: int) -> dict[int, float]:
-    rows = variant.rows(metric)
+    rows = variant.rows()
     with_values = [seed for seed, frame in rows.items() if frame[metric].notna().any()]
     return dict(zip(with_values, finals(rows, metric, window).tolist(), strict=True))
 

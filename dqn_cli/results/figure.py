@@ -71,7 +71,7 @@ def usual(panels: Sequence[Panel]) -> View:
 
 def any_values(panels: Sequence[Panel], metric: Metric) -> bool:
     """Whether any seed of any variant has a value of this metric, and a place for it."""
-    return any(has_values(v.rows(metric, p.x), metric) for p in panels for v in p.variants)
+    return any(has_values(v.rows(p.x), metric) for p in panels for v in p.variants)
 
 
 def draw(
@@ -102,7 +102,7 @@ def draw(
 def _draw_panel(axes: Axes, panel: Panel, view: View, look: Look) -> list[tuple[Variant, Curve]]:
     drawn = []
     for variant in panel.variants:
-        line = curve(variant.rows(view.metric, panel.x), view.metric, panel.x, view.smooth)
+        line = curve(variant.rows(panel.x), view.metric, panel.x, view.smooth)
         _draw_curve(axes, line, variant, view, look)
         drawn.append((variant, line))
     style.count_along(axes)
@@ -188,7 +188,7 @@ def final_label(panels: Sequence[Panel], metric: Metric, window: int) -> str:
         window_in_effect(rows, metric, window)
         for panel in panels
         for variant in panel.variants
-        if (rows := variant.rows(metric)) and has_values(rows, metric)
+        if (rows := variant.rows()) and has_values(rows, metric)
     }
     count = f"up to {max(windows)}" if len(windows) > 1 else str(max(windows, default=window))
     return f"{AXIS_LABELS[metric]}, mean of a seed's last {count}"

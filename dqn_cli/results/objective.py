@@ -42,7 +42,7 @@ def of_run(run: Run, objective: Objective) -> float:
     fresh episodes, or if a lower bound is asked of one seed."""
     axis = axis_of(run.config)
     curves = {}
-    for seed, frame in variants([run])[0].rows("score").items():
+    for seed, frame in variants([run])[0].rows().items():
         last = float(frame[axis].iloc[-1]) if len(frame) else 0.0
         ended = seed in run.diverged
         rows = frame[frame["score"].notna()]

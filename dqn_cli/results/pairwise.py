@@ -45,7 +45,7 @@ def pairs(panels: Sequence[Panel], metric: Metric, window: int) -> list[Pair]:
 
     found = []
     for panel in panels:
-        values = [(v.label, finals(v.rows(metric), metric, window)) for v in panel.variants]
+        values = [(v.label, finals(v.rows(), metric, window)) for v in panel.variants]
         there = [(label, each) for label, each in values if len(each)]
         of_panel = []
         for (second, b), (first, a) in combinations(there, 2):

@@ -35,7 +35,7 @@ def normalised(
         raise ResultError(f"--scale {min(unknown)}", f"no such environment; there are {there}")
     found: dict[str, list[FloatArray]] = {}
     for panel in panels:
-        values = {v.label: finals(v.rows(metric), metric, window) for v in panel.variants}
+        values = {v.label: finals(v.rows(), metric, window) for v in panel.variants}
         every = np.concatenate([each for each in values.values() if len(each)] or [np.zeros(1)])
         low, high = scales.get(panel.env, (float(every.min()), float(every.max())))
         if not low < high:
@@ -61,7 +61,7 @@ def draw_profile(
     from dqn_cli.results.environments import profile
 
     if alone := len(panels) == 1 and not scales:
-        values = {v.label: [finals(v.rows(metric), metric, window)] for v in panels[0].variants}
+        values = {v.label: [finals(v.rows(), metric, window)] for v in panels[0].variants}
         values = {label: each for label, each in values.items() if len(each[0])}
     else:
         values = normalised(panels, metric, window, scales)

@@ -20,7 +20,7 @@ def notes(panels: Sequence[Panel], metric: Metric, window: int) -> list[str]:
     labels: dict[str, list[str]] = {}  # what is to be said -> of which variants
     uneven: dict[str, Axis] = {}  # a line for each variant whose seeds do not end together
     for variant, x in placed:
-        rows = variant.rows(metric, x)
+        rows = variant.rows(x)
         line = curve(rows, metric, x, window)
         said = []
         if variant.diverged:

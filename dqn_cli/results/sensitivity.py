@@ -52,7 +52,7 @@ def draw_sensitivity(
                 colour, dashes = look.colour(variant.index), look.line(variant.index)
                 points = []  # where, the mean, both ends of its interval
                 for place, part in _parts(variant, runs, key):
-                    last = finals(part.rows(metric), metric, window)
+                    last = finals(part.rows(), metric, window)
                     if not len(last):
                         continue
                     ends = bootstrap(last, np.mean) if len(last) > 1 else (last[0], last[0])

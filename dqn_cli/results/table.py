@@ -52,10 +52,9 @@ def rows(panels: Sequence[Panel], metric: Metric, window: int) -> list[Row]:
 
     found = []
     for panel in panels:
-        last = [finals(v.rows(metric, panel.x), metric, window) for v in panel.variants]
+        last = [finals(v.rows(panel.x), metric, window) for v in panel.variants]
         for i, (variant, values) in enumerate(zip(panel.variants, last, strict=True)):
-            timed = variant.rows(metric, panel.x)
-            s = summarize(timed, metric, window, variant.threshold, panel.x)
+            s = summarize(variant.rows(panel.x), metric, window, variant.threshold, panel.x)
             some = len(values) > 0
             low, high = bootstrap(values, np.mean) if some else (None, None)
             compared = i > 0 and some and len(last[0]) > 0

@@ -43,13 +43,12 @@ class Variant:
     index: int = 0  # of its colour: the same in every panel
 
     @cached_property
-    def _scored(self) -> dict[int, pd.DataFrame]:
-        """seed -> what has scores: rows of episodes, and evaluations by step if there are any."""
+    def _evaluated(self) -> dict[int, pd.DataFrame]:
+        """seed -> rows of episodes, and of evaluations by step if there are any."""
         import pandas as pd
 
-        columns = ["episode", "step", "score"]
         return {
-            seed: pd.concat([frame[columns], self.evaluations[seed]])
+            seed: pd.concat([frame, self.evaluations[seed]])
             .sort_values("step", kind="stable")
             .reset_index(drop=True)
             if seed in self.evaluations
@@ -57,12 +56,13 @@ class Variant:
             for seed, frame in self.scores.items()
         }
 
-    def rows(self, metric: str, x: Axis = "step") -> dict[int, pd.DataFrame]:
-        """What has the metric's values, in order: scores are also those of evaluations by step.
+    def rows(self, x: Axis = "step") -> dict[int, pd.DataFrame]:
+        """Episodes and evaluations by step, in order. Of these the latter have scores alone, and
+        yet say how far the seed came, whose last episode was not over by then.
         With x `seconds`, each row's wall-clock time, between episodes by the steps done."""
         import numpy as np
 
-        frames = self._scored if metric == "score" else self.scores
+        frames = self._evaluated
         if x != "seconds":
             return frames
         timed = {}

@@ -1,12 +1,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from dqn_cli.results.reader import Run
 from dqn_cli.results.schema import COLUMNS, ResultError
 from dqn_cli.results.selection import where
+from dqn_cli.results.stats import curve
 from dqn_cli.results.variants import Variant, panels, variants
 
 ROOMS = {"algo": "dqn", "buffer": "uniform", "network": "mlp", "target": "hard", "env": "cartpole"}
@@ -296,11 +298,26 @@ def test_a_variant_may_be_called_otherwise() -> None:
         panels(runs, names={"lr=3": "x"})
 
 
+def test_a_seed_ends_where_it_was_evaluated_last() -> None:
+    """Each seed's last episode is over at another step, and trained it was for as many."""
+    columns = ["episode", "step", "return", "score"]
+    ends = {
+        seed: pd.DataFrame([[1, 4, 1.0, np.nan], [2, step, 3.0, np.nan]], columns=columns)
+        for seed, step in enumerate([7, 9])
+    }
+    asked = {seed: pd.DataFrame({"step": [10], "episode": [2], "score": [5.0]}) for seed in ends}
+    rows = Variant("x", (), ends, evaluations=asked).rows()
+    line = curve(rows, "return", "step", 1)
+    assert (line.ends.tolist(), line.whole, line.x.tolist()) == ([10, 10], 3, [4, 7, 9])
+    assert line.mean.tolist() == [1, 2, 3]
+    assert curve(rows, "score", "step", 1).mean.tolist() == [5]
+
+
 def test_times_between_episodes_are_by_the_steps_done() -> None:
     frame = pd.DataFrame({"episode": [1, 2], "step": [10, 30], "score": [1.0, 2.0]})
     asked = pd.DataFrame({"step": [20, 40], "episode": [1, 2], "score": [5.0, 6.0]})
     clock = pd.DataFrame({"step": [10, 30], "seconds": [1.0, 5.0]})
     one = Variant("x", (), {1: frame, 2: frame}, evaluations={1: asked}, timing={1: clock})
-    timed = one.rows("score", "seconds")
+    timed = one.rows("seconds")
     assert list(timed) == [1]  # of seed 2 nothing is known
     assert timed[1]["seconds"].tolist() == [1, 3, 5, 5]

@@ -49,7 +49,7 @@ def dot_plot(panel: Panel, panels: Sequence[Panel], view: View, look: Look) -> H
     from dqn_cli.results.intervals import bootstrap
 
     def ends(variant: Variant) -> FloatArray:
-        return finals(variant.rows(view.metric), view.metric, view.smooth)
+        return finals(variant.rows(), view.metric, view.smooth)
 
     last = [ends(variant) for variant in panel.variants]
     alike = [ends(v) for p in panels if p.scale == panel.scale for v in p.variants]

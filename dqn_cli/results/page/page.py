@@ -92,10 +92,10 @@ def page(
 
 
 def _with_rows(panels: Sequence[Panel], view: View) -> list[Panel]:
-    """The panels with the rows of the metric as their scores, so that they are joined once."""
+    """The panels with evaluations among the rows of scores, so that they are joined once."""
 
     def joined(variant: Variant) -> Variant:
-        return replace(variant, scores=variant.rows(view.metric), evaluations={})
+        return replace(variant, scores=variant.rows(), evaluations={})
 
     return [replace(panel, variants=list(map(joined, panel.variants))) for panel in panels]
 
