@@ -174,9 +174,15 @@ MUTANTS = [
         "training/test_diverged.py::test_a_seed_that_has_diverged_is_told_once_and_goes_no_further",
     ),
     Mutant(
-        "training/loop.py",
-        "if len(self.scorer.waiting) >= self.scorer.patience:",
-        "if len(self.scorer.waiting) > self.scorer.patience:",
+        "training/evaluation.py",
+        "return self.waiting[0][1] is None or",
+        "return False or",
+        "training/test_evaluation.py::test_what_needs_no_score_is_told_at_once",
+    ),
+    Mutant(
+        "training/evaluation.py",
+        "or len(self.waiting) >= self.together",
+        "or len(self.waiting) > self.together",
         "training/test_evaluation.py::test_in_a_shared_environment_an_evaluation_is_played_in_the_step_it_is_of",
     ),
     Mutant(

@@ -22,7 +22,7 @@ from dqn_cli.state import Best, Held
 from dqn_cli.training.policy import Greedy
 from dqn_cli.types import EnvError, EnvMaker, Envs
 
-WAITING = 32  # snapshots held back
+TOGETHER = 32  # networks that are evaluated at once
 MAX_STEPS = 10_000  # of an episode, where neither the environment nor the user has a limit
 
 
@@ -73,9 +73,11 @@ NO_SCORE = Score(None, 0, None, None)
 
 
 class Scorer:
-    """Holds back what is to be scored until enough snapshots can be evaluated together.
+    """Holds back what is to be scored, and all that comes after it, until enough snapshots can be
+    evaluated together.
 
-    Environments that are stepped together play 32 networks at once, others one network. `shared`
+    Environments that are stepped together play 32 networks at once, others one network, which has
+    no reason to wait. `shared`
     are the environments that train, with the row of each seed: episodes are then played there one
     after the other, and the seeds whose environment was used are put into `disturbed`.
     """
@@ -94,10 +96,9 @@ class Scorer:
         self.numbers = range(evaluation.episodes)
         self.max_steps = evaluation.limit(env)
         self.gamma = evaluation.gamma
-        self.together = WAITING if env.together and shared is None else 1  # networks at once
+        self.together = TOGETHER if env.together and shared is None else 1  # networks at once
         self.shared = shared
         self.envs = shared[0] if shared else env.make(self.together * evaluation.episodes)
-        self.patience = 1 if shared else WAITING  # snapshots held back at most
         self.waiting: list[Held] = []
         self.scored: dict[int, int] = {}  # seed -> the last step whose network was to be scored
         self.best: dict[int, Best] = {}  # of every seed that has a score
@@ -110,15 +111,22 @@ class Scorer:
             self.scored[event.seed] = event.step
         self.waiting.append((event, None if params is None else params.clone()))
 
-    def tell(self, least: int = 1, alone: bool = False) -> Iterator[Episode | Evaluated]:
-        """The events held back, in order and scored, until fewer than `least` are left, or the run
-        is stopped.
+    def ready(self) -> bool:
+        """Whether the first of the events needs no score, or enough have come to evaluate them."""
+        if not self.waiting:
+            return False
+        return self.waiting[0][1] is None or len(self.waiting) >= self.together
+
+    def tell(self, early: bool = False, alone: bool = False) -> Iterator[Episode | Evaluated]:
+        """The events held back, in order and scored, until none is left (`early`: none that is
+        ready), or the run is stopped.
 
         RunError if an environment fails; the events evaluated with that one are then still held,
         unless each is evaluated `alone`.
         """
-        while len(self.waiting) >= least and not self.stopped():
-            group = self.waiting[: 1 if alone else self.together]
+        while self.waiting and (self.ready() or not early) and not self.stopped():
+            one = alone or self.waiting[0][1] is None
+            group = self.waiting[: 1 if one else self.together]
             found = self._scores(group)
             if found is None:
                 return

@@ -150,8 +150,8 @@ class Loop:
         due = every is not None and self.step % every == 0
         if done or due:
             self._evaluate(due, diverged)
-        if len(self.scorer.waiting) >= self.scorer.patience:
-            yield from self.scorer.tell(least=self.scorer.patience)
+        if self.scorer.ready():
+            yield from self.scorer.tell(early=True)
         if done or diverged:
             yield from self._leave(diverged)
         if self.scorer.disturbed:

@@ -224,10 +224,10 @@ def test_sigterm_ends_an_evaluation_without_an_end(tmp_path: Path, workers: str)
     assert process.returncode == 143
     assert err.startswith("dqn-train: stopped; go on with: dqn-train ")
     lanes = [load_lane(path) for path in sorted(tmp_path.glob("run/*/*_resume.pt"))]
-    there = [lane for lane in lanes if lane.step == 100]  # the other process may be just starting
+    there = [lane for lane in lanes if lane.step == 50]  # the other process may be just starting
     assert len(there) >= (2 if workers == "1" else 1)
     for lane in there:
-        assert [event.step for event, _ in lane.waiting] == [50, 100]
+        assert [event.step for event, _ in lane.waiting] == [50]
 
 
 @pytest.mark.long

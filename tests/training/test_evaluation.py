@@ -396,6 +396,30 @@ def scorer(cartpole: Gym, scores: list[float]) -> Scorer:
     return made
 
 
+def test_what_needs_no_score_is_told_at_once(compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Episodes of a run that is scored by steps, in the step that ends them; and a score too, where
+    an environment is stepped alone. Where many are, networks wait for each other."""
+    sizes = ("network.hidden=[8]", "learning_starts=8", "batch_size=8", "seed=1")
+    limits = ("episodes=null", "steps=200", "eval.every_episodes=null", "eval.every_steps=90")
+
+    def told() -> list[tuple[str, bool]]:
+        loop = build.loop(compose(*sizes, *limits, "eval.episodes=2"))
+        kinds = (Episode, Evaluated)
+        return [
+            (type(event).__name__, event.step == loop.step)
+            for event in loop.run()
+            if isinstance(event, kinds) and event.step < 200
+        ]
+
+    together = told()
+    evaluated = [name for name, _ in together].index("Evaluated")
+    assert evaluated > 2 and all(at_once for _, at_once in together[:evaluated])
+    assert not any(at_once for _, at_once in together[evaluated:])
+    monkeypatch.setattr("dqn_cli.env.gym.row_for", lambda env: None)
+    assert [name for name, _ in told()] == [name for name, _ in together]
+    assert all(at_once for _, at_once in told())
+
+
 def test_best_is_finite_and_the_later_of_equals(cartpole) -> None:
     """And the one at the end alone is told, but not kept: a longer run would not have it."""
     made = scorer(cartpole, [math.nan, 7.0, 7.0, 9.0, 6.0, math.inf])

@@ -35,10 +35,7 @@ class Detail(NamedTuple):
 
 def curves(panels: Sequence[Panel], view: View) -> list[list[Curve]]:
     """The curve of every variant of every panel."""
-    return [
-        [curve(v.rows(p.x), view.metric, p.x, view.smooth) for v in p.variants]
-        for p in panels
-    ]
+    return [[curve(v.rows(p.x), view.metric, p.x, view.smooth) for v in p.variants] for p in panels]
 
 
 def chart_data(
