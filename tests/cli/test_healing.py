@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dqn_cli.env.gym import GymRow
+from dqn_cli.env.gym_row import GymRow
 from dqn_cli.results.files import claimed
 from dqn_cli.results.style import save
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from dqn_cli import __version__
 from dqn_cli.cli.play import main
-from dqn_cli.env.gym import GymRow
+from dqn_cli.env.gym_row import GymRow
 from dqn_cli.seeding import episode_seed
 
 SECONDS_PER_FRAME = 0.02

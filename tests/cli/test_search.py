@@ -24,7 +24,7 @@ from dqn_cli.cli.pruner import pruning
 from dqn_cli.cli.space import Space
 from dqn_cli.cli.trials import Keys, Trials
 from dqn_cli.config import BadInput
-from dqn_cli.env.gym import GymRow
+from dqn_cli.env.gym_row import GymRow
 from dqn_cli.results.files import claimed
 from dqn_cli.results.objective import Objective, of_run
 from dqn_cli.results.reader import read_run

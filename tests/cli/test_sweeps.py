@@ -14,7 +14,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 
 from dqn_cli.cli.plot import main as plot
-from dqn_cli.env.gym import GymRow
+from dqn_cli.env.gym_row import GymRow
 from dqn_cli.results.reader import find_runs, read_run
 
 pytestmark = pytest.mark.usefixtures("undrawn")

@@ -13,7 +13,8 @@ from gymnasium.wrappers import TimeLimit
 from dqn_cli.env import acrobot, cartpole, mountaincar
 from dqn_cli.env.acrobot import AcrobotRow
 from dqn_cli.env.cartpole import CartPoleRow
-from dqn_cli.env.gym import Gym, GymRow
+from dqn_cli.env.gym import Gym
+from dqn_cli.env.gym_row import GymRow
 from dqn_cli.env.mountaincar import MountainCarRow
 from dqn_cli.kernels.jit import jit
 

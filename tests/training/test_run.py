@@ -13,7 +13,7 @@ import gymnasium
 import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from dqn_cli.env.gym import GymRow
+from dqn_cli.env.gym_row import GymRow
 from dqn_cli.events import Diverged, Event, Note, RunError
 from dqn_cli.results.reader import read_run
 from dqn_cli.saving.checkpoint import load
