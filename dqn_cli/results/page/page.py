@@ -76,7 +76,7 @@ def page(
     study: Study | None = None,
 ) -> str:
     """The whole page, with as much of the curves as there is room for."""
-    rows = _with_rows(panels, view)
+    rows = _with_rows(panels)
     found = charts.curves(rows, view)
     longest = max((len(line.x) for lines in found for line in lines), default=0)
     search = _section("Search", search_section(study)) if study else Html("")
@@ -91,7 +91,7 @@ def page(
     return text
 
 
-def _with_rows(panels: Sequence[Panel], view: View) -> list[Panel]:
+def _with_rows(panels: Sequence[Panel]) -> list[Panel]:
     """The panels with evaluations among the rows of scores, so that they are joined once."""
 
     def joined(variant: Variant) -> Variant:
