@@ -531,10 +531,10 @@ the last 100 episodes of three seeds (joash2003/rainbow-minatar, README and logs
 settings but that epsilon falls from the first frame on, and not after 5,000. A hundred of these
 episodes scatter by 1 around their seed's mean, so a second table has more of them: of the logs, the
 mean of those 25 means of 100 episodes that they print last. Of Breakout two seeds are trained here,
-of the other games a million frames are planned, a fifth of that, and one seed each: enough to see
-that a game is learned, and not how far seeds lie apart. Returns are of training episodes, a tenth
-of whose actions is random, as the paper has it; greedy episodes score far more, and scatter far
-more. Random play is ours: each of the six actions equally often, 60 000 frames of seed 0,
+of the other games one seed for a million frames, a fifth of that: enough to see that a game is
+learned, and not how far seeds lie apart, or where they end. Returns are of training episodes, a
+tenth of whose actions is random, as the paper has it; greedy episodes score far more, and scatter
+far more. Random play is ours: each of the six actions equally often, 60 000 frames of seed 0,
 which are 23 episodes of Freeway and 845 to 5342 of the others.""",
     [],
     tables(
@@ -545,9 +545,21 @@ which are 23 episodes of Freeway and 845 to 5342 of the others.""",
                 "8.68, 8.94, 9.21 at 5 million frames",
                 "not published",
             ],
-            "minatar/asterix": ["about 17 at 5 million, figure; random play 0.50"],
-            "minatar/space_invaders": ["about 44 at 5 million, figure; random play 2.8"],
-            "minatar/freeway": ["about 50 at 5 million, figure; random play 0.2"],
+            "minatar/asterix": [
+                "about 17 at 5 million, figure; random play 0.50",
+                "as above",
+                "not published",
+            ],
+            "minatar/space_invaders": [
+                "about 44 at 5 million, figure; random play 2.8",
+                "as above",
+                "not published",
+            ],
+            "minatar/freeway": [
+                "about 50 at 5 million, figure; random play 0.2",
+                "as above",
+                "not published",
+            ],
             "minatar/seaquest": ["about 20.5 at 5 million, figure, other rules; random play 0.10"],
         },
     ),
@@ -560,7 +572,15 @@ which are 23 episodes of Freeway and 845 to 5342 of the others.""",
             metric="return",
             x="step",
             smooth=1000,
-        )
+        ),
+        Figure(
+            "minatar/games",
+            "MinAtar: one seed each, a million frames",
+            ["minatar/asterix", "minatar/space_invaders", "minatar/freeway"],
+            metric="return",
+            x="step",
+            smooth=100,
+        ),
     ],
     x="step",
 )

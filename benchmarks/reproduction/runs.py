@@ -96,6 +96,12 @@ RUNS: dict[str, str] = {
         )
     },
     "minatar/breakout": f"experiment=minatar/dqn seed=[{fresh(2)}]",
+    **{
+        f"minatar/{game}": (
+            f"experiment=minatar/dqn env=minatar/{game} seed=[{fresh(1)}] steps=1000000"
+        )
+        for game in ("asterix", "space_invaders", "freeway")
+    },
 }
 
 # Not run yet; one that has been run moves to RUNS.
@@ -111,12 +117,9 @@ PLANNED: dict[str, str] = {
             *("dopamine/iqn", "munchausen/cartpole"),
         )
     },
-    **{
-        f"minatar/{game}": (
-            f"experiment=minatar/dqn env=minatar/{game} seed=[{fresh(1)}] steps=1000000"
-        )
-        for game in ("asterix", "space_invaders", "freeway", "seaquest")
-    },
+    "minatar/seaquest": (
+        f"experiment=minatar/dqn env=minatar/seaquest seed=[{fresh(1)}] steps=1000000"
+    ),
 }
 
 
