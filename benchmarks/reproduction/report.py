@@ -367,13 +367,13 @@ first is above one of the second, ties counting a half. There are {claims} claim
 is different, about one in twenty would still come out as seen, or as the opposite.
 
 [outputs/reference](../outputs/reference) has for each run the figures of every seed (`seeds.csv`),
-its mean, smallest and largest seed by episode (of MinAtar by step, a thousand of them), of all
-seeds and not smoothed (`score.csv`, `return.csv`), and its settings (`config.yaml`). The pictures
-are smoothed, seed by seed.
+its mean, smallest and largest seed by episode (of MinAtar and Atari by step, a thousand of them),
+of all seeds and not smoothed (`score.csv`, `return.csv`), and its settings (`config.yaml`). The
+pictures are smoothed, seed by seed.
 
-[reproduction.html](../outputs/reference/reproduction.html) shows all of it but MinAtar on one page,
-to be looked at in a browser (`dqn-plot outputs/reproduction --html FILE`): curves with values,
-what differs, and the command of each run. Its runs were trained another time, with the first three
+[reproduction.html](../outputs/reference/reproduction.html) shows all of it but MinAtar and Atari on one
+page, to be looked at in a browser (`dqn-plot outputs/reproduction --html FILE`): curves with
+values, what differs, and the command of each run. Its runs were trained another time, with the first three
 of the fresh seeds, and twelve of Lange's rows with the first alone; the figures to quote are those
 below.
 """

@@ -120,6 +120,7 @@ PLANNED: dict[str, str] = {
     "minatar/seaquest": (
         f"experiment=minatar/dqn env=minatar/seaquest seed=[{fresh(1)}] steps=1000000"
     ),
+    "atari/freeway": f"experiment=atari/qr env=atari/freeway seed=[{fresh(1)}] steps=250000",
 }
 
 
