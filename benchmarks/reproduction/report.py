@@ -371,11 +371,11 @@ its mean, smallest and largest seed by episode (of MinAtar and Atari by step, a 
 of all seeds and not smoothed (`score.csv`, `return.csv`), and its settings (`config.yaml`). The
 pictures are smoothed, seed by seed.
 
-[reproduction.html](../outputs/reference/reproduction.html) shows all of it but MinAtar and Atari on one
-page, to be looked at in a browser (`dqn-plot outputs/reproduction --html FILE`): curves with
-values, what differs, and the command of each run. Its runs were trained another time, with the first three
-of the fresh seeds, and twelve of Lange's rows with the first alone; the figures to quote are those
-below.
+[reproduction.html](../outputs/reference/reproduction.html) shows all of it but MinAtar and Atari on
+one page, to be looked at in a browser (`dqn-plot outputs/reproduction --html FILE`): curves with
+values, what differs, and the command of each run. Its runs were trained another time, with the
+first three of the fresh seeds, and twelve of Lange's rows with the first alone; the figures to
+quote are those below.
 """
 
 
