@@ -594,8 +594,8 @@ every iteration (whole numbers of points over 123 episodes, as many as begin in 
 five runs it is 2.8 [1.6, 4.4] in the first iteration, 26.0 [24.9, 27.3] in the second, 31.2 [31.1,
 31.3] in the third and 31.8 [31.7, 32.0] in the fifth.
 
-Of ours, seed 2001 was trained as far as step 240,000 (117 episodes, two and a half hours of a core,
-most of them products of matrices at the processor's peak) and had not made a point, where each of
+Of ours, seed 2001 was trained as far as step 240,000 (117 episodes, 140 minutes of a core, most
+of them products of matrices at the processor's peak) and had not made a point, where each of
 theirs had made 195 or more in 123 episodes. A hundred episodes of random play make none either, so
 all depends on how often the greedy action of a network that has seen no reward is to go up. First
 weights are not theirs (conf/experiment/atari/dqn.yaml says how), and one seed cannot tell whether

@@ -1,6 +1,5 @@
-"""Gymnasium's environments side by side, and what they return, checked.
-
-Here it comes in, once: it is what was declared, or one line says what was declared and what came.
+"""Gymnasium's environments side by side, and what they return, checked once as it comes in: it is
+what was declared, or one line says what was declared and what came.
 """
 
 from __future__ import annotations
