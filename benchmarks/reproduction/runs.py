@@ -102,6 +102,7 @@ RUNS: dict[str, str] = {
         )
         for game in ("asterix", "space_invaders", "freeway")
     },
+    "atari/freeway": f"experiment=atari/qr env=atari/freeway seed=[{fresh(1)}] steps=250000",
 }
 
 # Not run yet; one that has been run moves to RUNS.
@@ -120,7 +121,6 @@ PLANNED: dict[str, str] = {
     "minatar/seaquest": (
         f"experiment=minatar/dqn env=minatar/seaquest seed=[{fresh(1)}] steps=1000000"
     ),
-    "atari/freeway": f"experiment=atari/qr env=atari/freeway seed=[{fresh(1)}] steps=250000",
 }
 
 

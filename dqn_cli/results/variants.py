@@ -57,8 +57,8 @@ class Variant:
         }
 
     def rows(self, x: Axis = "step") -> dict[int, pd.DataFrame]:
-        """Episodes and evaluations by step, in order. Of these the latter have scores alone, and
-        yet say how far the seed came, whose last episode was not over by then.
+        """Episodes and evaluations by step, in order. An evaluation has no value but its score; its
+        step says how far the seed was trained, beyond its last whole episode.
         With x `seconds`, each row's wall-clock time, between episodes by the steps done."""
         import numpy as np
 

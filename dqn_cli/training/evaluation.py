@@ -77,9 +77,9 @@ class Scorer:
     evaluated together.
 
     Environments that are stepped together play 32 networks at once, others one network, which has
-    no reason to wait. `shared`
-    are the environments that train, with the row of each seed: episodes are then played there one
-    after the other, and the seeds whose environment was used are put into `disturbed`.
+    no reason to wait. `shared` are the environments that train, with the row of each seed: episodes
+    are then played there one after the other, and the seeds whose environment was used are put into
+    `disturbed`.
     """
 
     def __init__(

@@ -299,7 +299,7 @@ def test_a_variant_may_be_called_otherwise() -> None:
 
 
 def test_a_seed_ends_where_it_was_evaluated_last() -> None:
-    """Each seed's last episode is over at another step, and trained it was for as many."""
+    """Though its last whole episode was over before, and each seed's at another step."""
     columns = ["episode", "step", "return", "score"]
     ends = {
         seed: pd.DataFrame([[1, 4, 1.0, np.nan], [2, step, 3.0, np.nan]], columns=columns)

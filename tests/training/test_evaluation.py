@@ -402,7 +402,7 @@ def test_what_needs_no_score_is_told_at_once(compose, monkeypatch: pytest.Monkey
     sizes = ("network.hidden=[8]", "learning_starts=8", "batch_size=8", "seed=1")
     limits = ("episodes=null", "steps=200", "eval.every_episodes=null", "eval.every_steps=90")
 
-    def told() -> list[tuple[str, bool]]:
+    def events() -> list[tuple[str, bool]]:
         loop = build.loop(compose(*sizes, *limits, "eval.episodes=2"))
         kinds = (Episode, Evaluated)
         return [
@@ -411,13 +411,14 @@ def test_what_needs_no_score_is_told_at_once(compose, monkeypatch: pytest.Monkey
             if isinstance(event, kinds) and event.step < 200
         ]
 
-    together = told()
+    together = events()
     evaluated = [name for name, _ in together].index("Evaluated")
     assert evaluated > 2 and all(at_once for _, at_once in together[:evaluated])
     assert not any(at_once for _, at_once in together[evaluated:])
     monkeypatch.setattr("dqn_cli.env.gym.row_for", lambda env: None)
-    assert [name for name, _ in told()] == [name for name, _ in together]
-    assert all(at_once for _, at_once in told())
+    alone = events()
+    assert [name for name, _ in alone] == [name for name, _ in together]
+    assert all(at_once for _, at_once in alone)
 
 
 def test_best_is_finite_and_the_later_of_equals(cartpole) -> None:
