@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dqn_cli.kernels.kernels import Activation, Array, Kernels
 from dqn_cli.kernels.torch import TORCH
-from dqn_cli.network.layers import Chain, Stack, linear
+from dqn_cli.network.layers import Chain, Init, Stack, linear
 from dqn_cli.network.torso import Convolutions, Torso
 from dqn_cli.types import Count, Inputs, Output, Pullback, Space, Weights
 
@@ -21,13 +21,15 @@ class CNN(Stack):
         convolutions: Convolutions,
         hidden: list[Count],
         activation: Activation,
+        init: Init = "torch",
     ) -> None:
         self.space = space
         self.atoms = atoms
         self.torso = Torso(space, kernels, convolutions, activation)
         names = [*(f"hidden.{i}" for i in range(len(hidden))), "q"]
         widths = [self.torso.features, *hidden, space.actions * atoms]
-        super().__init__(linear(names, widths, self.torso.picture), kernels, self.torso)
+        layers = linear(names, widths, self.torso.picture)
+        super().__init__(layers, kernels, self.torso, init)
         after = slice(len(self.torso.layers), None)
         self.chain = Chain(self, after, activation, closed=False)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dqn_cli.kernels.kernels import AGGREGATES, Activation, Aggregate, Array, Kernels
 from dqn_cli.kernels.torch import TORCH
-from dqn_cli.network.layers import Activations, Chain, Linear, Picture, Stack, linear
+from dqn_cli.network.layers import Activations, Chain, Init, Linear, Picture, Stack, linear
 from dqn_cli.network.torso import Convolutions, Torso
 from dqn_cli.types import Count, Inputs, Output, PositiveFraction, Pullback, Space, Weights
 
@@ -87,6 +87,7 @@ class Dueling(Stack):
         activation: Activation,
         aggregate: Aggregate,
         trunk_gradient: PositiveFraction,
+        init: Init = "torch",
     ) -> None:
         self.space = space
         self.atoms = atoms
@@ -96,7 +97,7 @@ class Dueling(Stack):
         layers = linear([f"hidden.{i}" for i in range(len(hidden))], shared, self.torso.picture)
         picture = None if hidden else self.torso.picture
         layers += Fork.layers(shared[-1], streams, (space.actions, atoms), picture)
-        super().__init__(layers, kernels, self.torso)
+        super().__init__(layers, kernels, self.torso, init)
         first = len(self.torso.layers)
         fork = first + len(hidden)
         self.shared = Chain(self, slice(first, fork), activation, closed=True)

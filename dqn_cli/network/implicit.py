@@ -17,7 +17,7 @@ from torch import Tensor
 from dqn_cli.kernels.kernels import Activation, Aggregate, Array, Kernels
 from dqn_cli.kernels.torch import TORCH
 from dqn_cli.network.dueling import Fork
-from dqn_cli.network.layers import Chain, Linear, Stack, linear
+from dqn_cli.network.layers import Chain, Init, Linear, Stack, linear
 from dqn_cli.network.torso import Convolutions, Torso
 from dqn_cli.types import Count, Inputs, Noise, Output, Pullback, Space, Weights
 
@@ -48,6 +48,7 @@ class Implicit(Stack):
         cosines: Count,
         activation: Activation,
         aggregate: Aggregate | None,
+        init: Init = "torch",
     ) -> None:
         if atoms != 1:
             raise ValueError(f"fractions={fractions}: the algorithm has {atoms} atoms of its own")
@@ -64,7 +65,7 @@ class Implicit(Stack):
             layers += linear(names, [psi[-1], *head, space.actions])
         else:
             layers += Fork.layers(psi[-1], head, (space.actions, 1), None)
-        super().__init__(layers, kernels, self.torso)
+        super().__init__(layers, kernels, self.torso, init)
         first = len(self.torso.layers)
         fork = first + len(hidden)
         self.psi = Chain(self, slice(first, fork), activation, closed=True)

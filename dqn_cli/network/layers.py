@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from dqn_cli.kernels.kernels import ACTIVATIONS, Activation, Array, Kernels
 from dqn_cli.seeding import uniform_init
 from dqn_cli.types import Noise, Weights
 
+Init = Literal["torch", "glorot", "dopamine"]
 Picture = tuple[int, int, int]  # height, width, channels
 
 
@@ -32,6 +33,11 @@ class Linear(NamedTuple):
     inputs: int
     outputs: int
     picture: Picture | None = None
+
+    @property
+    def fan_out(self) -> int:
+        """Outputs that one input has a part in."""
+        return self.outputs
 
     @property
     def size(self) -> int:
@@ -66,6 +72,11 @@ class Convolution(NamedTuple):
         return self.kernel * self.kernel * self.channels
 
     @property
+    def fan_out(self) -> int:
+        """Outputs that one input has a part in, with a stride of 1."""
+        return self.kernel * self.kernel * self.outputs
+
+    @property
     def size(self) -> int:
         return (self.inputs + 1) * self.outputs
 
@@ -82,6 +93,17 @@ def linear(names: Iterable[str], widths: list[int], picture: Picture | None = No
     """The layers from each of the widths to the next; the first one's inputs may be a picture."""
     layers = [Linear(name, *pair) for name, pair in zip(names, pairwise(widths), strict=True)]
     return [layers[0]._replace(picture=picture), *layers[1:]] if layers else []
+
+
+def first_bounds(init: Init, layer: Linear | Convolution) -> tuple[float, float]:
+    """Within what first weights and first biases are uniform. torch: both within 1 / sqrt(inputs),
+    as nn.Linear and nn.Conv2d. Biases are 0 elsewhere. glorot: Glorot & Bengio (2010), equation 16.
+    dopamine: a variance of 1 / (sqrt(3) inputs), as Dopamine's C51, QR, IQN and Rainbow on Atari."""
+    if init == "torch":
+        return 1 / math.sqrt(layer.inputs), 1 / math.sqrt(layer.inputs)
+    if init == "glorot":
+        return math.sqrt(6 / (layer.inputs + layer.fan_out)), 0.0
+    return math.sqrt(math.sqrt(3) / layer.inputs), 0.0
 
 
 def biases(
@@ -114,21 +136,22 @@ class Stack:
         layers: Sequence[Linear | Convolution],
         kernels: Kernels,
         front: Front | None = None,
+        init: Init = "torch",
     ) -> None:
         self.layers: list[Linear | Convolution] = [*(front.layers if front else ()), *layers]
         self.kernels = kernels
         self.front = front
         self.chains: list[Chain] = []
+        self.bounds = [first_bounds(init, layer) for layer in self.layers]
 
     def init(self, seeds: Sequence[int]) -> Tensor:
-        """Parameters [S, P]: weights and biases uniform within 1 / sqrt(inputs), as nn.Linear and
-        nn.Conv2d."""
+        """Parameters [S, P], uniform within the bounds."""
         rows = torch.empty(len(seeds), sum(layer.size for layer in self.layers))
         for row, seed in zip(rows, seeds, strict=True):
             named = {}
-            for layer in self.layers:
-                bound = 1 / math.sqrt(layer.inputs)
-                for kind, shape in (("weight", layer.shape), ("bias", (layer.outputs,))):
+            for layer, (weight, bias) in zip(self.layers, self.bounds, strict=True):
+                parts = ("weight", layer.shape, weight), ("bias", (layer.outputs,), bias)
+                for kind, shape, bound in parts:
                     name = f"{layer.name}.{kind}"
                     named[name] = torch.from_numpy(uniform_init(seed, f"init.{name}", shape, bound))
             row.copy_(self.flat(named))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dqn_cli.kernels.kernels import Activation, Kernels
 from dqn_cli.kernels.torch import TORCH
 from dqn_cli.network.cnn import CNN
+from dqn_cli.network.layers import Init
 from dqn_cli.types import Count, Space
 
 
@@ -19,7 +20,8 @@ class MLP(CNN):
         *,
         hidden: list[Count],
         activation: Activation,
+        init: Init = "torch",
     ) -> None:
         super().__init__(
-            space, atoms, kernels, convolutions=[], hidden=hidden, activation=activation
+            space, atoms, kernels, convolutions=[], hidden=hidden, activation=activation, init=init
         )

@@ -23,7 +23,7 @@ from dqn_cli.kernels.torch import TORCH
 from dqn_cli.network.cnn import CNN
 from dqn_cli.network.dueling import Dueling
 from dqn_cli.network.implicit import Implicit
-from dqn_cli.network.layers import Stack
+from dqn_cli.network.layers import Init, Stack
 from dqn_cli.network.torso import Convolutions
 from dqn_cli.types import (
     Count,
@@ -42,8 +42,9 @@ SPREAD = "_spread"  # after the name of the mean
 
 class Noisy:
     """A row of parameters is that of `base`, whose layers but the first few `without` noise are the
-    means, and then their spreads, laid out alike. These begin at sigma0 / sqrt(inputs) of their
-    layer. Convolutions are without noise, as in the paper."""
+    means, and then their spreads, laid out alike. Means begin within 1 / sqrt(inputs) of their layer
+    whatever the base's first weights are, and spreads at sigma0 / sqrt(inputs), as in section 3.2.
+    Convolutions are without noise, as in the paper."""
 
     def __init__(self, base: CNN | Dueling | Implicit, without: int, sigma0: float) -> None:
         self.base = base
@@ -51,16 +52,17 @@ class Noisy:
         self.kernels = base.kernels
         self.first = sum(layer.size for layer in base.layers[:without])  # where noise begins
         self.width = sum(layer.size for layer in base.layers)  # the column where spreads begin
-        self.spreads = Stack(base.layers[without:], base.kernels)
-        layers = self.spreads.layers
+        self.noisy = Stack(base.layers[without:], base.kernels)
+        layers = self.noisy.layers
         self.sizes = np.array([(layer.inputs, layer.outputs) for layer in layers], np.int64)
         self.factors = int(self.sizes.sum())  # numbers of noise
 
     def init(self, seeds: Sequence[int]) -> Tensor:
         mean = self.base.init(seeds)
+        mean[:, self.first :] = self.noisy.init(seeds)
         spread = torch.empty_like(mean[:, self.first :])
         at = 0
-        for layer in self.spreads.layers:
+        for layer in self.noisy.layers:
             spread[:, at : at + layer.size] = self.sigma0 / math.sqrt(layer.inputs)
             at += layer.size
         return torch.cat([mean, spread], -1)
@@ -110,13 +112,13 @@ class Noisy:
 
     def named(self, row: Tensor) -> dict[str, Tensor]:
         mean, spread = row[: self.width], row[self.width :]
-        spreads = {name + SPREAD: value for name, value in self.spreads.named(spread).items()}
+        spreads = {name + SPREAD: value for name, value in self.noisy.named(spread).items()}
         return self.base.named(mean) | spreads
 
     def flat(self, named: dict[str, Tensor]) -> Tensor:
         means = {name: value for name, value in named.items() if not name.endswith(SPREAD)}
         spreads = {n.removesuffix(SPREAD): v for n, v in named.items() if n.endswith(SPREAD)}
-        return torch.cat([self.base.flat(means), self.spreads.flat(spreads)])
+        return torch.cat([self.base.flat(means), self.noisy.flat(spreads)])
 
 
 class NoisyMLP(Noisy):
@@ -130,6 +132,7 @@ class NoisyMLP(Noisy):
         hidden: list[Count],
         activation: Activation,
         sigma0: Positive,
+        init: Init = "torch",
     ) -> None:
         base = CNN(
             space,
@@ -137,7 +140,7 @@ class NoisyMLP(Noisy):
             kernels,
             convolutions=convolutions,
             hidden=hidden,
-            activation=activation,
+            activation=activation,            init=init,
         )
         super().__init__(base, len(base.torso.layers), sigma0)
 
@@ -156,6 +159,7 @@ class NoisyDueling(Noisy):
         aggregate: Aggregate,
         trunk_gradient: PositiveFraction,
         sigma0: Positive,
+        init: Init = "torch",
     ) -> None:
         base = Dueling(
             space,
@@ -166,7 +170,7 @@ class NoisyDueling(Noisy):
             streams=streams,
             activation=activation,
             aggregate=aggregate,
-            trunk_gradient=trunk_gradient,
+            trunk_gradient=trunk_gradient,            init=init,
         )
         super().__init__(base, len(base.torso.layers), sigma0)
 
@@ -186,6 +190,7 @@ class NoisyImplicit(Noisy):
         activation: Activation,
         aggregate: Aggregate | None,
         sigma0: Positive,
+        init: Init = "torch",
     ) -> None:
         base = Implicit(
             space,
@@ -197,6 +202,6 @@ class NoisyImplicit(Noisy):
             fractions=fractions,
             cosines=cosines,
             activation=activation,
-            aggregate=aggregate,
+            aggregate=aggregate,            init=init,
         )
         super().__init__(base, base.without_noise, sigma0)
