@@ -147,6 +147,7 @@ LEFT = {
     *("optimizer.beta1", "optimizer.beta2", "optimizer.eps"),  # Adam's, as the paper has them
     *("checkpoint.every_seconds", "device.name", "device.threads", "device.workers"),
     "device.kernels",  # they are the same but for rounding
+    "network.init",  # PyTorch's
     "network.convolutions",  # none, or observations that are no pictures would be refused
     *("device.deterministic", "resume", "trust", "experiment", "report"),
 }
@@ -212,6 +213,9 @@ def test_every_folder_is_a_group() -> None:
     assert folders - {"experiment", "hydra"} == set(GROUPS)
 
 
+NEWER = {"init"}  # a run from before there was this key may be resumed
+
+
 @pytest.mark.parametrize("name", RESIDENTS)
 def test_a_part_takes_the_keys_of_its_file(name: str) -> None:
     keys = dict(RESIDENTS[name])
@@ -219,7 +223,9 @@ def test_a_part_takes_the_keys_of_its_file(name: str) -> None:
     arguments = inspect.signature(part).parameters.values()
     named = [a for a in arguments if a.kind is inspect.Parameter.KEYWORD_ONLY]
     assert {argument.name.rstrip("_") for argument in named} == set(keys)
-    assert all(argument.default is inspect.Parameter.empty for argument in named)
+    for argument in named:
+        default = keys[argument.name] if argument.name in NEWER else inspect.Parameter.empty
+        assert argument.default == default
 
 
 @pytest.mark.parametrize("name", RESIDENTS)
@@ -377,10 +383,13 @@ ENV = {
     "kwargs": Try({"max_episode_steps": 20}, training),
 }
 CONVOLUTIONS = Try([[4, 3, 2]], training, ("env=gridworld",))
+INIT = Try("glorot", training)
+INIT_CONVOLUTIONS = INIT._replace(given=("env=gridworld", "network.convolutions=[[4,3,2]]"))
 CNN = {
     "convolutions": Try([[4, 3, 1, 1], [6], "pool"], training),
     "hidden": Try([8, 8], training),
     "activation": Try("tanh", training),
+    "init": INIT,
 }
 MINATAR = {
     "wrappers": Try(LIMITED, training),
@@ -500,7 +509,11 @@ TRIES: dict[str, dict[str, Try]] = {
     "storage/transitions": {},
     "storage/frames": {"stack": Try(1, row_bytes)},
     **dict.fromkeys(PICTURES, CNN),
-    "network/mlp": {"hidden": Try([8, 8], training), "activation": Try("tanh", training)},
+    "network/mlp": {
+        "hidden": Try([8, 8], training),
+        "activation": Try("tanh", training),
+        "init": INIT,
+    },
     "network/dueling": {
         "convolutions": CONVOLUTIONS,
         "hidden": Try([8, 8], training),
@@ -508,12 +521,14 @@ TRIES: dict[str, dict[str, Try]] = {
         "activation": Try("tanh", training),
         "aggregate": Try("max", training),
         "trunk_gradient": Try(0.7071, training),
+        "init": INIT,
     },
     "network/noisy": {
         "convolutions": CONVOLUTIONS,
         "hidden": Try([8, 8], training),
         "activation": Try("tanh", training),
         "sigma0": Try(0.1, training),
+        "init": INIT_CONVOLUTIONS,
     },
     "network/noisy_dueling": {
         "convolutions": CONVOLUTIONS,
@@ -523,6 +538,7 @@ TRIES: dict[str, dict[str, Try]] = {
         "aggregate": Try("max", training),
         "trunk_gradient": Try(0.7071, training),
         "sigma0": Try(0.1, training),
+        "init": INIT_CONVOLUTIONS,
     },
     "network/implicit": {
         "convolutions": CONVOLUTIONS,
@@ -532,6 +548,7 @@ TRIES: dict[str, dict[str, Try]] = {
         "cosines": Try(16, training),
         "activation": Try("tanh", training),
         "aggregate": Try("mean", training),
+        "init": INIT,
     },
     "network/noisy_implicit": {
         "convolutions": CONVOLUTIONS,
@@ -542,6 +559,7 @@ TRIES: dict[str, dict[str, Try]] = {
         "activation": Try("tanh", training),
         "aggregate": Try("mean", training),
         "sigma0": Try(0.1, training),
+        "init": INIT,
     },
     "network/module": {
         "module": Try("of_test_configs.Other", training),

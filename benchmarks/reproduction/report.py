@@ -48,8 +48,8 @@ Values = NDArray[np.float64]
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """What makes a run what it is. The device, the storage and the order of its seeds change no
-    byte, nor do keys that it may be older than, or the steps of a learning rate that does not
-    fall."""
+    byte, nor do keys that it may be older than, unless they say something new, or the steps of a
+    learning rate that does not fall."""
     free = ("device", "report", "storage")
     kept = {key: value for key, value in config.items() if key not in free}
     evaluation = ("max_steps", "final_episodes", "envs", "diagnose_every")
@@ -59,6 +59,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     )
     for group, newer in newer_keys:
         kept[group] = {key: value for key, value in kept[group].items() if key not in newer}
+    kept["network"] = {"init": "torch"} | kept["network"]
     if kept["optimizer"].get("lr_end") is None:
         kept["optimizer"] = {k: v for k, v in kept["optimizer"].items() if k != "lr_steps"}
     return kept | {"seed": sorted(kept["seed"])}

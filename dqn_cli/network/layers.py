@@ -96,9 +96,10 @@ def linear(names: Iterable[str], widths: list[int], picture: Picture | None = No
 
 
 def first_bounds(init: Init, layer: Linear | Convolution) -> tuple[float, float]:
-    """Within what first weights and first biases are uniform. torch: both within 1 / sqrt(inputs),
-    as nn.Linear and nn.Conv2d. Biases are 0 elsewhere. glorot: Glorot & Bengio (2010), equation 16.
-    dopamine: a variance of 1 / (sqrt(3) inputs), as Dopamine's C51, QR, IQN and Rainbow on Atari."""
+    """Within what a layer's first weights and first biases are uniform. torch: 1 / sqrt(inputs), as
+    nn.Linear and nn.Conv2d. The others have biases of 0. glorot: Glorot & Bengio (2010), equation
+    16. dopamine: a variance of 1 / (sqrt(3) inputs), as Dopamine's C51, QR, IQN and Rainbow on
+    Atari."""
     if init == "torch":
         return 1 / math.sqrt(layer.inputs), 1 / math.sqrt(layer.inputs)
     if init == "glorot":

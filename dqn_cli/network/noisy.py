@@ -42,9 +42,9 @@ SPREAD = "_spread"  # after the name of the mean
 
 class Noisy:
     """A row of parameters is that of `base`, whose layers but the first few `without` noise are the
-    means, and then their spreads, laid out alike. Means begin within 1 / sqrt(inputs) of their layer
-    whatever the base's first weights are, and spreads at sigma0 / sqrt(inputs), as in section 3.2.
-    Convolutions are without noise, as in the paper."""
+    means, and then their spreads, laid out alike. Means begin within 1 / sqrt(inputs) of their
+    layer, whatever the base's first weights are, and spreads at sigma0 / sqrt(inputs), as in
+    section 3.2. Convolutions are without noise, as in the paper."""
 
     def __init__(self, base: CNN | Dueling | Implicit, without: int, sigma0: float) -> None:
         self.base = base
@@ -140,7 +140,8 @@ class NoisyMLP(Noisy):
             kernels,
             convolutions=convolutions,
             hidden=hidden,
-            activation=activation,            init=init,
+            activation=activation,
+            init=init,
         )
         super().__init__(base, len(base.torso.layers), sigma0)
 
@@ -170,7 +171,8 @@ class NoisyDueling(Noisy):
             streams=streams,
             activation=activation,
             aggregate=aggregate,
-            trunk_gradient=trunk_gradient,            init=init,
+            trunk_gradient=trunk_gradient,
+            init=init,
         )
         super().__init__(base, len(base.torso.layers), sigma0)
 
@@ -202,6 +204,7 @@ class NoisyImplicit(Noisy):
             fractions=fractions,
             cosines=cosines,
             activation=activation,
-            aggregate=aggregate,            init=init,
+            aggregate=aggregate,
+            init=init,
         )
         super().__init__(base, base.without_noise, sigma0)

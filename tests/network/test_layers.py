@@ -4,13 +4,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dqn_cli.kernels.kernels import ACTIVATIONS, Activation, Kernels
 from dqn_cli.kernels.tensors import layers
 from dqn_cli.kernels.torch import TORCH
 from dqn_cli.network.dueling import Dueling
-from dqn_cli.network.layers import Chain, Linear, Stack
+from dqn_cli.network.layers import Chain, Convolution, Init, Linear, Stack
 from dqn_cli.network.mlp import MLP
 from dqn_cli.types import Inputs, Space
 
@@ -27,6 +27,34 @@ def test_init_has_the_range_of_nn_linear() -> None:
         assert 0.1 * (1 - 12 / size) < values.abs().max() <= 0.1
         assert values.std().item() == pytest.approx(0.1 / math.sqrt(3), rel=2 / math.sqrt(size))
         assert values.mean().abs() < 0.3 / math.sqrt(size)
+
+
+@pytest.mark.parametrize(
+    ("init", "bounds"),
+    [
+        ("glorot", {"linear": math.sqrt(6 / (100 + 120)), "convolution": math.sqrt(6 / 3100)}),
+        ("dopamine", {"linear": 0.1316074013, "convolution": 0.1316074013}),
+    ],
+)
+def test_init_of_other_libraries(init: Init, bounds: dict[str, float]) -> None:
+    """Uniform within the bound, the whole of it, and biases are 0. A convolution of 4 channels and
+    5 x 5 pixels has 100 inputs and each of them a part in 120 x 25 outputs, by Glorot as PyTorch
+    counts. Dopamine's variance is 1 / (sqrt(3) inputs), and a uniform one's is bound ^ 2 / 3."""
+    stack = Stack([Linear("linear", 100, 120), Convolution("convolution", 4, 120, 5, 1, 0)], TORCH)
+    stack = Stack(stack.layers, TORCH, init=init)
+    named = stack.named(stack.init([0])[0])
+    for name, bound in bounds.items():
+        values = named[f"{name}.weight"]
+        assert bound * (1 - 1e-3) < values.abs().max() <= bound
+        assert values.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+        assert values.mean().abs() < 0.003
+        assert (named[f"{name}.bias"] == 0).all()
+    if init == "glorot":
+        theirs = nn.init.xavier_uniform_(torch.empty(120, 4, 5, 5)).abs().max().item()
+        assert theirs == pytest.approx(bounds["convolution"], rel=1e-3)
+    else:
+        variance = 1 / (math.sqrt(3) * 100)
+        assert bounds["linear"] ** 2 / 3 == pytest.approx(variance, rel=1e-8)
 
 
 def test_init_depends_on_the_seed_alone() -> None:

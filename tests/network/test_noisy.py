@@ -281,6 +281,21 @@ def test_of_an_implicit_network_the_head_alone_is_noisy(kernels: Kernels, space)
     assert torch.equal(net.flat(named), net.init([1])[0])
 
 
+def test_means_begin_as_the_paper_has_them_whatever_layers_without_noise_do(
+    kernels: Kernels, space
+) -> None:
+    """Within 1 / sqrt(inputs), biases too (section 3.2), as with Dopamine's own noisy layers, whose
+    convolutions are Glorot's. The layers before an implicit network's head are without noise."""
+    found = {
+        init: NoisyImplicit(space(5, 3), 1, kernels, **IMPLICIT, sigma0=0.5, init=init)
+        for init in ("torch", "glorot")
+    }
+    torch_s, glorot_s = (net.named(net.init([1])[0]) for net in found.values())
+    assert torch_s.keys() == glorot_s.keys()
+    differ = {name for name in torch_s if not torch.equal(torch_s[name], glorot_s[name])}
+    assert differ == {f"{layer}.{k}" for layer in ("hidden.0", "phi") for k in ("weight", "bias")}
+
+
 def test_noise_and_fractions_are_drawn_together(kernels: Kernels, space, compute) -> None:
     """The fractions of every row lie behind the noise of the weights; with spreads of 0 it is the
     network without noise, at these fractions. Its gradient by the means is that one's."""
