@@ -197,16 +197,22 @@ def hints(part: Any) -> dict[str, Any]:
         raise BadInput(
             f"{part.__module__}.{part.__qualname__}: its annotations: {error}"
         ) from error
-    return {
-        name.rstrip("_"): types.get(name, Any)
-        for name, parameter in inspect.signature(part).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
+    return {parameter.name.rstrip("_"): types.get(parameter.name, Any) for parameter in keys(part)}
+
+
+def keys(part: Any) -> list[inspect.Parameter]:
+    parameters = inspect.signature(part).parameters.values()
+    return [each for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
 def schema(part: Any) -> type[Strict]:
-    """A model of the part's keys."""
-    fields: dict[str, Any] = {name: (hint, ...) for name, hint in hints(part).items()}
+    """A model of the part's keys. One that has a default in the signature may be left out, as by a
+    run from before there was this key."""
+    defaults = {
+        each.name.rstrip("_"): ... if each.default is each.empty else each.default
+        for each in keys(part)
+    }
+    fields: dict[str, Any] = {n: (hint, defaults[n]) for n, hint in hints(part).items()}
     return create_model(part.__name__, __base__=Strict, **fields)
 
 

@@ -313,6 +313,24 @@ def test_a_limit_in_steps_is_made_longer_in_mid_episode(
 
 
 @pytest.mark.long
+def test_a_run_from_before_there_was_a_key_goes_on(contents, dqn_train, tmp_path: Path) -> None:
+    """`network.init` has a default in the code; a key that has none is missed by name."""
+    assert dqn_train(*SMALL, "seed=[1,2]", "episodes=20", "hydra.run.dir=whole").code == 0
+    assert dqn_train(*SMALL, "seed=[1,2]", "episodes=9").code == 0
+    path = tmp_path / "run/config.yaml"
+    values = yaml.safe_load(path.read_text())
+    assert values["network"].pop("init") == "torch"
+    path.write_text(yaml.safe_dump(values))
+    assert dqn_train("resume=run", "episodes=20").code == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+    assert values["network"].pop("activation") == "relu"
+    path.write_text(yaml.safe_dump(values))
+    done = dqn_train("resume=run", "episodes=25")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "run/config.yaml: network.activation: missing" in done.err
+
+
+@pytest.mark.long
 def test_more_seeds_train_only_those_that_are_missing(
     contents, dqn_train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,8 +181,8 @@ class NoPullback(MLP):
 
 
 class OneAtom(MLP):
-    def __init__(self, space, *, hidden: list[int], activation: str):
-        super().__init__(space, 1, hidden=hidden, activation=activation)
+    def __init__(self, space, *, hidden: list[int], activation: str, init: str):
+        super().__init__(space, 1, hidden=hidden, activation=activation, init=init)
 
 
 class Floats(Constant):
