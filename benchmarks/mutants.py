@@ -1306,6 +1306,31 @@ MUTANTS = [
         "exploration/test_epsilon_greedy.py::test_q_values_are_computed_only_where_a_lane_is_greedy",
     ),
     Mutant(
+        "network/layers.py",
+        "math.sqrt(6 / (layer.inputs + layer.fan_out)), 0.0",
+        "math.sqrt(6 / (layer.inputs + layer.outputs)), 0.0",
+        "network/test_layers.py::test_init_of_other_libraries[glorot-bounds0]",
+    ),
+    Mutant(
+        "network/layers.py",
+        "math.sqrt(math.sqrt(3) / layer.inputs), 0.0",
+        "math.sqrt(1 / layer.inputs), 0.0",
+        "network/test_layers.py::test_init_of_other_libraries[dopamine-bounds1]",
+    ),
+    Mutant(
+        "network/noisy.py",
+        "mean[:, self.first :] = self.noisy.init(seeds)",
+        "pass",
+        "network/test_noisy.py::test_means_begin_as_the_paper_has_them_whatever_layers_without_noise_do"
+        "[compiled]",
+    ),
+    Mutant(
+        "config.py",
+        "... if each.default is each.empty else each.default",
+        "...",
+        "saving/test_resume.py::test_a_run_from_before_there_was_a_key_goes_on",
+    ),
+    Mutant(
         "network/dueling.py",
         "d_shared = d_shared * self.trunk_gradient",
         "pass",
