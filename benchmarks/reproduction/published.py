@@ -532,7 +532,8 @@ settings but that epsilon falls from the first frame on, and not after 5,000. A 
 episodes scatter by 1 around their seed's mean, so a second table has more of them: of the logs, the
 mean of those 25 means of 100 episodes that they print last. Of Breakout two seeds are trained here,
 of the other games one seed for a million frames, a fifth of that: enough to see that a game is
-learned, and not how far seeds lie apart, or where they end. Returns are of training episodes, a
+learned, and not how far seeds lie apart, or where they end, least of all in Seaquest, which begins to
+be learned in the last third of them. Returns are of training episodes, a
 tenth of whose actions is random, as the paper has it; greedy episodes score far more, and scatter
 far more. Random play is ours: each of the six actions equally often, 60 000 frames of seed 0,
 which are 23 episodes of Freeway and 845 to 5342 of the others.""",
@@ -560,7 +561,11 @@ which are 23 episodes of Freeway and 845 to 5342 of the others.""",
                 "as above",
                 "not published",
             ],
-            "minatar/seaquest": ["about 20.5 at 5 million, figure, other rules; random play 0.10"],
+            "minatar/seaquest": [
+                "about 20.5 at 5 million, figure, other rules; random play 0.10",
+                "as above",
+                "not published",
+            ],
         },
     ),
     [],
@@ -576,7 +581,7 @@ which are 23 episodes of Freeway and 845 to 5342 of the others.""",
         Figure(
             "minatar/games",
             "MinAtar: one seed each, a million frames",
-            ["minatar/asterix", "minatar/space_invaders", "minatar/freeway"],
+            [f"minatar/{game}" for game in ("asterix", "space_invaders", "freeway", "seaquest")],
             metric="return",
             x="step",
             smooth=100,
@@ -587,29 +592,32 @@ which are 23 episodes of Freeway and 845 to 5342 of the others.""",
 ATARI = Section(
     "Atari",
     """\
-Freeway with quantile regression, preset `experiment=atari/qr`: Dopamine's agent in JAX, which has
-PER and three-step returns. An iteration of theirs is 250,000 steps of training, a million frames,
-and `baselines/atari/data/freeway.json` in its repository has each run's mean training return of
-every iteration (whole numbers of points over 123 episodes, as many as begin in that many steps). Of
-five runs it is 2.8 [1.6, 4.4] in the first iteration, 26.0 [24.9, 27.3] in the second, 31.2 [31.1,
-31.3] in the third and 31.8 [31.7, 32.0] in the fifth.
+Quantile regression, preset `experiment=atari/qr`: Dopamine's agent in JAX, which has PER and
+three-step returns. An iteration of theirs is 250,000 steps of training, a million frames, and
+`baselines/atari/data` in its repository has each run's mean training return of every iteration (in
+`freeway.json` whole numbers of points over 123 episodes, as many as begin in that many steps). Of
+Freeway's five runs it is 2.8 [1.6, 4.4] in the first iteration, 26.0 [24.9, 27.3] in the second,
+31.2 [31.1, 31.3] in the third and 31.8 [31.7, 32.0] in the fifth.
 
 Of ours, one seed was trained for one iteration (two and a half hours of a core, most of them
-products of matrices at the processor's peak). It made no point in 122 episodes, where each of
-theirs made 195 or more in 123. A hundred episodes of random play (each of the three actions equally
-often, environments of seeds 0 to 99) make none either, so all depends on how often the greedy
-action of a network that has seen no reward is to go up. First weights are not theirs
-(conf/experiment/atari/dqn.yaml says how), and one seed cannot tell whether that is the cause, or
-chance: of Dopamine's plain DQN, too, a run has next to none for 23 iterations. This is not
-reproduced.""",
+products of matrices at the processor's peak), with PyTorch's first weights instead of Dopamine's. It
+made no point in 122 episodes, where each of theirs made 195 or more in 123. A hundred episodes of
+random play (each of the three actions equally often, environments of seeds 0 to 99) make none
+either, so all depends on how often the greedy action of a network that has seen no reward is to go
+up. One seed cannot tell whether first weights are the cause, or chance: of five more runs of
+quantile regression there (`freeway_CNN.json`), one has no point in thirteen iterations, and four have
+2.5 to 6.2 in the first; of five of IQN four have none in the first, and of ten of plain DQN each has
+less than a tenth of a point. This is not reproduced.""",
     [],
     tables(
         [RETURN_250K, SCORE_LAST],
         {
-            "atari/freeway": [
+            "atari/freeway_torch": [
                 "1.6, 1.7, 2.8, 3.6, 4.4 at 1 million frames; random play 0",
                 "not published",
             ],
+            "atari/freeway": ["1.6, 1.7, 2.8, 3.6, 4.4 at 1 million frames; random play 0"],
+            "atari/breakout": ["4.4, 4.5, 4.5, 4.6, 4.6 at 1 million frames"],
         },
     ),
     [],

@@ -100,9 +100,11 @@ RUNS: dict[str, str] = {
         f"minatar/{game}": (
             f"experiment=minatar/dqn env=minatar/{game} seed=[{fresh(1)}] steps=1000000"
         )
-        for game in ("asterix", "space_invaders", "freeway")
+        for game in ("asterix", "space_invaders", "freeway", "seaquest")
     },
-    "atari/freeway": f"experiment=atari/qr env=atari/freeway seed=[{fresh(1)}] steps=250000",
+    "atari/freeway_torch": (
+        f"experiment=atari/qr env=atari/freeway network.init=torch seed=[{fresh(1)}] steps=250000"
+    ),
 }
 
 # Not run yet; one that has been run moves to RUNS.
@@ -118,9 +120,10 @@ PLANNED: dict[str, str] = {
             *("dopamine/iqn", "munchausen/cartpole"),
         )
     },
-    "minatar/seaquest": (
-        f"experiment=minatar/dqn env=minatar/seaquest seed=[{fresh(1)}] steps=1000000"
-    ),
+    **{
+        f"atari/{game}": f"experiment=atari/qr env=atari/{game} seed=[{fresh(1)}] steps=250000"
+        for game in ("breakout", "freeway")
+    },
 }
 
 
