@@ -529,14 +529,14 @@ off them, DQN comes to about 10 in Breakout, 17 in Asterix, 50 in Freeway, 44 in
 20.5 in Seaquest (whose rules have changed since). In text there is one: 9.23 ± 0.13 in Breakout,
 the last 100 episodes of three seeds (joash2003/rainbow-minatar, README and logs), with these
 settings but that epsilon falls from the first frame on, and not after 5,000. A hundred of these
-episodes scatter by 1 around their seed's mean, so a second table has more of them: of the logs, the
-mean of those 25 means of 100 episodes that they print last. Of Breakout two seeds are trained here,
-of the other games one seed for a million frames, a fifth of that: enough to see that a game is
-learned, and not how far seeds lie apart, or where they end, least of all in Seaquest, which begins to
-be learned in the last third of them. Returns are of training episodes, a
-tenth of whose actions is random, as the paper has it; greedy episodes score far more, and scatter
-far more. Random play is ours: each of the six actions equally often, 60 000 frames of seed 0,
-which are 23 episodes of Freeway and 845 to 5342 of the others.""",
+episodes scatter by 1 around their seed's mean, so a second table has more of them: of the logs,
+the mean of those 25 means of 100 episodes that they print last. Of Breakout two seeds are trained
+here, of the other games one seed for a million frames, a fifth of that: enough to see that a game
+is learned, and not how far seeds lie apart, or where they end, least of all in Seaquest, which
+begins to be learned in the last third of them. Returns are of training episodes, a tenth of whose
+actions is random, as the paper has it; greedy episodes score far more, and scatter far more.
+Random play is ours: each of the six actions equally often, 60 000 frames of seed 0, which are 23
+episodes of Freeway and 845 to 5342 of the others.""",
     [],
     tables(
         [RETURN_100, RETURN_250K, SCORE_LAST],
@@ -600,14 +600,14 @@ Freeway's five runs it is 2.8 [1.6, 4.4] in the first iteration, 26.0 [24.9, 27.
 31.2 [31.1, 31.3] in the third and 31.8 [31.7, 32.0] in the fifth.
 
 Of ours, one seed was trained for one iteration (two and a half hours of a core, most of them
-products of matrices at the processor's peak), with PyTorch's first weights instead of Dopamine's. It
-made no point in 122 episodes, where each of theirs made 195 or more in 123. A hundred episodes of
-random play (each of the three actions equally often, environments of seeds 0 to 99) make none
+products of matrices at the processor's peak), with PyTorch's first weights instead of Dopamine's.
+It made no point in 122 episodes, where each of theirs made 195 or more in 123. A hundred episodes
+of random play (each of the three actions equally often, environments of seeds 0 to 99) make none
 either, so all depends on how often the greedy action of a network that has seen no reward is to go
 up. One seed cannot tell whether first weights are the cause, or chance: of five more runs of
-quantile regression there (`freeway_CNN.json`), one has no point in thirteen iterations, and four have
-2.5 to 6.2 in the first; of five of IQN four have none in the first, and of ten of plain DQN each has
-less than a tenth of a point. This is not reproduced.""",
+quantile regression there (`freeway_CNN.json`), one has no point in thirteen iterations, and four
+have 2.5 to 6.2 in the first; of five of IQN four have none in the first, and of ten of plain DQN
+each has less than a tenth of a point. This is not reproduced.""",
     [],
     tables(
         [RETURN_250K, SCORE_LAST],
