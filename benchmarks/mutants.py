@@ -1309,13 +1309,13 @@ MUTANTS = [
         "network/layers.py",
         "math.sqrt(6 / (layer.inputs + layer.fan_out)), 0.0",
         "math.sqrt(6 / (layer.inputs + layer.outputs)), 0.0",
-        "network/test_layers.py::test_init_of_other_libraries[glorot-bounds0]",
+        "network/test_layers.py::test_init_by_glorot_and_as_dopamine_s[glorot-bounds0]",
     ),
     Mutant(
         "network/layers.py",
         "math.sqrt(math.sqrt(3) / layer.inputs), 0.0",
         "math.sqrt(1 / layer.inputs), 0.0",
-        "network/test_layers.py::test_init_of_other_libraries[dopamine-bounds1]",
+        "network/test_layers.py::test_init_by_glorot_and_as_dopamine_s[dopamine-bounds1]",
     ),
     Mutant(
         "network/noisy.py",

@@ -36,12 +36,12 @@ def test_init_has_the_range_of_nn_linear() -> None:
         ("dopamine", {"linear": 0.1316074013, "convolution": 0.1316074013}),
     ],
 )
-def test_init_of_other_libraries(init: Init, bounds: dict[str, float]) -> None:
+def test_init_by_glorot_and_as_dopamine_s(init: Init, bounds: dict[str, float]) -> None:
     """Uniform within the bound, the whole of it, and biases are 0. A convolution of 4 channels and
     5 x 5 pixels has 100 inputs and each of them a part in 120 x 25 outputs, by Glorot as PyTorch
     counts. Dopamine's variance is 1 / (sqrt(3) inputs), and a uniform one's is bound ^ 2 / 3."""
-    stack = Stack([Linear("linear", 100, 120), Convolution("convolution", 4, 120, 5, 1, 0)], TORCH)
-    stack = Stack(stack.layers, TORCH, init=init)
+    both = [Linear("linear", 100, 120), Convolution("convolution", 4, 120, 5, 1, 0)]
+    stack = Stack(both, TORCH, init=init)
     named = stack.named(stack.init([0])[0])
     for name, bound in bounds.items():
         values = named[f"{name}.weight"]
