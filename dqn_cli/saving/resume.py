@@ -79,6 +79,7 @@ def configuration(directory: Path, given: Mapping[str, Any], trust: bool) -> Con
         before = check(values)
     except BadInput as error:
         raise BadInput(f"{directory / CONFIG}: {error}") from error
+    values = before.model_dump()  # with the keys that it is older than
     for key, value in given.items():
         *above, last = key.split(".")
         section: Any = values

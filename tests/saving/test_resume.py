@@ -321,7 +321,7 @@ def test_a_run_from_before_there_was_a_key_goes_on(contents, dqn_train, tmp_path
     values = yaml.safe_load(path.read_text())
     assert values["network"].pop("init") == "torch"
     path.write_text(yaml.safe_dump(values))
-    assert dqn_train("resume=run", "episodes=20").code == 0
+    assert dqn_train("resume=run", "episodes=20", "network.init=torch").code == 0
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
     assert values["network"].pop("activation") == "relu"
     path.write_text(yaml.safe_dump(values))
