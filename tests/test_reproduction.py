@@ -28,6 +28,7 @@ from benchmarks.reproduction.published import (
     first_episode_at,
     late_return,
     mean_return,
+    returns_between,
     solved_at,
 )
 from benchmarks.reproduction.report import (
@@ -74,6 +75,12 @@ def test_a_last_tenth_is_of_steps() -> None:
 def test_late_returns_are_of_the_last_steps() -> None:
     run = rows([None] * 4, [1, 2, 3, 6]).assign(step=[100, 700, 701, 1000])
     assert late_return(300)(run) == 4.5
+
+
+def test_returns_of_a_stretch_are_those_of_episodes_that_ended_in_it() -> None:
+    run = rows([None] * 5, [1, 2, 3, 6, 9]).assign(step=[100, 101, 700, 701, 1000])
+    assert returns_between(100, 700)(run) == 2.5
+    assert returns_between(0, 1000)(run) == 4.2
 
 
 def test_returns_are_of_these_episodes() -> None:

@@ -26,15 +26,16 @@ from benchmarks.reproduction.published import (
     Quantity,
     Section,
     Table,
+    returns_between,
 )
 from benchmarks.reproduction.runs import DOCUMENT, PLANNED, RUNS, trained
 from dqn_cli.results.comparison import superiority, welch
-from dqn_cli.results.figure import View, draw
+from dqn_cli.results.figure import AXIS_LABELS, View, draw
 from dqn_cli.results.files import write_atomic
 from dqn_cli.results.intervals import t_interval
 from dqn_cli.results.reader import Run, read_run
 from dqn_cli.results.stats import curve
-from dqn_cli.results.style import Look
+from dqn_cli.results.style import Look, canvas, count_along, legend
 from dqn_cli.results.variants import panels, variants
 
 FEW = 5  # seeds from which on a mean has an interval
@@ -200,6 +201,10 @@ def claim_lines(kept: Kept, claims: Sequence[Claim], verdicts: bool) -> list[str
 
 
 def draw_figure(runs: Mapping[str, Run], shown: Figure, folder: Path) -> None:
+    out = picture(shown, folder)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if shown.beside:
+        return draw_beside(runs[shown.runs[0]], shown, out)
     chosen = []
     for name in shown.runs:
         run = runs[name]
@@ -209,12 +214,39 @@ def draw_figure(runs: Mapping[str, Run], shown: Figure, folder: Path) -> None:
             if not own_seeds(name) or (seed in own_seeds(name)) == shown.document
         }
         chosen.append(replace(run, scores=scores))
-    out = picture(shown, folder)
-    out.parent.mkdir(parents=True, exist_ok=True)
     metric: Any = shown.metric
     x: Any = shown.x
     view = View(metric, shown.smooth)
     draw(panels(chosen, x=x), out, view, Look(shown.title))
+
+
+def draw_beside(run: Run, shown: Figure, out: Path) -> None:
+    """The training returns of a run by step, their means over others' stretches, and theirs."""
+    (pool,) = variants([run])
+    line = curve(pool.rows(), "return", "step", shown.smooth)
+    look = Look(shown.title)
+    with canvas(out, look, 1) as (figure, (axes,)):
+        seeds = f"{line.seeds} seed{'s' * (line.seeds != 1)}"
+        label = f"ours, {seeds}, running mean of {shown.smooth} episodes"
+        (curved,) = axes.plot(line.x, line.mean, color=look.colour(0), label=label)
+        for first, last, low, high in shown.beside:
+            of = returns_between(first, last)
+            mean = np.mean([of(rows) for rows in run.scores.values()])
+            (level,) = axes.plot(
+                *([first, last], [mean, mean]),
+                color=look.colour(0),
+                linestyle=(0, (1, 1)),
+                label="ours, mean",
+            )
+            theirs = axes.fill_between(
+                *([first, last], low, high),
+                color=look.colour(1),
+                linewidth=1,
+                label=shown.whose,
+            )
+        count_along(axes)
+        axes.set(xlabel=AXIS_LABELS["step"], ylabel=AXIS_LABELS["return"])
+        legend(figure, [curved, level, theirs], None, look)
 
 
 def picture(shown: Figure, folder: Path) -> Path:

@@ -95,13 +95,14 @@ RUNS: dict[str, str] = {
             ("all", f" network=dueling {ORACLE_PER}"),
         )
     },
-    "minatar/breakout": f"experiment=minatar/dqn seed=[{fresh(2)}]",
+    "minatar/breakout": f"experiment=minatar/dqn seed=[{fresh(3)}]",
     **{
         f"minatar/{game}": (
             f"experiment=minatar/dqn env=minatar/{game} seed=[{fresh(1)}] steps=1000000"
         )
         for game in ("asterix", "space_invaders", "freeway", "seaquest")
     },
+    "atari/breakout": f"experiment=atari/qr env=atari/breakout seed=[{fresh(1)}] steps=250000",
     "atari/freeway_torch": (
         f"experiment=atari/qr env=atari/freeway network.init=torch seed=[{fresh(1)}] steps=250000"
     ),
@@ -120,10 +121,7 @@ PLANNED: dict[str, str] = {
             *("dopamine/iqn", "munchausen/cartpole"),
         )
     },
-    **{
-        f"atari/{game}": f"experiment=atari/qr env=atari/{game} seed=[{fresh(1)}] steps=250000"
-        for game in ("breakout", "freeway")
-    },
+    "atari/freeway": f"experiment=atari/qr env=atari/freeway seed=[{fresh(1)}] steps=250000",
 }
 
 
