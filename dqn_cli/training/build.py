@@ -128,8 +128,10 @@ def on_offer(config: Config, env: EnvMaker, kernels: Kernels) -> dict[str, Any]:
 
 
 def stored(config: Config, capacity: int, offers: Mapping[str, Any]) -> Storage:
-    """A storage of so many rows; offers as for `part`."""
-    made: Storage = part(config, "storage", **offers, capacity=capacity, n_step=config.n_step)
+    """A storage of so many rows; offers as for `part`. Returns go over no more rows than there are,
+    else one of three rows, for a trial, would look for as many as a long replay has."""
+    n_step = min(config.n_step, capacity)
+    made: Storage = part(config, "storage", **offers, capacity=capacity, n_step=n_step)
     return made
 
 

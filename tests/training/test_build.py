@@ -148,6 +148,13 @@ def test_every_group_is_given_all_that_it_is_promised(compose, asked) -> None:
         assert asked[group] == {name: expected[name] for name in names}, group
 
 
+def test_a_trial_looks_over_no_more_rows_than_it_has(compose, asked) -> None:
+    """It took half a minute to say that there are fewer rows than n_step."""
+    with pytest.raises(BadInput, match="n_step=200000: the replay holds 70 rows"):
+        build.loop(compose(*SMALL, "n_step=200000"))
+    assert asked["storage"]["n_step"] == asked["storage"]["capacity"] == 3
+
+
 def test_what_can_be_trained_can_be_played(compose, asked) -> None:
     """dqn-play makes an algorithm and a network alone; both are given what training gives them."""
     config = compose(*SMALL)
