@@ -20,12 +20,12 @@ ALLOWED = {
     "agent": ("training saving results config kernels types", "numpy torch"),
     # a run's parts come by their names in conf/, so training names no group
     "training": (
-        "logger saving results storage config seeding kernels maths types state events",
+        "logger saving results storage config seeding kernels maths types state events words",
         f"{ARRAYS} omegaconf",
     ),
-    "logger": ("saving results types state events", f"{ARRAYS} rich"),
+    "logger": ("saving results types state events words", f"{ARRAYS} rich"),
     "saving": ("results config types state events", f"{ARRAYS} threadpoolctl"),
-    "results": ("", "numpy scipy pandas yaml filelock matplotlib"),
+    "results": ("words", "numpy scipy pandas yaml filelock matplotlib"),
     **dict.fromkeys(
         GROUPS,
         (
@@ -33,7 +33,7 @@ ALLOWED = {
             f"{ARRAYS} gymnasium minatar ale_py threadpoolctl",
         ),
     ),
-    "storage": ("kernels types state", "numpy torch"),
+    "storage": ("kernels types state words", "numpy torch"),
     "config": ("types code", "pydantic annotated_types"),
     "seeding": ("types", ARRAYS),
     "maths": ("types", ARRAYS),
@@ -42,6 +42,7 @@ ALLOWED = {
     "state": ("events", ARRAYS),
     "events": ("", ARRAYS),
     "code": ("", ""),
+    "words": ("", ""),
 }
 
 # Quick to start: what `import dqn_cli.NAME` must not bring in.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dqn_cli import __version__
 from dqn_cli.cli.console import escape_what_does_not_fit
 from dqn_cli.events import RunError
+from dqn_cli.words import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +104,8 @@ def play(
         print(f"episode {number}: return {value:.10g}")
     print(f"mean {sum(returns[:wanted]) / wanted:.10g}")
     if cut:
-        print(f"note: {cut} of them were cut at {limit} steps (eval.max_steps)")
+        were = "was" if cut == 1 else "were"
+        print(f"note: {cut} of them {were} cut at {limit} steps (eval.max_steps)")
     if scored and score is not None:
         again = sum(returns[:size]) / size
         if not math.isclose(again, score, rel_tol=1e-8):
@@ -113,7 +115,7 @@ def play(
             )
     if gif is not None:
         _write_gif(gif, frames, env.fps)
-        print(f"{gif}: episode 1, {len(frames)} frames")
+        print(f"{gif}: episode 1, {counted(len(frames), 'frame')}")
 
 
 def recorded_score(run: Run, seed: int, step: int) -> float | None:

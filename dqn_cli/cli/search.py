@@ -27,6 +27,7 @@ from dqn_cli.results.schema import STUDY, SWEEP
 from dqn_cli.results.study import job_of
 from dqn_cli.results.sweep import Sweep, write_sweep
 from dqn_cli.training.signals import stopped_by_sigterm
+from dqn_cli.words import counted
 
 # What of a trial's configuration changes no score.
 FREE = ("device.", "report", "checkpoint.", "eval.diagnose_every", "storage.")
@@ -68,7 +69,7 @@ def search(
         print(f"{key} is not searched: this configuration has no such key", flush=True)
     over = sum(trial.state != "open" for trial in study.trials)
     told = f": {over} are over" if study.trials else ""
-    print(f"{keys.trials} trials into {directory}, {study.aim}{told}", flush=True)
+    print(f"{counted(keys.trials, 'trial')} into {directory}, {study.aim}{told}", flush=True)
 
     current().swept = frozenset(found.searched)
     shown_live(config, directory, trials.left())

@@ -28,6 +28,7 @@ from dqn_cli.results.schema import CONFIG, STUDY, SWEEP
 from dqn_cli.results.status import Job, is_done, job
 from dqn_cli.results.sweep import Sweep, read_sweep, write_sweep
 from dqn_cli.training.signals import stopped_by_sigterm
+from dqn_cli.words import counted
 
 # Launchers of several jobs at a time on this machine, by their classes' names.
 SIDE_BY_SIDE = ("JoblibLauncher", "LocalLauncher")
@@ -166,7 +167,7 @@ def _announce(directory: Path, found: Mapping[str, Job], tries: int) -> None:
         count[again if one.state == "failed" else words.get(one.state, "to begin")] += 1
     parts = ", ".join(f"{number} {what}" for what, number in count.items())
     told = "" if set(count) <= {"to begin"} else f": {parts}"
-    print(f"{len(found)} job{'s' * (len(found) != 1)} into {directory}{told}", flush=True)
+    print(f"{counted(len(found), 'job')} into {directory}{told}", flush=True)
     for name, one in found.items():
         if one.state == "failed" and len(one.failures) < tries:
             times = f"{len(one.failures)} of {tries} times"

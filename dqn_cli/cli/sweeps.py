@@ -12,6 +12,7 @@ from pathlib import Path
 from dqn_cli.results.schema import FAILURES, REPORT, STUDY, SWEEP, ResultError, one_line
 from dqn_cli.results.status import Job, find_jobs, job
 from dqn_cli.results.sweep import read_sweep
+from dqn_cli.words import counted
 
 
 def report_failure(place: Path, line: str) -> None:
@@ -107,7 +108,7 @@ def _left(
     if not left:
         return words
     are = "is" if len(left) == 1 else "are"
-    words.append(f"{len(left)} of {jobs} jobs {are} not finished")
+    words.append(f"{len(left)} of {counted(jobs, 'job')} {are} not finished")
     elsewhere = sum(one.state == "running" for one in left)
     spent = sum(one.state == "failed" and len(one.failures) >= (tries or 1) for one in left)
     if elsewhere:

@@ -14,6 +14,7 @@ from rich.table import Column
 
 from dqn_cli.events import Diverged, Episode, Evaluated, Event, Finished, Rescoring, Tick
 from dqn_cli.logger.jobs import Jobs
+from dqn_cli.words import counted
 
 LINE_SECONDS = 10.0  # between plain lines
 BESIDE = 13  # characters of a terminal's line that the percentage and a short bar take
@@ -84,7 +85,8 @@ class Display:
             case Tick():
                 self._advanced(event)
             case Rescoring():
-                self._draw(f"best networks: {event.episodes} fresh episodes of each", 1.0)
+                episodes = counted(event.episodes, "fresh episode")
+                self._draw(f"best networks: {episodes} of each", 1.0)
 
     def _scored(self, event: Episode | Evaluated) -> None:
         if event.score is not None:

@@ -13,6 +13,7 @@ from dqn_cli.results.schema import ResultError
 from dqn_cli.results.stats import curve, has_values
 from dqn_cli.results.style import COLOURS, GREY, Look, image_format, plain
 from dqn_cli.results.variants import env_of, variants
+from dqn_cli.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +103,7 @@ def draw(run: Run, out: Path) -> None:
         raise ResultError(run.path, problem)
     columns = min(len(panels), 3)
     rows = -(-len(panels) // columns)
-    name = f"{variants([run])[0].label}, {len(seeds)} seed{'s' * (len(seeds) != 1)}"
+    name = f"{variants([run])[0].label}, {counted(len(seeds), 'seed')}"
     if env := env_of(run):
         name = f"{env}: {name}"
     height = rows * PANEL[1]

@@ -17,6 +17,7 @@ from dqn_cli.results.report import number
 from dqn_cli.results.stats import Axis, Curve, Metric, curve, has_values, window_in_effect
 from dqn_cli.results.style import GREY, Look
 from dqn_cli.results.variants import Panel, Variant
+from dqn_cli.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -199,7 +200,7 @@ def seeds_each(panels: Sequence[Panel]) -> str:
     counts = sorted({len(variant.scores) for panel in panels for variant in panel.variants})
     if len(counts) > 1:
         return f"{counts[0]} to {counts[-1]} seeds each"
-    return f"{counts[0]} seed{'s' * (counts[0] != 1)} each" if counts else "no seeds"
+    return f"{counted(counts[0], 'seed')} each" if counts else "no seeds"
 
 
 def _title(drawn: list[tuple[Variant, Curve]], view: View) -> str | None:

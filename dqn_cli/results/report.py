@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from dqn_cli.results.stats import Axis, Metric, curve
 from dqn_cli.results.variants import Panel
+from dqn_cli.words import counted
 
 FEW = 3  # variants of which each has a line
 DASHED = "dashed from where some have ended"
@@ -26,10 +27,10 @@ def notes(panels: Sequence[Panel], metric: Metric, window: int) -> list[str]:
         if variant.diverged:
             seeds = ", ".join(map(str, variant.diverged))
             said.append(f"seed {seeds} diverged, and its curve ends there")
-        if x == "seconds" and len(rows) < len(variant.scores):
-            said.append(f"no times in {len(variant.scores) - len(rows)} seeds (timing.csv)")
+        if x == "seconds" and (untimed := len(variant.scores) - len(rows)):
+            said.append(f"no times in {counted(untimed, 'seed')} (timing.csv)")
         if silent := len(rows) - line.seeds:
-            said.append(f"no {metric} in {silent} of {len(rows)} seeds")
+            said.append(f"no {metric} in {silent} of {counted(len(rows), 'seed')}")
         if line.window < window:
             said.append(
                 f"smoothed over {line.window} instead of {window}, "

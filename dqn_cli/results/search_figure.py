@@ -11,6 +11,7 @@ import numpy as np
 from dqn_cli.results import style
 from dqn_cli.results.study import Study, Trial, Value
 from dqn_cli.results.style import GREY, Look
+from dqn_cli.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +40,7 @@ def draw_search(study: Study, out: Path, look: Look) -> None:
             *([_dot(Line2D, "pruned, its value then", look, "x")] if pruned else []),
             Line2D([], [], color=look.colour(1), label="best so far"),
         ]
-        said = f"{len(study.trials)} of {study.wanted} trials"
+        said = f"{len(study.trials)} of {counted(study.wanted, 'trial')}"
         style.legend(figure, handles, said, look)
 
 

@@ -32,6 +32,7 @@ from dqn_cli.results.schema import (
 )
 from dqn_cli.results.sweep import read_sweep
 from dqn_cli.results.table import render
+from dqn_cli.words import counted
 
 # In the order of the table, whose end a terminal shows. Pruned: a search gave it up, so it is over.
 # Cut: its process ended before it was done.
@@ -124,8 +125,8 @@ def unfinished(directories: Iterable[Path]) -> list[str]:
         return []
     if not (left := [one for one in jobs if one.state != "finished"]):
         return []
-    are = "is" if len(left) == 1 else "are"
-    return [f"{len(left)} of {len(jobs)} runs {are} not finished: {_counted(left)} (--status)"]
+    what = f"{len(left)} of {counted(len(jobs), 'run')} {'is' if len(left) == 1 else 'are'}"
+    return [f"{what} not finished: {_counted(left)} (--status)"]
 
 
 def status(directories: Sequence[Path]) -> str:
@@ -139,7 +140,7 @@ def status(directories: Sequence[Path]) -> str:
         trained = str(timedelta(seconds=round(so_far.seconds))) if so_far.seconds else "-"
         seeds = "-" if so_far.seeds is None else str(so_far.seeds)
         lines.append([_shown(one.path, directories), _state(one, so_far), seeds, percent, trained])
-    last = [f"{len(jobs)} jobs: {_counted(jobs)}", *_left(jobs, far)]
+    last = [f"{counted(len(jobs), 'job')}: {_counted(jobs)}", *_left(jobs, far)]
     if "nothing runs" in last and len(directories) == 1 and (directories[0] / SWEEP).exists():
         words = [f"resume={directories[0]}"]
         words += ["trust=true"] * read_sweep(directories[0]).foreign

@@ -15,6 +15,7 @@ from dqn_cli.results.reader import Run
 from dqn_cli.results.report import number
 from dqn_cli.results.schema import STUDY, ResultError, one_line
 from dqn_cli.results.table import Format, csv_text, render
+from dqn_cli.words import counted
 
 BYTES = 64 * 1024**2  # a few hundred for each trial
 SHOWN = 5  # trials in the table for people
@@ -132,7 +133,8 @@ def summary(study: Study) -> list[str]:
     """Lines under the table: what there is, what matters, and what the best value is not."""
     states = [trial.state for trial in study.trials]
     counts = ", ".join(f"{states.count(s)} {s}" for s in get_args(State) if s in states)
-    said = [f"{len(study.trials)} of {study.wanted} trials: {counts}. Objective: {study.aim}."]
+    wanted = counted(study.wanted, "trial")
+    said = [f"{len(study.trials)} of {wanted}: {counts}. Objective: {study.aim}."]
     if study.importance:
         shares = ", ".join(f"{key} {share:.0%}" for key, share in study.importance.items())
         said.append(f"Importance (PED-ANOVA): {shares}.")

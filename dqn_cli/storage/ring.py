@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dqn_cli.kernels.kernels import Array, Kernels
 from dqn_cli.state import Rows, State, spans, take
+from dqn_cli.words import counted
 
 
 class Column(NamedTuple):
@@ -53,9 +54,8 @@ class Ring:
                 for name, kind in self.kinds.items()
             }
         except (RuntimeError, MemoryError, ValueError) as error:
-            raise MemoryError(
-                f"capacity={self.capacity}: {lanes} seeds do not fit: {error}"
-            ) from error
+            what = f"capacity={self.capacity}: no room for {counted(lanes, 'seed')}"
+            raise MemoryError(f"{what}: {error}") from error
 
     def __len__(self) -> int:
         """Rows held, per lane."""

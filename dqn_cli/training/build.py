@@ -16,6 +16,7 @@ from dqn_cli.training.memory import check_memory
 from dqn_cli.training.policy import Exploring, Greedy
 from dqn_cli.training.replay import Replay
 from dqn_cli.types import EnvMaker, Storage
+from dqn_cli.words import counted
 
 
 def part(config: Config, group: str, **offers: Any) -> Any:
@@ -140,8 +141,8 @@ def replay(config: Config, offers: Mapping[str, Any], max_steps: int | None) -> 
     sampler, kernels = part(config, "buffer", **offers), offers["kernels"]
     if config.n_step > sampler.capacity:
         raise BadInput(
-            f"n_step={config.n_step}: the replay holds {sampler.capacity} rows, and returns end "
-            "at the newest one"
+            f"n_step={config.n_step}: the replay holds {counted(sampler.capacity, 'row')}, and "
+            "returns end at the newest one"
         )
     if kernels.device.type == "cpu":
         one = stored(config, 1, {**offers, "seeds": offers["seeds"][:1]})

@@ -38,6 +38,7 @@ from dqn_cli.types import (
     Storage,
     Target,
 )
+from dqn_cli.words import counted
 
 CONTRACTS: dict[str, type] = {
     "algo": Algo,
@@ -181,7 +182,7 @@ def _fit(config: Config, algo: Algo, now: Output) -> None:
         _refuse(config, "network", what, "algo=iqn, or one like it")
     count = now.values.shape[-1]
     if algo.atoms is not None and count != algo.atoms:
-        what = f"gives {count} values of an action"
+        what = f"gives {counted(count, 'value')} of an action"
         _refuse(config, "network", what, f"{algo.atoms}, which algo._target_={other} asks for")
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from dqn_cli.config import BadInput, Config
+from dqn_cli.words import counted
 
 # A container's share of memory (Linux, cgroup v2): bytes, or "max".
 QUOTA = Path("/sys/fs/cgroup/memory.max")
@@ -42,9 +43,9 @@ def check_memory(config: Config, capacity: int, row_bytes: int, max_steps: int |
     if there is not None and needed > there:
         pairs = config.storage["_target_"] == "dqn_cli.storage.transitions.Transitions"
         raise BadInput(
-            f"buffer.capacity={capacity}: the replay of {seeds} seeds takes "
+            f"buffer.capacity={capacity}: the replay of {counted(seeds, 'seed')} takes "
             f"{needed / 2**30:.3g} GiB when it is full, and this machine has {there / 2**30:.3g} "
-            f"GiB, which is {there // (seeds * row_bytes)} rows of each"
+            f"GiB, which is {counted(there // (seeds * row_bytes), 'row')} of each"
             + "; storage=frames takes less for stacks of frames"
             * pairs
         )

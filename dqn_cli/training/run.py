@@ -47,6 +47,7 @@ from dqn_cli.training.judge import Judge
 from dqn_cli.training.signals import Stopped, stopped_by_signals
 from dqn_cli.training.workers import Alone, Workers
 from dqn_cli.types import EnvError
+from dqn_cli.words import counted
 
 log = logging.getLogger("dqn_cli")
 
@@ -202,10 +203,11 @@ class Dispatcher:
     def note_cut(self, config: Config, source: Alone | Workers) -> None:
         """Add a note that names the seeds whose greedy episodes reached the limit, if any did."""
         if seeds := sorted(seed for seed, times in self.cut.items() if times):
-            limit = build.evaluation(config).limit(source.env)
+            limit, many = build.evaluation(config).limit(source.env), self.cut.total() != 1
             self.notes.append(
-                f"{self.cut.total()} greedy episodes of seed {', '.join(map(str, seeds))} were cut "
-                f"at {limit} steps (eval.max_steps), and scored by their return up to there"
+                f"{counted(self.cut.total(), 'greedy episode')} of seed "
+                f"{', '.join(map(str, seeds))} {'were' if many else 'was'} cut at {limit} steps "
+                f"(eval.max_steps), and scored by {'their' if many else 'its'} return up to there"
             )
 
 
@@ -240,4 +242,4 @@ def score_best(
         return None
     values = scores.values()
     spread = f" [{min(values):.4g}, {max(values):.4g}]" if len(values) > 1 else ""
-    return f"best networks, {episodes} fresh episodes each: {fmean(values):.4g}{spread}"
+    return f"best networks, {counted(episodes, 'fresh episode')} each: {fmean(values):.4g}{spread}"

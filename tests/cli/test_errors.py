@@ -21,7 +21,7 @@ NAN, INF = float("nan"), float("inf")
 LINES = {
     # no such group, choice or key
     "n_step=200000 buffer.capacity=1000": "n_step=200000: the replay holds 1000 rows",
-    "n_step=3 buffer=latest batch_size=1": "n_step=3: the replay holds 1 rows",
+    "n_step=3 buffer=latest batch_size=1": "n_step=3: the replay holds 1 row, and",
     "algo=dqnn": "algo=dqnn: no such choice; there are c51, ddqn, dqn",
     "experiment=berta": "experiment=berta: no such choice; there are berta/ddqn, berta/dqn",
     "env=minatar": "env=minatar: no such choice; there are minatar/asterix, minatar",
@@ -71,7 +71,7 @@ LINES = {
     "seed=[1,2,1]": "seed=[1, 2, 1]: 1 comes twice",
     "steps=null": "episodes=null steps=null: one of them must be a number",
     f"buffer.capacity={FAR}": "buffer.capacity",
-    "buffer.capacity=1000000000000000": "buffer.capacity=1000000000000000: 5 seeds do not fit",
+    "buffer.capacity=1000000000000000": "buffer.capacity=1000000000000000: no room for 5 seeds",
     "storage=frames": "storage.stack=4: an observation is no stack of 4 frames that moves on",
     # environments
     "env.id=Pendulum-v1": "env.id=Pendulum-v1: its action space is Box",

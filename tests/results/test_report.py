@@ -35,7 +35,7 @@ def test_notes_say_what_is_not_as_asked_for() -> None:
     even = variant("even", {1: [1, 2, 3], 2: [1, 2, 3]})
     assert said([even], 2) == ["even: told"]
     empty = variant("empty", {1: []})
-    assert said([empty], 3) == ["empty: told", "empty: no score in 1 of 1 seeds"]
+    assert said([empty], 3) == ["empty: told", "empty: no score in 1 of 1 seed"]
 
 
 def test_a_variant_of_two_environments_is_named_once() -> None:

@@ -288,7 +288,7 @@ BROKEN = [  # group, class, other arguments, what is said of it
     ("network", OnlyForward, (), "forward gives values float32 [2, 3, 2]; expected float32"),
     ("network", ValuesAlone, (), "vjp gives Tensor; expected Output"),
     ("network", NoPullback, (), "vjp gives Tensor; expected Output"),
-    ("network", OneAtom, ("algo=qr",), "gives 1 values of an action; expected 51, which algo._ta"),
+    ("network", OneAtom, ("algo=qr",), "gives 1 value of an action; expected 51, which algo._ta"),
     ("exploration", Floats, (), "act gives [1. 1.]; expected int64 [2], actions from 0 to 1"),
     ("exploration", ActionTooMany, (), "act gives [2 2]; expected int64 [2], actions from 0 to 1"),
     ("exploration", OneForAll, (), "act gives 1; expected int64 [2]"),

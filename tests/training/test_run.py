@@ -240,6 +240,14 @@ def test_every_cut_episode_is_counted(dqn_train) -> None:
     assert (done.code, words in done.err) == (0, True)
 
 
+def test_a_single_cut_episode_is_told_of_as_one(dqn_train) -> None:
+    limits = ("episodes=null", "steps=20", "eval.max_steps=5", "eval.final_episodes=null")
+    once = ("eval.every_episodes=null", "eval.every_steps=20", "eval.episodes=1", "seed=1")
+    done = dqn_train(*SMALL, *limits, *once)
+    words = "1 greedy episode of seed 1 was cut at 5 steps (eval.max_steps), and scored by its"
+    assert (done.code, words in done.err) == (0, True)
+
+
 def test_best_networks_are_scored_on_fresh_episodes(dqn_train, tmp_path: Path) -> None:
     done = dqn_train(*SMALL, "eval.final_episodes=3")
     seeds = json.loads((tmp_path / "run/summary.json").read_text())["seeds"]

@@ -15,6 +15,7 @@ from dqn_cli.results.figure import AXIS_LABELS, BANDS, View
 from dqn_cli.results.stats import Curve, FloatArray, curve
 from dqn_cli.results.style import Look
 from dqn_cli.results.variants import Panel, Variant
+from dqn_cli.words import counted
 
 DIGITS = 4  # of what a panel's values span
 SHORT: dict[Band, str] = {  # BANDS, in a row of buttons
@@ -117,7 +118,7 @@ def classes(variant: Variant, look: Look) -> str:
 def _remark(variant: Variant, line: Curve, several: bool) -> str:
     if not line.seeds:
         return "no values"
-    said = [f"{line.seeds} seed{'s' * (line.seeds != 1)}"] if several else []
+    said = [counted(line.seeds, "seed")] if several else []
     if variant.diverged:
         said.append(f"{len(variant.diverged)} diverged")
     return ", ".join(said)

@@ -26,6 +26,7 @@ from dqn_cli.results.schema import ResultError
 from dqn_cli.results.study import Study
 from dqn_cli.results.style import Look
 from dqn_cli.results.variants import Panel, Variant
+from dqn_cli.words import counted
 
 BYTES = 1_900_000  # of a page, so that it can be sent and opened anywhere
 DETAILS = (
@@ -154,7 +155,7 @@ def _compared(panels: Sequence[Panel], view: View) -> str:
     counts = sorted({len(variant.scores) for panel in panels for variant in panel.variants})
     seeds = "-".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "0"
     where = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-    what = f"{variants} variant{'s' * (variants != 1)}" + (f" in {where}" if where else "")
+    what = counted(variants, "variant") + (f" in {where}" if where else "")
     each = f"{seeds} seed{'s' * (seeds != '1')}{' each' * (variants > 1 or len(panels) > 1)}"
     return f"{what}, {each}. {AXIS_LABELS[view.metric]}."
 
