@@ -6,6 +6,7 @@ import shutil
 from contextlib import nullcontext
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,9 @@ from benchmarks.reproduction.published import (
     SCORE_25,
     SECTIONS,
     Claim,
+    Figure,
     Quantity,
+    Stretch,
     final_return,
     final_score,
     final_tenth,
@@ -45,7 +48,7 @@ from benchmarks.reproduction.report import (
     write,
 )
 from benchmarks.reproduction.runs import PLANNED, ROOT, RUNS, trained
-from dqn_cli.results.reader import read_config
+from dqn_cli.results.reader import Run, read_config
 from dqn_cli.results.schema import COLUMNS, EVALUATION_COLUMNS
 
 HERE = Path(__file__).parents[1]
@@ -185,6 +188,24 @@ def test_every_row_has_a_run_or_is_to_come_and_every_figure_is_there() -> None:
         for shown in section.figures:
             assert picture(shown, KEPT).read_bytes().startswith(b"\x89PNG")
             assert set(shown.runs) <= set(RUNS)
+
+
+def test_what_others_published_stands_beside_our_mean_over_the_same_steps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = rows([None] * 4, [1, 2, 6, 9]).assign(step=[10, 20, 30, 40], length=10)
+    run = Run(tmp_path, {"env": {"id": "E"}, "name": "a"}, {}, {}, {1: frame})
+    shown: list[list[Any]] = []
+    monkeypatch.setattr(report, "legend", lambda figure, handles, *rest: shown.append(handles))
+    beside = (Stretch(0, 20, 1.25, 1.75), Stretch(20, 40, 7, 8))
+    figure = Figure("x", "X", ["a"], "return", "step", 1, beside=beside, whose="theirs")
+    report.draw_figure({"a": run}, figure, tmp_path)
+    ((curved, ours, theirs),) = shown
+    assert list(curved.get_ydata()) == [1, 2, 6, 9]
+    assert (list(ours.get_xdata()), list(ours.get_ydata())) == ([20, 40], [7.5, 7.5])
+    corners = theirs.get_paths()[0].get_extents()
+    assert (*corners.min, *corners.max) == (20, 7, 40, 8)
+    assert (tmp_path / "x.png").is_file()
 
 
 def few_seeds(folder: Path, name: str, title: str, scores: dict[int, float]) -> None:

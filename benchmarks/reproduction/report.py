@@ -37,6 +37,7 @@ from dqn_cli.results.reader import Run, read_run
 from dqn_cli.results.stats import curve
 from dqn_cli.results.style import Look, canvas, count_along, legend
 from dqn_cli.results.variants import panels, variants
+from dqn_cli.words import counted
 
 FEW = 5  # seeds from which on a mean has an interval
 SAME = {"berta/per_as_printed": "berta/ddqn"}  # the same configuration, trained once
@@ -204,7 +205,8 @@ def draw_figure(runs: Mapping[str, Run], shown: Figure, folder: Path) -> None:
     out = picture(shown, folder)
     out.parent.mkdir(parents=True, exist_ok=True)
     if shown.beside:
-        return draw_beside(runs[shown.runs[0]], shown, out)
+        (name,) = shown.runs
+        return draw_beside(runs[name], shown, out)
     chosen = []
     for name in shown.runs:
         run = runs[name]
@@ -226,8 +228,7 @@ def draw_beside(run: Run, shown: Figure, out: Path) -> None:
     line = curve(pool.rows(), "return", "step", shown.smooth)
     look = Look(shown.title)
     with canvas(out, look, 1) as (figure, (axes,)):
-        seeds = f"{line.seeds} seed{'s' * (line.seeds != 1)}"
-        label = f"ours, {seeds}, running mean of {shown.smooth} episodes"
+        label = f"ours, {counted(line.seeds, 'seed')}, running mean of {shown.smooth} episodes"
         (curved,) = axes.plot(line.x, line.mean, color=look.colour(0), label=label)
         for first, last, low, high in shown.beside:
             of = returns_between(first, last)
