@@ -1,7 +1,7 @@
 """Training on an NVIDIA GPU against one core of the same machine: env steps per second of all seeds
 together, evaluation off.
 
-python -m benchmarks.gpu [SECONDS]
+python -m benchmarks.gpu [SECONDS [WORD]]        (only cases whose names have that word)
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ CASES = {
     "MinAtar Breakout, DQN": (MINATAR, (1, 5, 30)),
     "MinAtar Breakout, Rainbow": (("experiment=minatar/rainbow", *MINATAR[1:]), (1, 5, 30)),
     "Atari Pong, DQN": (ATARI, (1, 5)),
+    "Atari Pong, QR-DQN": (("experiment=atari/qr", *ATARI[1:]), (1, 5)),
     "Atari Pong, Rainbow": (("experiment=atari/rainbow", *ATARI[1:]), (1, 5)),
 }
 
@@ -57,10 +58,11 @@ def speed(line: tuple[str, ...], seeds: int, device: str, seconds: float) -> flo
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
+    word = sys.argv[2] if len(sys.argv) > 2 else ""
     print(f"{torch.cuda.get_device_name(0)}, PyTorch {torch.__version__}\n")
     print("| | seeds | one core | GPU, operation by operation | GPU |\n|---|---|---|---|---|")
     for name, (line, lanes) in CASES.items():
-        for seeds in lanes:
+        for seeds in lanes if word in name else ():
             core = speed(line, seeds, "cpu", seconds)
             graphs, graph.EAGER = graph.EAGER, sys.maxsize
             eager = speed(line, seeds, "cuda", seconds)

@@ -1078,8 +1078,8 @@ MUTANTS = [
     ),
     Mutant(
         "training/evaluation.py",
-        "else params.clone()",
-        "else params",
+        'params.to("cpu", copy=True)',
+        'params.to("cpu")',
         "training/test_evaluation.py::test_what_waits_for_its_score_is_a_copy_of_the_parameters",
     ),
     Mutant(

@@ -3,7 +3,10 @@ products, rows of replay, steps down a tree."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -137,11 +140,13 @@ def put(
     pair: Tensor,
     row: Tensor,
     end: Tensor,
-    position: int | Tensor,
+    position: Tensor,
 ) -> None:
-    pairs[slots, position] = pair
-    numbers[slots, position] = row
-    ends[slots, position] = end
+    """`position` [1]: of a tensor without an axis PyTorch asks a GPU for the number, and waits."""
+    with in_any_order():
+        pairs[slots, position] = pair
+        numbers[slots, position] = row
+        ends[slots, position] = end
 
 
 def rows(storage: Tensor, slots: Tensor, index: Tensor) -> Tensor:
@@ -166,6 +171,18 @@ def window(
     return action.long(), reward, discount, last
 
 
+@contextlib.contextmanager
+def in_any_order() -> Iterator[None]:
+    """Around writes at given places, each of which is written once or with equal values: where
+    algorithms are deterministic, a GPU sorts the places first, ten operations instead of one."""
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+
+
 def put_last(leaves: Tensor, index: Tensor, value: Tensor) -> None:
     """leaves [S, C] at index [S, n] become value [S, n], the last one where an index comes twice:
     PyTorch leaves it open which, so all of a pair are given the last one's value first."""
@@ -173,14 +190,13 @@ def put_last(leaves: Tensor, index: Tensor, value: Tensor) -> None:
     same = index.unsqueeze(-1) == index.unsqueeze(-2)  # [S, n, n]
     number = torch.arange(draws, device=index.device)
     last = torch.where(same, number, -1).amax(-1)
-    leaves.scatter_(1, index, value.gather(1, last))
+    with in_any_order():
+        leaves.scatter_(1, index, value.gather(1, last))
 
 
-def sum_of(terms: list[Tensor]) -> Tensor:
-    found = torch.zeros_like(terms[0])
-    for term in terms:
-        found = found + term
-    return found
+def sum_of(terms: Sequence[Tensor]) -> Tensor:
+    """One after the other."""
+    return functools.reduce(torch.add, terms)
 
 
 def total(family: Tensor) -> Tensor:
@@ -190,9 +206,14 @@ def total(family: Tensor) -> Tensor:
     return family.squeeze(-1)
 
 
-def descend(
-    left: Tensor, step: int, rest: Tensor, value: Tensor, other: Tensor
-) -> tuple[Tensor, Tensor]:
-    """To the left child or `step` further to the right one, and what is left of the mass."""
-    right = (rest >= value) & (other > 0)
-    return left + step * right, torch.where(right, rest - value, rest)
+def family(nodes: Tensor, at: Tensor, size: int) -> Tensor:
+    """[S, n, size]: of nodes [S, N] those from size * at on, at [S, n]; the two children of a node
+    of a heap, say."""
+    rows = at.unsqueeze(-1).expand(-1, -1, size)
+    return nodes.view(len(nodes), -1, size).gather(1, rows)
+
+
+def descend(rest: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether to the right child, and what is left of the mass."""
+    goes = (rest >= left) & (right > 0)
+    return goes, torch.where(goes, rest - left, rest)

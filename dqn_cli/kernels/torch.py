@@ -20,7 +20,9 @@ from dqn_cli.kernels.graph import Graph, placing, pure
 from dqn_cli.kernels.kernels import BLOCK, NO_ACTIVATION
 from dqn_cli.kernels.tensors import (
     descend,
+    family,
     framed,
+    in_any_order,
     inside,
     layers,
     lerp,
@@ -239,7 +241,8 @@ class Torch:
         else:
             per_sample, slope = error * error, 2 * error
         d_values = torch.zeros_like(values)
-        d_values.squeeze(-1).scatter_(-1, taken, slope.unsqueeze(-1))
+        with in_any_order():
+            d_values.squeeze(-1).scatter_(-1, taken, slope.unsqueeze(-1))
         return per_sample, d_values, size, q
 
     def gather_values(self, values: Tensor, action: Tensor) -> Tensor:
@@ -249,7 +252,8 @@ class Torch:
     def scatter_action(self, value: Tensor, action: Tensor, actions: int) -> Tensor:
         place = action[..., None, None].expand(*action.shape, 1, value.shape[-1])
         zeros = value.new_zeros(*action.shape, actions, value.shape[-1])
-        return zeros.scatter_(-2, place, value.unsqueeze(-2))
+        with in_any_order():
+            return zeros.scatter_(-2, place, value.unsqueeze(-2))
 
     def project(
         self,
@@ -351,7 +355,8 @@ class Torch:
     ) -> None:
         pair = np.stack([obs, next_obs], 1)
         row = np.stack([action, reward, gamma * ~terminated], 1).astype(np.float32)
-        self._put(pairs, numbers, ends, slots, pair, row, terminated | truncated, position)
+        where = np.array([position])
+        self._put(pairs, numbers, ends, slots, pair, row, terminated | truncated, where)
 
     def gather(
         self,
@@ -415,31 +420,29 @@ class Torch:
     ) -> None:
         width = nodes.shape[1] // 2
         put_last(leaves, index, value)
-        families = leaves.view(len(leaves), width, BLOCK)
         place = index // BLOCK
-        family = families.gather(1, place.unsqueeze(-1).expand(-1, -1, BLOCK))
-        nodes.scatter_(1, width + place, family.amin(-1) if least else total(family))
-        at = width + place
-        for _ in range(width.bit_length() - 1):
-            at = at // 2
-            left, right = nodes.gather(1, 2 * at), nodes.gather(1, 2 * at + 1)
-            nodes.scatter_(1, at, torch.minimum(left, right) if least else left + right)
+        block = family(leaves, place, BLOCK)
+        levels = torch.arange(1, width.bit_length(), device=index.device)
+        with in_any_order():
+            nodes.scatter_(1, width + place, block.amin(-1) if least else total(block))
+            for at in (width + place) >> levels.view(-1, 1, 1):
+                left, right = family(nodes, at, 2).unbind(-1)
+                nodes.scatter_(1, at, torch.minimum(left, right) if least else left + right)
 
     def tree_find(self, leaves: Tensor, nodes: Tensor, mass: Tensor) -> Tensor:
         width = nodes.shape[1] // 2
         rest = torch.minimum(mass, nodes[:, 1:2] * BELOW_ONE).clamp(min=0)
         at = torch.ones_like(mass, dtype=torch.int64)
         for _ in range(width.bit_length() - 1):
-            left, right = nodes.gather(1, 2 * at), nodes.gather(1, 2 * at + 1)
-            at, rest = descend(2 * at, 1, rest, left, right)
-        found = (at - width) * BLOCK
-        for half in (4, 2, 1):
-            left, right = (
-                sum_of([leaves.gather(1, found + i) for i in range(first, first + half)])
-                for first in (0, half)
-            )
-            found, rest = descend(found, half, rest, left, right)
-        return found
+            right, rest = descend(rest, *family(nodes, at, 2).unbind(-1))
+            at = torch.add(right, at, alpha=2)
+        part = family(leaves, at - width, BLOCK)
+        while part.shape[-1] > 1:
+            halves = part.view(*part.shape[:-1], 2, -1)
+            right, rest = descend(rest, *sum_of(halves.unbind(-1)).unbind(-1))
+            part = torch.where(right.unsqueeze(-1), halves[..., 1, :], halves[..., 0, :])
+            at = torch.add(right, at, alpha=2)
+        return at - width * BLOCK
 
     def tree_draw(
         self, leaves: Tensor, nodes: Tensor, uniform: Tensor

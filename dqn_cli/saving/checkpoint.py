@@ -56,10 +56,7 @@ def dump_lane(lane: Lane, written: Sequence[Block] = ()) -> bytes:
         "actions": lane.actions.clone(),
         "obs": lane.obs.clone(),
         "known": lane.known and lane.known._asdict(),
-        "waiting": [
-            {"row": _plain(event), "params": params if params is None else params.cpu()}
-            for event, params in lane.waiting
-        ],
+        "waiting": [{"row": _plain(event), "params": params} for event, params in lane.waiting],
         "learner": blocks.cloned(lane.learner),
         "rows": blocks.plain(lane.rows, written),
     }

@@ -109,7 +109,8 @@ class Scorer:
         """Tell of it later, in order; with the score of a snapshot of these parameters, if any."""
         if params is not None:
             self.scored[event.seed] = event.step
-        self.waiting.append((event, None if params is None else params.clone()))
+            params = params.to("cpu", copy=True)  # where those of a checkpoint are, to be stacked
+        self.waiting.append((event, params))
 
     def ready(self) -> bool:
         """Whether the first of the events needs no score, or enough have come to evaluate them."""
@@ -146,7 +147,7 @@ class Scorer:
             return None
         if best is not None and score < best.score:
             return None
-        found = Best(score, event.episode, event.step, params.cpu().numpy())
+        found = Best(score, event.episode, event.step, params.numpy())
         if not (isinstance(event, Evaluated) and event.extra):  # a longer run would not have it
             self.best[event.seed] = found
         return found.params

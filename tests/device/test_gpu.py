@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dqn_cli.kernels.graph import Graph
+
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("undrawn")]
 SMALL = (
     *("device=cuda", "device.deterministic=true", "seed=[1,2,3]", "episodes=null"),
@@ -49,7 +51,17 @@ def test_a_killed_run_that_goes_on_ends_with_the_same_bytes(
 def test_what_is_recorded_has_the_bytes_of_what_is_not(
     contents, dqn_train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: tuple[str, ...]
 ) -> None:
+    """Trap: what waits for the GPU cannot be recorded, and is sent operation by operation."""
+    record, failed = Graph._record, []
+
+    def recorded(graph: Graph, given: tuple[object, ...]) -> bool:
+        if not record(graph, given):
+            failed.append(graph.function)
+        return graph.works
+
+    monkeypatch.setattr(Graph, "_record", recorded)
     assert dqn_train(*SMALL, *line).code == 0
+    assert failed == []
     monkeypatch.setattr("dqn_cli.kernels.graph.EAGER", 10**9)
     assert dqn_train(*SMALL, *line, "hydra.run.dir=eager").code == 0
     assert contents(tmp_path / "run") == contents(tmp_path / "eager")
