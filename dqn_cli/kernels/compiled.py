@@ -66,6 +66,10 @@ def floats(x: Array) -> Array:
     return x.astype(np.float32, order="C", copy=False)
 
 
+def put(column: Array, slots: Array, position: int, values: Array) -> None:
+    column[slots, position] = values
+
+
 def product(a: Array, b: Array) -> Array:
     found: Array = np.matmul(a, b)
     return found

@@ -268,6 +268,9 @@ class Kernels(Protocol):
     # Replay. `numbers` [L, C, 3] holds action, reward and discount of C rows, `ends` [L, C] whether
     # an episode ended; lane s has `slots[s]` of the L.
 
+    def put(self, column: Array, slots: Array, position: int, values: Array) -> None:
+        """column [L, C, ...] gets values [S, ...] at `position` of these slots."""
+
     def store(
         self,
         pairs: Array,

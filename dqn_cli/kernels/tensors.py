@@ -132,23 +132,6 @@ def root(square: Tensor) -> Tensor:
     return square.clamp(min=1e-30).sqrt_()
 
 
-def put(
-    pairs: Tensor,
-    numbers: Tensor,
-    ends: Tensor,
-    slots: Tensor,
-    pair: Tensor,
-    row: Tensor,
-    end: Tensor,
-    position: Tensor,
-) -> None:
-    """`position` [1]: of a tensor without an axis PyTorch asks a GPU for the number, and waits."""
-    with in_any_order():
-        pairs[slots, position] = pair
-        numbers[slots, position] = row
-        ends[slots, position] = end
-
-
 def rows(storage: Tensor, slots: Tensor, index: Tensor) -> Tensor:
     """The rows [S, B, ...] of storage [L, C, ...] at `index` [S, B] of these slots [S]."""
     first = slots * storage.shape[1]

@@ -30,7 +30,6 @@ from dqn_cli.kernels.tensors import (
     outer,
     places,
     product,
-    put,
     put_last,
     relu_backward,
     root,
@@ -52,7 +51,7 @@ class Torch:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._put = self.recorded(put, 4)
+        self._stored = self.recorded(self._store, 4)
 
     def array(self, x: Tensor) -> Tensor:
         return x
@@ -338,6 +337,13 @@ class Torch:
     def polyak(self, target: Tensor, online: Tensor, tau: float) -> None:
         lerp(target, online, tau)
 
+    def put(self, column: Tensor, slots: Tensor, position: int | Tensor, values: Tensor) -> None:
+        if isinstance(position, Tensor):
+            # Of an index without an axis PyTorch asks a GPU for the number, and waits.
+            position = position.view(1)
+        with in_any_order():
+            column[slots, position] = values
+
     def store(
         self,
         pairs: Tensor,
@@ -355,8 +361,20 @@ class Torch:
     ) -> None:
         pair = np.stack([obs, next_obs], 1)
         row = np.stack([action, reward, gamma * ~terminated], 1).astype(np.float32)
-        where = np.array([position])
-        self._put(pairs, numbers, ends, slots, pair, row, terminated | truncated, where)
+        ended = terminated | truncated
+        self._stored(pairs, numbers, ends, slots, position, pair, row, ended)
+
+    def _store(
+        self,
+        pairs: Tensor,
+        numbers: Tensor,
+        ends: Tensor,
+        slots: Tensor,
+        position: int | Tensor,
+        *values: Tensor,
+    ) -> None:
+        for column, value in zip((pairs, numbers, ends), values, strict=True):
+            self.put(column, slots, position, value)
 
     def gather(
         self,

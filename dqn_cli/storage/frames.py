@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 
 from dqn_cli.kernels.kernels import Array, Kernels
-from dqn_cli.kernels.tensors import in_any_order
 from dqn_cli.kernels.torch import TORCH
 from dqn_cli.state import State, take
 from dqn_cli.storage.ring import Column, Ring
@@ -107,22 +106,21 @@ class Frames(Ring):
             self.back[self.own],
         )
         held, frames = self.columns["frames"].shape[1], (obs[:, -1], next_obs[:, -1])
-        places = np.array([position, number % held, (number + 1) % held])
-        self._written(*self.columns.values(), self.slots, *frames, *values, places)
+        places = position, number % held, (number + 1) % held
+        self._written(*self.columns.values(), self.slots, *frames, *values, *places)
         self.stored += 1
         return position
 
     def _write(self, frames: Array, *given: Any) -> None:
         """given: the other columns; the slots; for each slot a frame, the next one, and what goes
-        into each other column; and where they go: a row and two frames [3]."""
-        others = len(self.kinds) - 1
+        into each other column; and where."""
+        others, put = len(self.kinds) - 1, self.kernels.put
         columns, (slots, frame, following) = given[:others], given[others : others + 3]
-        # As arrays [1]: of a tensor without an axis PyTorch asks a GPU for the number, and waits.
-        values, (position, number, next_number) = given[others + 3 : -1], given[-1][:, None]
-        with in_any_order():
-            frames[slots, number], frames[slots, next_number] = frame, following
-            for column, value in zip(columns, values, strict=True):
-                column[slots, position] = value
+        values, (position, number, next_number) = given[others + 3 : -3], given[-3:]
+        put(frames, slots, number, frame)
+        put(frames, slots, next_number, following)
+        for column, value in zip(columns, values, strict=True):
+            put(column, slots, position, value)
 
     def _blank(self, obs: NDArray[Any]) -> bool:
         """Whether the frames before the first one are blank in this observation [stack, F]."""

@@ -410,6 +410,18 @@ def averaging(tau: float, size: int) -> Case:
     return Case(f"polyak {tau} of {size}", given, run, exact=tau == 1, atol=1e-4)
 
 
+def put(position: int) -> Case:
+    draw = generator(position)
+    given = {"column": normal(draw, LANES, 5, 3), "values": normal(draw, LANES, 3)}
+
+    def run(kernels: Kernels, x: Any) -> Arrays:
+        slots = kernels.place(np.arange(len(x["values"])))
+        kernels.put(x["column"], slots, position, x["values"])
+        return numpy(kernels, **x)
+
+    return Case(f"put at {position}", given, run)
+
+
 def replay(dtype: str, n_step: int, newest: int) -> Case:
     """A ring of 11 rows, one of which is stored anew before rows are gathered."""
     draw, features, capacity = generator(n_step, newest), 3, 11
@@ -585,6 +597,8 @@ CASES = [
         for centered in (False, True)
     ),
     *(averaging(tau, size) for tau in (0.01, 0.5, 0.7, 1.0) for size in SIZES),
+    put(0),
+    put(4),
     *(
         replay(dtype, n_step, newest)
         for dtype in ("uint8", "float32")
@@ -1049,6 +1063,15 @@ def test_adam_forgets_a_mean_at_once_if_beta1_is_0(kernels: Kernels) -> None:
     )
     kernels.adam(params, grad, mean, square, 1e-3, 0.0, 0.9, 1e-8, 5)
     assert mean.tolist() == [[1, 1, 1]]
+
+
+def test_a_row_is_put_where_slots_and_position_say(kernels: Kernels) -> None:
+    """By hand: two lanes, in the slots 2 and 0 of three; a position may be a tensor, too."""
+    for position in (1, torch.tensor(1)) if kernels.name == "torch" else (1,):
+        column = kernels.place(np.zeros((3, 2), np.float32))
+        slots, values = kernels.place(np.array([2, 0])), kernels.place(np.float32([5, 7]))
+        kernels.put(column, slots, position, values)
+        assert kernels.numpy(column).tolist() == [[0, 7], [0, 0], [0, 5]]
 
 
 def test_a_row_is_stored_by_hand(kernels: Kernels) -> None:
