@@ -126,5 +126,7 @@ def test_compiled_kernels_are_for_a_cpu_with_numba(
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_deterministic_is_set_either_way(deterministic: bool) -> None:
     torch.use_deterministic_algorithms(not deterministic)
+    torch.utils.deterministic.fill_uninitialized_memory = True
     make(deterministic=deterministic).apply()
     assert torch.are_deterministic_algorithms_enabled() is deterministic
+    assert not torch.utils.deterministic.fill_uninitialized_memory

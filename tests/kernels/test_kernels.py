@@ -30,7 +30,7 @@ from dqn_cli.kernels.kernels import (
     Kernels,
     load,
 )
-from dqn_cli.kernels.tensors import product
+from dqn_cli.kernels.tensors import in_any_order, product
 from dqn_cli.kernels.torch import TORCH
 
 LANES = 4
@@ -1063,6 +1063,17 @@ def test_adam_forgets_a_mean_at_once_if_beta1_is_0(kernels: Kernels) -> None:
     )
     kernels.adam(params, grad, mean, square, 1e-3, 0.0, 0.9, 1e-8, 5)
     assert mean.tolist() == [[1, 1, 1]]
+
+
+@pytest.mark.usefixtures("switches")
+@pytest.mark.parametrize("mode", [0, 2])
+def test_around_writes_in_any_order_nothing_is_sorted(mode: int) -> None:
+    """And after them, failed or not, algorithms are as deterministic as before."""
+    torch.set_deterministic_debug_mode(mode)
+    with pytest.raises(KeyError), in_any_order():
+        assert torch.get_deterministic_debug_mode() == 0
+        raise KeyError
+    assert torch.get_deterministic_debug_mode() == mode
 
 
 def test_a_row_is_put_where_slots_and_position_say(kernels: Kernels) -> None:
