@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -138,7 +139,8 @@ class Atari(gymnasium.Env[Frame, np.int64]):
         self.observation_space = Box(0, 255, (stack, size, size), np.uint8)
         height, width = self.start_frame.shape
         self.rows, self.columns = area(height, size), area(width, size).T.copy()
-        self.covered = np.float32(height * width)  # by each pixel, in parts of a pixel
+        # By each pixel, in parts of a pixel.
+        self.covered = np.float32(self.rows.shape[1] * len(self.columns))
         self.frames = np.zeros((2, height, width), np.uint8)  # the last two
         self.stack = np.zeros((stack, size, size), np.uint8)
 
@@ -188,9 +190,11 @@ class Atari(gymnasium.Env[Frame, np.int64]):
 
     def _observed(self) -> Frame:
         picture = np.maximum(*self.frames).astype(np.float32)
-        self.stack[:-1] = self.stack[1:]
         # Whole numbers below 2^24, which float32 holds: the sums are exact, in whatever order.
-        self.stack[-1] = np.rint(self.rows @ picture @ self.columns / self.covered)
+        lines = self.rows @ picture.reshape(-1, self.rows.shape[1], picture.shape[1])
+        sums = lines.reshape(-1, len(self.columns)) @ self.columns
+        self.stack[:-1] = self.stack[1:]
+        self.stack[-1] = np.rint(sums / self.covered).reshape(self.stack.shape[1:])
         return self.stack.copy()
 
     def render(self) -> Frame:
@@ -200,8 +204,11 @@ class Atari(gymnasium.Env[Frame, np.int64]):
 
 
 def area(given: int, wanted: int) -> NDArray[np.float32]:
-    """The matrix [wanted, given] that makes a line of `given` pixels one of `wanted`, each the sum
-    of the stretch that it covers: a pixel has `wanted` parts, and a stretch `given` of them."""
+    """The matrix [W, G] that makes G pixels of a line W, each the sum of the stretch it covers: a
+    pixel has W parts, and a stretch G of them. G : W is given : wanted in lowest terms, since what
+    stretches cover repeats along the line."""
+    times = math.gcd(given, wanted)
+    given, wanted = given // times, wanted // times
     edges, pixels = np.arange(wanted + 1) * given, np.arange(given) * wanted
     upper = np.minimum(edges[1:, None], pixels + wanted)
     lower = np.maximum(edges[:-1, None], pixels)

@@ -28,12 +28,12 @@ def emulator(game: str) -> Any:
     return ale
 
 
-def shrunk(picture: Any) -> Any:
+def shrunk(picture: Any, size: int = 84) -> Any:
     """By area, in integers: each pixel is cut into as many parts as there will be pixels, and as
     many of them as there were pixels are averaged."""
     height, width = picture.shape
-    fine = picture.astype(np.int64).repeat(84, axis=0).reshape(84, height, width).sum(axis=1)
-    fine = fine.repeat(84, axis=1).reshape(84, 84, width).sum(axis=2)
+    fine = picture.astype(np.int64).repeat(size, axis=0).reshape(size, height, width).sum(axis=1)
+    fine = fine.repeat(size, axis=1).reshape(size, size, width).sum(axis=2)
     return fine / (height * width)
 
 
@@ -112,8 +112,19 @@ def test_a_skip_that_ends_early_has_the_last_two_frames() -> None:
 def test_area_by_hand() -> None:
     """Five pixels to two: each is two and a half, in halves."""
     assert area(5, 2).tolist() == [[2, 2, 1, 0, 0], [0, 0, 1, 2, 2]]
-    assert (area(210, 84).sum(axis=1) == 210).all()
-    assert np.array_equal(area(3, 3), 3 * np.eye(3))
+    assert area(210, 84).tolist() == area(5, 2).tolist()  # 42 times
+    assert area(160, 84).shape == (21, 40) and (area(160, 84).sum(axis=1) == 40).all()
+    assert (area(160, 84).sum(axis=0) == 21).all()
+    assert area(3, 3).tolist() == [[1]]
+
+
+@pytest.mark.parametrize("game", ["pong", "air_raid"])  # 210 and 250 lines
+@pytest.mark.parametrize("size", [1, 36, 61, 64, 84, 160, 210])
+def test_any_size_is_by_area(game: str, size: int) -> None:
+    env = Atari(game, size=size)
+    env.start_frame = np.random.default_rng(0).integers(256, size=env.start_frame.shape)
+    obs, _ = env.reset(seed=0)
+    assert np.array_equal(obs[-1], np.rint(shrunk(env.start_frame, size)))
 
 
 def test_the_stack() -> None:
