@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +156,7 @@ def test_stopping_before_they_have_started_stops_them(compose, tmp_path: Path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", STOPS)
-def test_a_signal_to_a_process_alone_is_not_for_it_to_follow(
-    dqn_train, tmp_path, monkeypatch, number
-):
+def test_a_signal_to_a_process_alone_is_not_for_it_to_follow(dqn_train, tmp_path, monkeypatch):
     """SIGTERM comes to single processes where memory is short, and Slurm sends SIGUSR2 to all
     processes of a job that nears its time limit; they are not done because of it."""
     run_ = workers.Workers.run
@@ -166,7 +164,7 @@ def test_a_signal_to_a_process_alone_is_not_for_it_to_follow(
     def signalling(self, directory):
         for event in run_(self, directory):
             if isinstance(event, Episode) and event.episode == 3:
-                for process in self.processes:
+                for process, number in product(self.processes, STOPS):
                     os.kill(process.pid, number)
             yield event
 
