@@ -14,12 +14,20 @@ def features(space: Space) -> int:
     """Numbers in one observation; ValueError for a picture that is too large to be taken apart."""
     numbers = int(np.prod(space.obs_shape))
     if numbers > MOST and len(space.obs_shape) > 1:
+        match space.obs_shape:
+            case (_, _, 3):  # in colour
+                advice = (
+                    "take network=cnn, or make it smaller, as by "
+                    "env.wrappers=[{_target_: gymnasium.wrappers.GrayscaleObservation},"
+                    "{_target_: gymnasium.wrappers.ResizeObservation,shape:[42,42]}]"
+                )
+            case (_, _) | (_, _, _):
+                advice = "take network=cnn"
+            case _:  # no picture
+                advice = "make it smaller with a wrapper (env.wrappers)"
         raise ValueError(
             f"hidden: an observation of {' x '.join(map(str, space.obs_shape))} has {numbers} "
-            f"numbers, too many for fully connected layers (up to {MOST}); take network=cnn, or "
-            "make it smaller, as by "
-            "env.wrappers=[{_target_: gymnasium.wrappers.GrayscaleObservation},"
-            "{_target_: gymnasium.wrappers.ResizeObservation,shape:[42,42]}]"
+            f"numbers, too many for fully connected layers (up to {MOST}); {advice}"
         )
     return numbers
 

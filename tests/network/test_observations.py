@@ -35,3 +35,21 @@ def test_observations_become_rows(kernels: Kernels, space, shape: tuple[int, ...
     width = features(space(shape))
     assert width == math.prod(shape)
     assert np.array_equal(found, obs.reshape(2, 5, width))
+
+
+@pytest.mark.parametrize(
+    ("shape", "advice"),
+    [
+        ((210, 160, 3), "take network=cnn, or make it smaller, as by env.wrappers=[{_target_: gym"),
+        ((4, 84, 84), "take network=cnn"),
+        ((300, 300), "take network=cnn"),
+        ((3, 84, 84, 3), "make it smaller with a wrapper (env.wrappers)"),
+    ],
+)
+def test_what_is_too_large_is_refused_with_what_would_take_it(space, shape, advice: str) -> None:
+    """A wrapper that makes grey out of colours refuses what is grey, and network=cnn a film."""
+    with pytest.raises(ValueError, match="too many for fully connected layers") as refused:
+        features(space(shape))
+    found = str(refused.value).partition("; ")[2]
+    assert found.startswith(advice) and ("env.wrappers=" in found) == ("env.wrappers=" in advice)
+    assert features(space((20_000,))) == 20_000  # no picture: only a long vector
