@@ -103,7 +103,7 @@ RUNS: dict[str, str] = {
         for game in ("asterix", "space_invaders", "freeway", "seaquest")
     },
     "atari/breakout": f"experiment=atari/qr env=atari/breakout seed=[{fresh(1)}] steps=500000",
-    "atari/freeway": f"experiment=atari/qr env=atari/freeway seed=[{fresh(1)}] steps=250000",
+    "atari/freeway": f"experiment=atari/qr env=atari/freeway seed=[{fresh(1)}] steps=500000",
     "atari/freeway_torch": (
         f"experiment=atari/qr env=atari/freeway network.init=torch seed=[{fresh(1)}] steps=250000"
     ),
