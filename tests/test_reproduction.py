@@ -194,17 +194,18 @@ def test_what_others_published_stands_beside_our_mean_over_the_same_steps(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     frame = rows([None] * 4, [1, 2, 6, 9]).assign(step=[10, 20, 30, 40], length=10)
-    run = Run(tmp_path, {"env": {"id": "E"}, "name": "a"}, {}, {}, {1: frame})
+    run = Run(tmp_path, {"env": {"id": "E"}, "name": "a", "steps": 45}, {}, {}, {1: frame})
     shown: list[list[Any]] = []
     monkeypatch.setattr(report, "legend", lambda figure, handles, *rest: shown.append(handles))
-    beside = (Stretch(0, 20, 1.25, 1.75), Stretch(20, 40, 7, 8))
+    # of the last one only a part is there
+    beside = (Stretch(0, 20, 1.25, 1.75), Stretch(20, 40, 7, 8), Stretch(40, 60, 9, 11))
     figure = Figure("x", "X", ["a"], "return", "step", 1, beside=beside, whose="theirs")
     report.draw_figure({"a": run}, figure, tmp_path)
     ((curved, ours, theirs),) = shown
     assert list(curved.get_ydata()) == [1, 2, 6, 9]
     assert (list(ours.get_xdata()), list(ours.get_ydata())) == ([20, 40], [7.5, 7.5])
     corners = theirs.get_paths()[0].get_extents()
-    assert (*corners.min, *corners.max) == (20, 7, 40, 8)
+    assert (*corners.min, *corners.max) == (40, 9, 60, 11)
     assert (tmp_path / "x.png").is_file()
 
 

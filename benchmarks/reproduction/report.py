@@ -223,7 +223,8 @@ def draw_figure(runs: Mapping[str, Run], shown: Figure, folder: Path) -> None:
 
 
 def draw_beside(run: Run, shown: Figure, out: Path) -> None:
-    """The training returns of a run by step, their means over others' stretches, and theirs."""
+    """The training returns of a run by step, and others' means over stretches of steps, with ours
+    over those that the run has been through."""
     (pool,) = variants([run])
     line = curve(pool.rows(), "return", "step", shown.smooth)
     look = Look(shown.title)
@@ -231,6 +232,14 @@ def draw_beside(run: Run, shown: Figure, out: Path) -> None:
         label = f"ours, {counted(line.seeds, 'seed')}, running mean of {shown.smooth} episodes"
         (curved,) = axes.plot(line.x, line.mean, color=look.colour(0), label=label)
         for first, last, low, high in shown.beside:
+            theirs = axes.fill_between(
+                *([first, last], low, high),
+                color=look.colour(1),
+                linewidth=1,
+                label=shown.whose,
+            )
+            if last > run.config["steps"]:
+                continue  # the mean of a part of them would stand beside that of all
             of = returns_between(first, last)
             mean = np.mean([of(rows) for rows in run.scores.values()])
             (level,) = axes.plot(
@@ -238,12 +247,6 @@ def draw_beside(run: Run, shown: Figure, out: Path) -> None:
                 color=look.colour(0),
                 linestyle=(0, (1, 1)),
                 label="ours, mean",
-            )
-            theirs = axes.fill_between(
-                *([first, last], low, high),
-                color=look.colour(1),
-                linewidth=1,
-                label=shown.whose,
             )
         count_along(axes)
         axes.set(xlabel=AXIS_LABELS["step"], ylabel=AXIS_LABELS["return"])
