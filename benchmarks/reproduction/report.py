@@ -49,10 +49,10 @@ Values = NDArray[np.float64]
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes a run what it is. The device, the storage and the order of its seeds change no
-    byte, nor do keys that it may be older than, unless they say something new, or the steps of a
-    learning rate that does not fall."""
-    free = ("device", "report", "storage")
+    """What makes a run what it is. The storage, checkpoints and the order of its seeds change no
+    byte, the device at most the last bits; nor do keys that it may be older than, unless they say
+    something new, or the steps of a learning rate that does not fall."""
+    free = ("device", "report", "storage", "checkpoint")
     kept = {key: value for key, value in config.items() if key not in free}
     evaluation = ("max_steps", "final_episodes", "envs", "diagnose_every")
     newer_keys = (

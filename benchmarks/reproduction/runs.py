@@ -104,7 +104,9 @@ RUNS: dict[str, str] = {
     },
     "atari/breakout": f"experiment=atari/qr env=atari/breakout seed=[{fresh(1)}] steps=500000",
     "atari/freeway": f"experiment=atari/qr env=atari/freeway seed=[{fresh(1)}] steps=500000",
-    "atari/pong": f"experiment=atari/qr env=atari/pong seed=[{fresh(1)}] steps=340000",
+    "atari/pong": (
+        f"experiment=atari/qr env=atari/pong seed=[{fresh(1)}] steps=455000 device=cuda"
+    ),
     "atari/freeway_torch": (
         f"experiment=atari/qr env=atari/freeway network.init=torch seed=[{fresh(1)}] steps=250000"
     ),
