@@ -95,6 +95,7 @@ RUNS: dict[str, str] = {
             ("all", f" network=dueling {ORACLE_PER}"),
         )
     },
+    "rainbow/cartpole": f"experiment=rainbow/cartpole seed=[{fresh(10)}]",
     "minatar/breakout": f"experiment=minatar/dqn seed=[{fresh(3)}]",
     **{
         f"minatar/{game}": (
@@ -118,7 +119,7 @@ PLANNED: dict[str, str] = {
         name: f"experiment={name} seed=[{fresh(10)}]"
         for name in (
             "zoo/qrdqn_lunarlander",
-            *("rainbow/cartpole", "rainbow/acrobot", "rainbow/lunarlander"),
+            *("rainbow/acrobot", "rainbow/lunarlander"),
             *("rainbow/without_double", "rainbow/without_per", "rainbow/without_dueling"),
             *("rainbow/without_n_step", "rainbow/without_c51", "rainbow/without_noisy"),
             *("dopamine/dqn", "dopamine/c51", "dopamine/rainbow", "dopamine/quantile"),
