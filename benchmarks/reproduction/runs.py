@@ -95,7 +95,10 @@ RUNS: dict[str, str] = {
             ("all", f" network=dueling {ORACLE_PER}"),
         )
     },
-    "rainbow/cartpole": f"experiment=rainbow/cartpole seed=[{fresh(10)}]",
+    **{
+        f"rainbow/{name}": f"experiment=rainbow/{name} seed=[{fresh(10)}]"
+        for name in ("cartpole", "acrobot", "without_c51")
+    },
     "minatar/breakout": f"experiment=minatar/dqn seed=[{fresh(3)}]",
     **{
         f"minatar/{game}": (
@@ -119,9 +122,8 @@ PLANNED: dict[str, str] = {
         name: f"experiment={name} seed=[{fresh(10)}]"
         for name in (
             "zoo/qrdqn_lunarlander",
-            *("rainbow/acrobot", "rainbow/lunarlander"),
-            *("rainbow/without_double", "rainbow/without_per", "rainbow/without_dueling"),
-            *("rainbow/without_n_step", "rainbow/without_c51", "rainbow/without_noisy"),
+            *("rainbow/lunarlander", "rainbow/without_double", "rainbow/without_per"),
+            *("rainbow/without_dueling", "rainbow/without_n_step", "rainbow/without_noisy"),
             *("dopamine/dqn", "dopamine/c51", "dopamine/rainbow", "dopamine/quantile"),
             *("dopamine/iqn", "munchausen/cartpole"),
         )
