@@ -248,16 +248,16 @@ def made_with() -> dict[str, str]:
     return {name: here[name] for name in ("torch", "numpy", "gymnasium", "blas", "kernels")}
 
 
-def tell() -> None:
+def print_scores() -> None:
     """Print the scores of all runs and what they were made with."""
     with tempfile.TemporaryDirectory() as folder:
         texts = {name: scores(name, Path(folder, name)) for name in RUNS}
     print(json.dumps({"made_with": made_with(), "scores": texts}))
 
 
-def told() -> dict[str, Any]:
-    """The same, of a process whose instructions are those of AVX2."""
-    command, env = [sys.executable, __file__, "tell"], {**os.environ, **AVX2}
+def with_avx2() -> dict[str, Any]:
+    """What `print_scores` prints in a process whose instructions are those of AVX2."""
+    command, env = [sys.executable, __file__, "print"], {**os.environ, **AVX2}
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -265,7 +265,7 @@ def told() -> dict[str, Any]:
 
 def renew() -> None:
     """Write the score files again, with their hashes and what they were made with."""
-    made = told()
+    made = with_avx2()
     for name, text in made["scores"].items():
         kept(name).parent.mkdir(parents=True, exist_ok=True)
         kept(name).write_text(text, encoding="utf-8", newline="\n")
@@ -275,7 +275,7 @@ def renew() -> None:
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
-    return told()
+    return with_avx2()
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -296,4 +296,4 @@ def test_the_scores_of_a_small_run(name: str, made: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    tell() if sys.argv[1:] == ["tell"] else renew()
+    print_scores() if sys.argv[1:] == ["print"] else renew()
